@@ -1,0 +1,81 @@
+# make test is the gate: everything that must hold, in a fresh clone with Go, git and make.
+# The rest: build bench fuzz lint vuln clean. Works with the make 3.81 of macOS.
+
+GO        ?= go
+FUZZTIME  ?= 30s
+BENCH     ?= .
+TEST_ARGS ?=
+PACKAGES  ?= ./...
+
+# Tools of the developer, never requirements of the module. Versions are pinned: a new one is a commit.
+GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK   = golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+# What the tests run beside Go, as command:package,package of Debian; installed by "make test" where missing. On
+# macOS nothing is installed. gcc is for the race detector, the others are peers and stand-ins for the tools of a
+# fresh Mac.
+TOOLS = sqlite3:sqlite3 bsdtar:libarchive-tools zsh:zsh mksh:mksh shellcheck:shellcheck strace:strace \
+	openssl:openssl perl:perl git:git python3:python3 plistutil:libplist-utils busybox:busybox \
+	gcc:gcc,libc6-dev
+
+# All tests run under the race detector. It leaves out code that is not ours and whose loops it slows thirtyfold: the
+# SQLite library (a translation of C with its own locks), compression, and the type checker.
+RACE = -race \
+	-gcflags=modernc.org/...=-race=false \
+	-gcflags=github.com/klauspost/compress/...=-race=false \
+	-gcflags=compress/...=-race=false \
+	-gcflags=go/...=-race=false
+
+SCRIPTS = $(shell find .ci resources packaging -type f \( -name '*.sh' -o -path '.ci/*' \) 2>/dev/null)
+
+.PHONY: build test tools format vet darwin scripts unit bench fuzz lint vuln clean
+
+build:
+	$(GO) build -trimpath -o bin/maia-dr .
+
+# In this order, and not at once: what is quick fails first, and the summary of the tests comes last.
+test:
+	@$(MAKE) --no-print-directory tools
+	@$(MAKE) --no-print-directory format vet darwin scripts
+	@$(MAKE) --no-print-directory unit
+
+tools:
+	@.ci/install-tools $(TOOLS)
+
+format:
+	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .); \
+	if [ -n "$$unformatted" ]; then echo "gofmt these:"; echo "$$unformatted"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+# The macOS program is built where macOS is; here it is checked: without cgo by vet, with cgo by its types.
+darwin:
+	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) vet ./...
+	CGO_ENABLED=0 GOOS=darwin GOARCH=amd64 $(GO) vet ./...
+	$(GO) run ./packaging/ci/darwincheck arm64 amd64
+
+scripts:
+	@if command -v shellcheck >/dev/null 2>&1 || [ "$$(uname -s)" = Linux ]; then \
+		shellcheck $(SCRIPTS) && echo "shellcheck: $(words $(SCRIPTS)) scripts"; \
+	else echo "shellcheck is not installed; Linux checks the scripts"; fi
+
+unit:
+	$(GO) run ./packaging/ci/gotest -timeout 14m $(RACE) $(TEST_ARGS) $(PACKAGES)
+
+bench:
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(TEST_ARGS) $(PACKAGES)
+
+fuzz:
+	@.ci/fuzz $(FUZZTIME)
+
+# About two minutes the first time: the linter is built from source.
+lint:
+	$(GO) run $(GOLANGCI_LINT) run ./...
+
+# Asks vuln.go.dev; not part of lint, which works without a network.
+vuln:
+	$(GO) run $(GOVULNCHECK) ./...
+
+clean:
+	rm -rf bin dist

@@ -1,0 +1,145 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"maia-dr/engine/component"
+	"maia-dr/engine/repository"
+)
+
+// account fills in the ledger, the counts, the warnings and the status: what of the user's is in the backup, and what
+// is not.
+func (b *backup) account() {
+	m := b.manifest
+	b.ledger()
+	m.Stats.LaunchAgents = m.Components[component.LaunchAgents].Count
+	for _, c := range m.Components {
+		m.Stats.Databases += len(c.Databases)
+	}
+	for i := range b.files {
+		if b.files[i].HasContent() {
+			m.Stats.SourceFiles++
+			m.Stats.SourceBytes += b.files[i].SizeBytes
+		}
+	}
+	b.warnSecrets()
+	b.warnLeftOut()
+	b.warnShrunk()
+	m.Warnings = b.cap.warnings
+	if m.Warnings == nil {
+		m.Warnings = []repository.Warning{}
+	}
+	m.Status = repository.StatusCompleted
+	if len(m.Warnings) > 0 {
+		m.Status = repository.StatusCompletedWithWarnings
+	}
+}
+
+// ledger counts where every file under the Maia root went.
+func (b *backup) ledger() {
+	inv, m := b.inventory, b.manifest
+	c := repository.Coverage{Excluded: map[string]repository.Count{}, LeftOut: []repository.LeftOut{}}
+	c.Total = inv.Ledger().Total
+	for i := range b.files {
+		if f := &b.files[i]; component.UnderRoot(f.Component) && f.Type != repository.TypeDir {
+			c.Captured.Files++
+			c.Captured.Bytes += f.SizeBytes
+		}
+	}
+	for _, s := range inv.Secrets {
+		if component.UnderRoot(s.Component) {
+			c.Secret.Files++
+		}
+		c.Secrets = append(c.Secrets, repository.SecretRef{
+			Component: s.Component, Path: repository.Name(s.Path), Reason: s.Reason, Names: s.Names,
+		})
+	}
+	for _, x := range inv.Excluded {
+		c.Excluded[x.Rule] = repository.Count{Files: x.Files, Bytes: x.Bytes}
+	}
+	leftOut := 0
+	for _, l := range inv.LeftOut {
+		c.LeftOut = append(c.LeftOut, repository.LeftOut{Path: repository.Name(l.Path), Reason: l.Reason})
+		if component.UnderRoot(l.Component) && !l.Dir {
+			leftOut++
+		}
+	}
+	for _, l := range b.cap.vanished {
+		c.LeftOut = append(c.LeftOut, l.LeftOut)
+		if component.UnderRoot(l.component) {
+			leftOut++
+		}
+	}
+	excluded := 0
+	for _, n := range c.Excluded {
+		excluded += n.Files
+	}
+	if sum := c.Captured.Files + c.Secret.Files + excluded + leftOut; sum != c.Total {
+		b.cap.warn("coverage_unbalanced", "", fmt.Sprintf("%d files were seen under the root, %d are accounted for", c.Total, sum),
+			"this is a fault of the program: please report it; what is listed by `maia-dr show --files` is in the backup")
+	}
+	m.Coverage = c
+}
+
+func (b *backup) warnSecrets() {
+	if b.opt.NoVault {
+		return
+	}
+	for _, s := range b.inventory.Secrets {
+		b.cap.warn("secret_not_captured", s.Path, "it is not in the backup: "+s.Reason, "keep a copy of it in a safe place; a vault for such files comes with a later version, and --no-vault says that this is meant")
+	}
+}
+
+func (b *backup) warnLeftOut() {
+	for _, l := range b.inventory.LeftOut {
+		if l.Missing {
+			b.cap.warn("file_left_out", l.Path, l.Reason, "make it readable for you, or exclude it in the configuration if it does not matter")
+		}
+	}
+	for _, x := range b.inventory.Excluded {
+		if x.Uncounted > 0 {
+			b.e.note(fmt.Sprintf("%d folders excluded by %s could not be counted", x.Uncounted, x.Rule))
+		}
+	}
+	for _, l := range b.inventory.Outside {
+		b.e.note(fmt.Sprintf("%s: %s", l.Path, l.Reason))
+	}
+}
+
+// warnShrunk compares counts with the backup before: something may have gone that nobody meant to delete.
+func (b *backup) warnShrunk() {
+	last := b.last()
+	if last == nil || last.MaiaRoot != b.manifest.MaiaRoot {
+		return
+	}
+	was, is := last.Stats, b.manifest.Stats
+	counts := map[string][2]int64{
+		"LaunchAgents":  {int64(was.LaunchAgents), int64(is.LaunchAgents)},
+		"pip packages":  {int64(was.PipPackages), int64(is.PipPackages)},
+		"brew packages": {int64(was.BrewPackages), int64(is.BrewPackages)},
+		"databases":     {int64(was.Databases), int64(is.Databases)},
+		"files":         {int64(was.SourceFiles), int64(is.SourceFiles)},
+		"bytes":         {was.SourceBytes, is.SourceBytes},
+	}
+	for _, what := range slices.Sorted(maps.Keys(counts)) {
+		old, now := counts[what][0], counts[what][1]
+		if old > 0 && (now == 0 || now*5 < old*4) {
+			b.cap.warn("count_fell", "", fmt.Sprintf("there were %d %s in the last backup, now there are %d", old, what, now),
+				"if that was not meant, look with `maia-dr show "+last.BackupID+" --files` for what is missing and restore it")
+		}
+	}
+}
+
+// countLines counts the lines that name a package.
+func countLines(b []byte) int {
+	n := 0
+	for line := range strings.Lines(string(b)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			n++
+		}
+	}
+	return n
+}

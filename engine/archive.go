@@ -1,0 +1,178 @@
+package engine
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/klauspost/compress/gzip"
+	"golang.org/x/sys/unix"
+
+	"maia-dr/engine/component"
+	"maia-dr/engine/repository"
+	"maia-dr/engine/stream"
+)
+
+// maxArchived is the largest file that goes into a small archive, which is made in memory. Agents and shell files are
+// a few kilobytes.
+const maxArchived = 64 << 20
+
+// archive makes the small tar.gz of a component, in memory, and lists its files.
+func (b *backup) archive(name string) ([]byte, []repository.File, error) {
+	var out bytes.Buffer
+	zw, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	if err != nil {
+		return nil, nil, err
+	}
+	var files []repository.File
+	var offset int64
+	write := func(p []byte) error {
+		n, err := zw.Write(p)
+		offset += int64(n)
+		return err
+	}
+	for _, en := range b.entries(name) {
+		f, body, ok := b.archiveEntry(&en)
+		if !ok {
+			continue
+		}
+		header, err := stream.Header(stream.Entry{
+			Type: tarType(f.Type), Path: string(f.Path), Link: string(f.Link), Mode: int64(f.Mode), Size: f.SizeBytes, ModTimeNS: f.ModTimeNS,
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := write(header); err != nil {
+			return nil, nil, err
+		}
+		f.Offset = offset
+		if err := write(append(body, make([]byte, stream.Padding(f.SizeBytes))...)); err != nil {
+			return nil, nil, err
+		}
+		if !f.HasContent() {
+			f.Offset = 0
+		}
+		files = append(files, f)
+	}
+	if err := errors.Join(write(stream.Trailer), zw.Close()); err != nil {
+		return nil, nil, err
+	}
+	return out.Bytes(), files, nil
+}
+
+func tarType(t string) byte {
+	switch t {
+	case repository.TypeDir:
+		return stream.Dir
+	case repository.TypeSymlink:
+		return stream.Symlink
+	}
+	return stream.File
+}
+
+// archiveEntry reads one entry. What cannot be read is left out with a warning.
+func (b *backup) archiveEntry(en *component.Entry) (f repository.File, body []byte, ok bool) {
+	f = repository.File{
+		Component: en.Component, Path: repository.Name(en.Path), Mode: en.Mode, ModTimeNS: en.Stat.MTimeNS,
+	}
+	switch en.Kind {
+	case component.Dir:
+		f.Type = repository.TypeDir
+		return f, nil, true
+	case component.Symlink:
+		f.Type, f.Link = repository.TypeSymlink, repository.Name(en.Link)
+		return f, nil, true
+	}
+	file, err := os.OpenFile(en.Source, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err == nil {
+		defer file.Close()
+		body, err = io.ReadAll(io.LimitReader(file, maxArchived+1))
+	}
+	if err == nil && len(body) > maxArchived {
+		err = fmt.Errorf("it is larger than %d MB", maxArchived>>20)
+	}
+	if err != nil {
+		_ = b.cap.gone(en, fmt.Sprintf("it could not be read: %v", err))
+		return f, nil, false
+	}
+	sum := repository.SumHash(body)
+	f.Type, f.SizeBytes, f.SHA256 = repository.TypeFile, int64(len(body)), &sum
+	return f, body, true
+}
+
+// checkArchive extracts a small archive to nowhere and compares every file with the list.
+func checkArchive(b []byte, files []repository.File) error {
+	want := map[string]*repository.File{}
+	for i := range files {
+		want[string(files[i].Path)] = &files[i]
+	}
+	zr, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return fmt.Errorf("%v: %w", err, repository.ErrDamaged)
+	}
+	tr := tar.NewReader(zr)
+	for {
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("%v: %w", err, repository.ErrDamaged)
+		}
+		name := h.Name
+		if h.Typeflag == tar.TypeDir && len(name) > 1 {
+			name = name[:len(name)-1]
+		}
+		f := want[name]
+		if f == nil || tarType(f.Type) != h.Typeflag || f.SizeBytes != h.Size {
+			return fmt.Errorf("%.80q does not belong into the archive: %w", h.Name, repository.ErrDamaged)
+		}
+		delete(want, name)
+		sum := sha256.New()
+		if _, err := io.Copy(sum, tr); err != nil {
+			return fmt.Errorf("%v: %w", err, repository.ErrDamaged)
+		}
+		if f.SHA256 != nil && repository.Hash(sum.Sum(nil)) != *f.SHA256 {
+			return fmt.Errorf("%.80q is not what it was: %w", h.Name, repository.ErrDamaged)
+		}
+	}
+	for name := range want {
+		return fmt.Errorf("%.80q is not in the archive: %w", name, repository.ErrDamaged)
+	}
+	return nil
+}
+
+// readArchive returns the files of a small archive by name.
+func (v *view) readArchive(m *repository.Manifest, name string) (map[string][]byte, error) {
+	b, err := v.readFile(m, name)
+	if err != nil {
+		return nil, err
+	}
+	zr, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %v: %w", name, err, repository.ErrDamaged)
+	}
+	out := map[string][]byte{}
+	tr := tar.NewReader(zr)
+	for {
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %v: %w", name, err, repository.ErrDamaged)
+		}
+		if h.Typeflag != tar.TypeReg {
+			continue
+		}
+		body, err := io.ReadAll(io.LimitReader(tr, maxArchived))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %v: %w", name, err, repository.ErrDamaged)
+		}
+		out[h.Name] = body
+	}
+}

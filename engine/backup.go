@@ -1,0 +1,374 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"maia-dr/engine/component"
+	"maia-dr/engine/event"
+	"maia-dr/engine/repository"
+	"maia-dr/engine/state"
+)
+
+// BackupOptions say how to back up.
+type BackupOptions struct {
+	// NoVault leaves secret-bearing files out by choice: that is then no warning.
+	NoVault bool
+	// Adopt takes over a repository that another installation wrote.
+	Adopt bool
+}
+
+// BackupResult is what a backup came to.
+type BackupResult struct {
+	BackupID    string
+	Status      string
+	Manifest    *repository.Manifest
+	StoredBytes int64
+	SourceBytes int64
+	Files       int
+	NewChunks   int
+	Duration    time.Duration
+	Warnings    []repository.Warning
+	// SyncState is the rung of the sync ladder that the backup has reached.
+	SyncState string
+	// Pruned are the backups that retention removed afterwards.
+	Pruned []string
+}
+
+// Backup makes one backup: in the mirror, read back there, then published, then retention. When it returns nil the
+// backup is complete in the OneDrive folder; its warnings say what of the user's is missing in it.
+func (e *Engine) Backup(ctx context.Context, o BackupOptions) (res *BackupResult, err error) {
+	root, err := e.findRoot()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := e.findOneDrive(); err != nil {
+		return nil, err
+	}
+	end, err := e.begin("backup")
+	if err != nil {
+		return nil, err
+	}
+	history := new(state.HistoryEntry)
+	defer func() { end(history, err) }()
+	started := e.now()
+	s, err := e.open(true, o.Adopt)
+	if err != nil {
+		return nil, err
+	}
+	b := &backup{session: s, ctx: ctx, root: root, opt: o, started: started}
+	if err := b.run(); err != nil {
+		return nil, explain("back up", "", err)
+	}
+	res = b.result()
+	history.Result, history.BackupID = res.Status, res.BackupID
+	history.StoredBytes, history.SourceBytes, history.Files, history.Warnings = res.StoredBytes, res.SourceBytes, res.Files, len(res.Warnings)
+	e.statusMu.Lock()
+	e.status.LastFailure = nil
+	e.status.LastBackup = &state.BackupResult{
+		BackupID: res.BackupID, FinishedAt: e.now().UTC(), Seconds: res.Duration.Seconds(), StoredBytes: res.StoredBytes,
+		SourceBytes: res.SourceBytes, Files: res.Files, Vault: false, Warnings: res.Warnings,
+	}
+	e.statusMu.Unlock()
+	return res, nil
+}
+
+// backup is one run.
+type backup struct {
+	*session
+	ctx     context.Context
+	root    string
+	opt     BackupOptions
+	started time.Time
+
+	inventory *component.Inventory
+	index     *repository.Index
+	cap       *capture
+	manifest  *repository.Manifest
+	raw       []byte
+	files     []repository.File
+	small     map[string][]byte // the files of the backup's folder
+	details   *details
+	// storedBytes is what the backup adds to the repository, manifest and index included.
+	storedBytes int64
+	pruned      []string
+	late        []repository.Warning
+}
+
+func (b *backup) run() error {
+	if err := b.finishPrune(); err != nil {
+		return err
+	}
+	if err := b.trimMirror(); err != nil {
+		return err
+	}
+	if err := b.takeInventory(); err != nil {
+		return err
+	}
+	if err := b.loadIndex(); err != nil {
+		return err
+	}
+	if err := b.captureAll(); err != nil {
+		return err
+	}
+	if err := b.commit(); err != nil {
+		return err
+	}
+	if err := b.publishAll(b.ctx); err != nil {
+		return err
+	}
+	pruned, err := b.applyRetention()
+	if err != nil {
+		return err
+	}
+	b.pruned = pruned
+	return b.trimMirror()
+}
+
+func (b *backup) takeInventory() error {
+	b.e.phase(event.Scan, 0)
+	cfg := b.e.opt.Config
+	old := loadStatCache(b.e.state.StatCache(), b.descriptor.RepositoryID)
+	var own []component.FileID
+	for _, path := range []string{b.folder.Path, b.target.Dir, b.e.state.Path} {
+		if fi, err := os.Stat(path); err == nil {
+			st := component.StatOf(fi)
+			own = append(own, component.FileID{Dev: st.Dev, Inode: st.Inode})
+		}
+	}
+	inv, err := component.Take(b.ctx, component.Options{
+		Root: b.root, Home: b.e.env.Home, Own: own, Exclude: cfg.Capture.Exclude, Agents: cfg.Capture.LaunchAgents,
+		ShellFiles: cfg.Capture.ShellFiles, LargeDatabase: cfg.LargeDatabaseBytes(), KeepGitHistory: cfg.Git.KeepHistory,
+		Known: func(source string, st component.Stat) (component.Kind, bool) {
+			for _, padded := range []bool{true, false} {
+				if c, ok := old.Entries[cacheKey(source, padded)]; ok && c.Stat == st {
+					return c.Kind, true
+				}
+			}
+			return 0, false
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", b.root, err)
+	}
+	b.inventory = inv
+	b.cap = &capture{e: b.e, ctx: b.ctx, old: old, kept: map[string]cacheEntry{}}
+	for i := range inv.Entries {
+		b.cap.total += inv.Entries[i].Stat.Size
+	}
+	return nil
+}
+
+// entries returns the inventory's entries of one component.
+func (b *backup) entries(name string) []component.Entry {
+	all := b.inventory.Entries
+	from := slices.IndexFunc(all, func(en component.Entry) bool { return en.Component == name })
+	if from < 0 {
+		return nil
+	}
+	to := from
+	for to < len(all) && all[to].Component == name {
+		to++
+	}
+	return all[from:to]
+}
+
+// captureAll makes the manifest with everything in it, and the chunks.
+func (b *backup) captureAll() (err error) {
+	id, behind := repository.NewID(b.started, b.allIDs())
+	b.manifest = &repository.Manifest{
+		Format: repository.Format, BackupID: id, BackupType: "full", CreatedAt: b.started.UTC().Truncate(time.Second),
+		ProgramVersion: b.e.opt.Version, RepositoryID: b.descriptor.RepositoryID, Writer: b.writer,
+		MaiaRoot: repository.Name(b.root), OneDrivePath: repository.Name(b.folder.Path),
+		Components:          map[string]*repository.Component{},
+		RestorationMetadata: repository.RestorationMetadata{RequiresUserInput: []string{"maia_location"}},
+	}
+	if behind {
+		b.cap.warn("clock_behind", "", "the clock is behind the newest backup; this backup is named one second after it", "set the clock right")
+	}
+	b.small = map[string][]byte{}
+	ctx, cancel := context.WithCancel(b.ctx)
+	b.details = b.gatherDetails(ctx)
+	// Whatever happens, the tools do not outlive the run.
+	defer func() { cancel(); <-b.details.done }()
+	c := b.cap
+	c.index = b.index
+	c.oldChunk = make([]int, len(c.old.Chunks))
+	for i, h := range c.old.Chunks {
+		c.oldChunk[i] = -1
+		if n, ok := b.index.FindChunk(h); ok {
+			c.oldChunk[i] = n
+		}
+	}
+	known := map[string]bool{}
+	if last := b.last(); last != nil {
+		for _, comp := range last.Components {
+			for _, db := range comp.Databases {
+				known[filepath.Join(b.root, filepath.FromSlash(string(db.Path)))] = true
+			}
+		}
+	}
+	c.fullCheck = func(source string) bool { return !known[source] }
+	c.packer = repository.NewPacker(b.ctx, b.e.fs, b.mirror.Path(repository.ChunksDir), 0)
+	b.e.phase(event.Capture, c.total)
+	if err := b.captureStreams(); err != nil {
+		c.packer.Abort()
+		return err
+	}
+	refs, err := c.packer.Close()
+	if err != nil {
+		return err
+	}
+	for i, ref := range refs {
+		b.index.SetChunk(c.chunkOf[i], ref)
+		b.manifest.Stats.StoredBytes += ref.SizeBytes
+	}
+	b.manifest.Stats.NewChunks = len(refs)
+	b.numberChunks()
+	return b.captureSmall()
+}
+
+func (b *backup) captureStreams() error {
+	for _, name := range []string{component.Code, component.DataSmall} {
+		entries := b.entries(name)
+		if len(entries) == 0 {
+			continue
+		}
+		t, err := b.cap.tar(entries)
+		if err != nil {
+			return err
+		}
+		b.manifest.Components[name] = &repository.Component{
+			Stream: "tar", Extents: t.extents, SizeBytes: t.size, Count: len(t.files), SourceBytes: t.source, Databases: t.databases,
+		}
+		b.files = append(b.files, t.files...)
+	}
+	large := b.entries(component.DataLarge)
+	if len(large) == 0 {
+		return nil
+	}
+	comp := &repository.Component{}
+	b.manifest.Components[component.DataLarge] = comp
+	for i := range large {
+		if err := b.captureLarge(comp, &large[i]); err != nil {
+			return fmt.Errorf("capture %s: %w", large[i].Path, err)
+		}
+		b.cap.done += large[i].Stat.Size
+		b.e.progress(event.Capture, b.cap.done, b.cap.total)
+	}
+	return nil
+}
+
+func (b *backup) captureLarge(comp *repository.Component, en *component.Entry) error {
+	c := b.cap
+	k := c.cached(en, false)
+	var err error
+	if k == nil {
+		k, err = c.database(en, false)
+	}
+	if k == nil && err == nil {
+		k, err = c.plainFile(en, false)
+	}
+	if errors.Is(err, errGone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	extents, err := k.store(c)
+	if err != nil {
+		return err
+	}
+	db := repository.Database{
+		Database: baseName(en.Path), Path: repository.Name(en.Path), OriginalSize: k.size, SHA256: k.sha256,
+		Mode: en.Mode, ModTime: floorSeconds(en.Stat.MTimeNS), Extents: slices.Clone(extents),
+	}
+	if k.facts != nil {
+		db.Facts = *k.facts
+	}
+	comp.Databases = append(comp.Databases, db)
+	comp.Count++
+	comp.SizeBytes += k.size
+	comp.SourceBytes += k.size
+	b.files = append(b.files, repository.File{
+		Component: en.Component, Path: db.Path, Type: repository.TypeLarge, SizeBytes: k.size, Mode: en.Mode,
+		ModTimeNS: db.ModTime * 1e9, SHA256: &db.SHA256,
+	})
+	return nil
+}
+
+// floorSeconds rounds down, before 1970 too.
+func floorSeconds(ns int64) int64 {
+	sec := ns / 1e9
+	if ns%1e9 < 0 {
+		sec--
+	}
+	return sec
+}
+
+// numberChunks lists the chunks the backup refers to and turns the extents' numbers from the index's to the list's.
+func (b *backup) numberChunks() {
+	number := map[int]int{}
+	for _, s := range b.manifest.Streams() {
+		for i := range s.Extents {
+			x := &s.Extents[i]
+			n, ok := number[x.Chunk]
+			if !ok {
+				n = len(b.manifest.Chunks)
+				number[x.Chunk] = n
+				b.manifest.Chunks = append(b.manifest.Chunks, b.index.Chunk(x.Chunk))
+			}
+			x.Chunk = n
+		}
+	}
+}
+
+// saveCaches writes index and stat cache, after the manifest they belong to.
+func (b *backup) saveCaches() {
+	if err := b.index.Save(b.e.fs, b.e.state.BlockIndex()); err != nil {
+		// The old index is still right about the chunks it names, and it is rebuilt where it is not.
+		b.e.log.Warn().Err(err).Msg("save block index")
+	}
+	cache := newStatCache(b.descriptor.RepositoryID)
+	numbers := chunkNumbers{cache: cache, number: map[repository.Hash]int{}}
+	for key, en := range b.cap.kept {
+		x := make(repository.Extents, len(en.Extents))
+		for i, ext := range en.Extents {
+			ext.Chunk = numbers.of(b.index.Chunk(ext.Chunk).SHA256)
+			x[i] = ext
+		}
+		en.Extents = x
+		cache.Entries[key] = en
+	}
+	if err := cache.save(b.e.fs, b.e.state.StatCache()); err != nil {
+		b.e.log.Warn().Err(err).Msg("save stat cache")
+	}
+}
+
+func (b *backup) result() *BackupResult {
+	m := b.manifest
+	status := m.Status
+	if len(b.late) > 0 {
+		status = repository.StatusCompletedWithWarnings
+	}
+	return &BackupResult{
+		BackupID: m.BackupID, Status: status, Manifest: m, StoredBytes: b.storedBytes, SourceBytes: m.Stats.SourceBytes,
+		Files: m.Stats.SourceFiles, NewChunks: m.Stats.NewChunks, Duration: b.e.now().Sub(b.started), Warnings: append(slices.Clone(m.Warnings), b.late...),
+		SyncState: "local_only", Pruned: b.pruned,
+	}
+}
+
+func mustJSON(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil {
+		// Only types of this program come here, all of which can be encoded.
+		panic(err)
+	}
+	return b
+}

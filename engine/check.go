@@ -1,0 +1,244 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"maia-dr/engine/component"
+	"maia-dr/engine/event"
+	"maia-dr/engine/repository"
+)
+
+// scratchFile returns a nameless file: it is gone when it is closed or the process dies.
+func (e *Engine) scratchFile() (*os.File, error) {
+	dir := e.state.Scratch()
+	if _, err := os.Stat(dir); err != nil {
+		dir = os.TempDir()
+	}
+	f, err := os.CreateTemp(dir, "assemble")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// streamFiles are files of one stream that are to be read.
+type streamFiles struct {
+	stream repository.Stream
+	files  []*repository.File
+}
+
+// byStream sorts files with content under the streams that hold them. Files of small archives belong to none.
+func byStream(m *repository.Manifest, files []repository.File, want func(*repository.File) bool) ([]streamFiles, error) {
+	streams := m.Streams()
+	out := make([]streamFiles, len(streams))
+	index := map[string]int{}
+	for i, s := range streams {
+		out[i].stream = s
+		index[streamKey(s)] = i
+	}
+	for i := range files {
+		f := &files[i]
+		if !f.HasContent() || !inStream(f.Component) || want != nil && !want(f) {
+			continue
+		}
+		key := "tar " + f.Component
+		if f.Type == repository.TypeLarge {
+			key = "db " + string(f.Path)
+		}
+		n, ok := index[key]
+		if !ok && f.SizeBytes == 0 && f.Type == repository.TypeLarge {
+			continue
+		}
+		if !ok {
+			return nil, fmt.Errorf("no stream holds %.80q: %w", f.Path, repository.ErrDamaged)
+		}
+		out[n].files = append(out[n].files, f)
+	}
+	return slices.DeleteFunc(out, func(s streamFiles) bool { return len(s.files) == 0 }), nil
+}
+
+func streamKey(s repository.Stream) string {
+	if s.Database != nil {
+		return "db " + string(s.Database.Path)
+	}
+	return "tar " + s.Component
+}
+
+// inStream reports whether a component's files lie in a stream; the others lie in small archives or are files of the
+// backup's folder.
+func inStream(name string) bool {
+	return name == component.Code || name == component.DataSmall || name == component.DataLarge
+}
+
+// fileProblem is a file that cannot be had from a backup as it was.
+type fileProblem struct {
+	Path   repository.Name
+	Reason string
+}
+
+// checkStreams assembles files out of their chunks in scratch and compares their hashes. whole also reads chunks to
+// their end that the files do not need.
+func (e *Engine) checkStreams(ctx context.Context, src *repository.Source, m *repository.Manifest, groups []streamFiles, whole bool) ([]*repository.ChunkError, []fileProblem, error) {
+	var pieces []repository.Piece
+	scratch := make([]*os.File, len(groups))
+	defer func() {
+		for _, f := range scratch {
+			if f != nil {
+				f.Close()
+			}
+		}
+	}()
+	for i, g := range groups {
+		f, err := e.scratchFile()
+		if err != nil {
+			return nil, nil, err
+		}
+		scratch[i] = f
+		p, err := g.pieces(f)
+		if err != nil {
+			return nil, nil, err
+		}
+		pieces = append(pieces, p...)
+	}
+	var done, total int64
+	for _, c := range m.Chunks {
+		total += c.RawBytes
+	}
+	report := e.counter(event.Verify, total, &done)
+	bad, err := src.Copy(ctx, m.Chunks, pieces, whole, report)
+	if err != nil {
+		return bad, nil, err
+	}
+	var problems []fileProblem
+	buf := make([]byte, 256<<10)
+	for i, g := range groups {
+		for _, f := range g.files {
+			if err := ctx.Err(); err != nil {
+				return bad, problems, err
+			}
+			sum := sha256.New()
+			n, err := io.CopyBuffer(sum, io.NewSectionReader(scratch[i], f.Offset, f.SizeBytes), buf)
+			if err != nil {
+				return bad, problems, err
+			}
+			if n != f.SizeBytes || repository.Hash(sum.Sum(nil)) != *f.SHA256 {
+				problems = append(problems, fileProblem{Path: f.Path, Reason: "its bytes are not what they were"})
+			}
+		}
+	}
+	return bad, problems, nil
+}
+
+// pieces asks for the group's files, each at its own place of the stream.
+func (g *streamFiles) pieces(dst io.WriterAt) ([]repository.Piece, error) {
+	var out []repository.Piece
+	loc := repository.NewLocator(g.stream.Extents)
+	for _, f := range g.files {
+		x, err := loc.Slice(f.Offset, f.SizeBytes)
+		if err != nil {
+			return nil, fmt.Errorf("%.80q: %w", f.Path, err)
+		}
+		out = append(out, repository.Pieces(x, dst, f.Offset)...)
+	}
+	return out, nil
+}
+
+// checkFolder reads the files of a backup's folder and compares them with the manifest and with each other.
+func checkFolder(r repository.Repo, m *repository.Manifest, raw []byte) (files []repository.File, problems []string) {
+	problem := func(name string, err error) {
+		problems = append(problems, fmt.Sprintf("%s/%s: %v", m.BackupID, name, err))
+	}
+	content := map[string][]byte{}
+	for _, f := range m.Files {
+		b, err := r.ReadFile(m, f.Path)
+		if err != nil {
+			problem(f.Path, err)
+			continue
+		}
+		content[f.Path] = b
+	}
+	if content[repository.FilesName] == nil {
+		return nil, problems
+	}
+	files, err := repository.DecodeFiles(content[repository.FilesName])
+	if err != nil {
+		problem(repository.FilesName, err)
+		return nil, problems
+	}
+	for name, archive := range map[string]string{
+		component.LaunchAgents: repository.LaunchAgentsName, component.ShellConfigs: repository.ShellConfigsName,
+	} {
+		b, ok := content[archive]
+		if !ok {
+			continue
+		}
+		if err := checkArchive(b, filesOf(files, name)); err != nil {
+			problem(archive, err)
+		}
+	}
+	if err := checkRestoreIndex(r, m, raw, files); err != nil {
+		problem(repository.RestoreIndexName, err)
+	}
+	slices.Sort(problems)
+	return files, problems
+}
+
+// checkRestoreIndex derives the index once more: a restore by the script must find what the manifest says.
+func checkRestoreIndex(r repository.Repo, m *repository.Manifest, raw []byte, files []repository.File) error {
+	b, err := os.ReadFile(r.Path(m.BackupID, repository.RestoreIndexName))
+	if err != nil {
+		return err
+	}
+	x, err := repository.DecodeRestoreIndex(b)
+	if err != nil {
+		return err
+	}
+	home, roots := homeAndRoots(m)
+	if !x.Equal(repository.NewRestoreIndex(m, raw, files, home, roots)) {
+		return fmt.Errorf("it does not say what the manifest says: %w", repository.ErrDamaged)
+	}
+	return nil
+}
+
+func filesOf(files []repository.File, name string) []repository.File {
+	var out []repository.File
+	for _, f := range files {
+		if f.Component == name {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// homeAndRoots returns what the system metadata in a manifest says about old paths.
+func homeAndRoots(m *repository.Manifest) (home string, roots []string) {
+	sys := systemOf(m)
+	return sys.Home, sys.OldRoots
+}
+
+// touches reports whether any extent lies in one of the chunks.
+func touches(x repository.Extents, chunks map[int]bool) bool {
+	return slices.ContainsFunc(x, func(e repository.Extent) bool { return chunks[e.Chunk] })
+}
+
+func joinProblems(p []fileProblem) string {
+	var s []string
+	for i, f := range p {
+		if i == 5 {
+			s = append(s, fmt.Sprintf("and %d more", len(p)-i))
+			break
+		}
+		s = append(s, fmt.Sprintf("%s: %s", f.Path, f.Reason))
+	}
+	return strings.Join(s, "; ")
+}

@@ -1,0 +1,217 @@
+// Package cli is the command line: one file per command, each a thin layer that turns flags into an engine call and
+// its result into text or JSON. Standard output carries the answer, standard error everything else, prompts go to
+// the terminal. Exit codes have one table.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+	"gopkg.in/natefinch/lumberjack.v2"
+
+	"maia-dr/engine"
+	"maia-dr/engine/config"
+	"maia-dr/engine/event"
+)
+
+// Program is everything the command line gets from outside.
+type Program struct {
+	Env     engine.Env
+	Version string
+	// Script is restore_maia.sh.
+	Script []byte
+	Args   []string
+	In     io.Reader
+	Out    io.Writer
+	Err    io.Writer
+	// Terminal reports whether Err is a terminal a person looks at; OutTerminal the same for Out.
+	Terminal, OutTerminal bool
+	// OpenTTY opens the terminal for a question; an error means that there is nobody to ask.
+	OpenTTY func() (io.ReadWriteCloser, error)
+	// Self is the path of this executable.
+	Self string
+}
+
+// globals are the flags that every command has.
+type globals struct {
+	home, root, oneDrive, stateDir, config string
+	json, quiet, verbose                   bool
+}
+
+// app is one run of the command line.
+type app struct {
+	Program
+	flags   globals
+	exit    int // set by a command that is done but has something to say
+	cleanup []func()
+}
+
+// Run runs the command line and returns the exit code.
+func Run(ctx context.Context, p Program) int {
+	a := &app{Program: p}
+	defer func() {
+		for _, f := range a.cleanup {
+			f()
+		}
+	}()
+	root := a.root()
+	root.SetArgs(p.Args)
+	root.SetIn(p.In)
+	root.SetOut(p.Out)
+	root.SetErr(p.Err)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return a.exit
+	}
+	var done *reportedError
+	if !errors.As(err, &done) {
+		a.report(err)
+	}
+	return exitCode(err)
+}
+
+// reportedError is an error that the user has been told already.
+type reportedError struct{ err error }
+
+func (r *reportedError) Error() string { return r.err.Error() }
+func (r *reportedError) Unwrap() error { return r.err }
+
+// report tells the user what failed and what to do next.
+func (a *app) report(err error) {
+	var known *engine.Error
+	if !errors.As(err, &known) {
+		fmt.Fprintf(a.Err, "maia-dr: %v\n", err)
+		return
+	}
+	fmt.Fprintf(a.Err, "maia-dr: %v\n", known)
+	if advice := known.Advice(); advice != "" {
+		fmt.Fprintf(a.Err, "  what to do: %s\n", advice)
+	}
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "maia-dr",
+		Short: "Back up Maia into OneDrive, and bring it back on a fresh Mac",
+		Long: `maia-dr backs up a developer's working system ("Maia") into the OneDrive folder, proves that the
+backup is whole, and brings everything back on a fresh Mac with one command.`,
+		SilenceUsage: true, SilenceErrors: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError(fmt.Errorf("there is no command %q", args[0]))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&a.flags.home, "home", "", "the user's home `DIR`: agents, shell files, OneDrive and state are found under it")
+	f.StringVar(&a.flags.root, "maia-root", "", "the `DIR` to protect (or MAIA_ROOT)")
+	f.StringVar(&a.flags.oneDrive, "onedrive-path", "", "the OneDrive `DIR` (or MAIA_ONEDRIVE_PATH)")
+	f.StringVar(&a.flags.stateDir, "state-dir", "", "the `DIR` for this machine's state (or MAIA_DR_STATE_DIR)")
+	f.StringVar(&a.flags.config, "config", "", "the configuration `FILE` (default ~/.config/maia-dr/config.toml)")
+	f.BoolVar(&a.flags.json, "json", false, "write JSON")
+	f.BoolVar(&a.flags.quiet, "quiet", false, "say only what is needed")
+	f.BoolVar(&a.flags.verbose, "verbose", false, "say more")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageErrorFor(cmd, err)
+	})
+	root.AddCommand(a.backupCommand(), a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(),
+		a.pruneCommand(), a.statusCommand(), a.demoCommand(), a.versionCommand())
+	return root
+}
+
+func usageError(err error) error {
+	return &engine.Error{Op: "read the command line", Code: engine.CodeUsage, Err: err}
+}
+
+func usageErrorFor(cmd *cobra.Command, err error) error {
+	return &engine.Error{Op: "read the command line", Code: engine.CodeUsage, Err: err,
+		Hint: fmt.Sprintf("see `%s --help`", cmd.CommandPath())}
+}
+
+// exact is cobra's argument check with our error.
+func argsBetween(low, high int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < low {
+			return usageErrorFor(cmd, errors.New("an argument is missing"))
+		}
+		if high >= 0 && len(args) > high {
+			return usageErrorFor(cmd, fmt.Errorf("%q is one argument too many", args[high]))
+		}
+		return nil
+	}
+}
+
+// engine builds the engine from the flags. sink may be nil.
+func (a *app) engine(sink event.Sink) (*engine.Engine, error) {
+	env := a.Env
+	if a.flags.home != "" {
+		home, err := filepath.Abs(a.flags.home)
+		if err != nil {
+			return nil, err
+		}
+		env.Home = home
+	}
+	path := a.flags.config
+	if path == "" {
+		path = filepath.Join(env.Home, ".config", "maia-dr", "config.toml")
+	} else if _, err := os.Stat(path); err != nil {
+		return nil, &engine.Error{Op: "read the configuration", Path: path, Code: engine.CodeConfig, Err: err}
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		return nil, &engine.Error{Op: "read the configuration", Path: path, Code: engine.CodeConfig, Err: err}
+	}
+	opt := engine.Options{
+		MaiaRoot: a.flags.root, OneDrivePath: a.flags.oneDrive, StateDir: a.flags.stateDir, Config: cfg,
+		Version: a.Version, Script: a.Script, Sink: sink, Log: zerolog.Nop(),
+	}
+	e := engine.New(env, opt)
+	opt.Log = a.logger(e.State().LogFile())
+	return engine.New(env, opt), nil
+}
+
+// logger writes the log of this machine's runs: 5 files of 2 MB, then the oldest goes.
+func (a *app) logger(path string) zerolog.Logger {
+	out := &lumberjack.Logger{Filename: path, MaxSize: 2, MaxBackups: 4}
+	a.cleanup = append(a.cleanup, func() { out.Close() })
+	level := zerolog.InfoLevel
+	if a.flags.verbose {
+		level = zerolog.DebugLevel
+	}
+	now := a.Env.Now
+	hook := zerolog.HookFunc(func(e *zerolog.Event, _ zerolog.Level, _ string) {
+		e.Str("time", now().UTC().Format(time.RFC3339))
+	})
+	return zerolog.New(existingDirOnly{path: filepath.Dir(path), w: out}).Level(level).Hook(hook)
+}
+
+// existingDirOnly drops what is written before the state directory exists: a command that only reads makes none.
+type existingDirOnly struct {
+	path string
+	w    io.Writer
+}
+
+func (d existingDirOnly) Write(p []byte) (int, error) {
+	if _, err := os.Stat(d.path); err != nil {
+		return len(p), nil
+	}
+	return d.w.Write(p)
+}
+
+func (a *app) printf(format string, args ...any) { fmt.Fprintf(a.Out, format, args...) }
+
+// say writes to standard error unless --quiet or --json.
+func (a *app) say(format string, args ...any) {
+	if !a.flags.quiet && !a.flags.json {
+		fmt.Fprintf(a.Err, format, args...)
+	}
+}

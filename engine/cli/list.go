@@ -1,0 +1,245 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+	"github.com/spf13/cobra"
+
+	"maia-dr/engine"
+	"maia-dr/engine/component"
+	"maia-dr/engine/repository"
+)
+
+func (a *app) listCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the backups, newest first", Args: argsBetween(0, 0),
+		RunE: func(*cobra.Command, []string) error {
+			e, err := a.engine(nil)
+			if err != nil {
+				return err
+			}
+			l, err := e.List()
+			if err != nil {
+				return err
+			}
+			if a.flags.json {
+				return a.writeJSON(l)
+			}
+			a.printList(l)
+			return nil
+		},
+	}
+}
+
+func (a *app) printList(l *engine.ListResult) {
+	if len(l.Backups) == 0 {
+		a.printf("There is no backup yet in %s.\n", clean(l.Repository))
+	} else {
+		rows := [][]string{{"BACKUP", "MADE", "", "MAIA", "FILES", "SIZE", "NEW", "STATE"}}
+		now := a.Env.Now()
+		for _, b := range l.Backups {
+			if b.State == engine.StateUnreadable {
+				rows = append(rows, []string{b.BackupID, b.CreatedAt.Local().Format("Mon 2 Jan 2006 15:04"), ago(now, b.CreatedAt), "", "", "", "", "cannot be read: " + clean(b.Error)})
+				continue
+			}
+			rows = append(rows, []string{b.BackupID, b.CreatedAt.Local().Format("Mon 2 Jan 2006 15:04"), ago(now, b.CreatedAt),
+				clean(b.Phase), fmt.Sprint(b.Files), size(b.SourceBytes), size(b.StoredBytes), stateText(b)})
+		}
+		table(a.Out, rows)
+	}
+	a.say("\n%s in %s\n", size(l.TotalBytes), clean(l.Repository))
+	for _, id := range l.Partial {
+		a.say("%s has no manifest: it is still on its way here, or was never finished. It is kept.\n", id)
+	}
+	for _, f := range l.Foreign {
+		a.say("%s does not belong to the repository. It is kept.\n", clean(f))
+	}
+}
+
+func stateText(b engine.BackupInfo) string {
+	var s string
+	switch b.State {
+	case engine.StateComplete:
+		s = "complete"
+	case engine.StateLocalOnly:
+		s = "on this machine only"
+	case engine.StateIncomplete:
+		s = fmt.Sprintf("lacks %s", count(len(b.Lacks), "file", "files"))
+	default:
+		s = b.State
+	}
+	if b.Warnings > 0 {
+		s += ", " + count(b.Warnings, "warning", "warnings")
+	}
+	return s
+}
+
+func (a *app) showCommand() *cobra.Command {
+	var files string
+	var secrets bool
+	cmd := &cobra.Command{
+		Use: "show [BACKUP] [--files [GLOB]]", Short: "Show one backup in full", Args: argsBetween(0, 2),
+		Long: `Show one backup in full, with where every file under the Maia root went. BACKUP is an id, a unique prefix
+of one, or "latest". --files lists the captured files, those that match GLOB if one is given.`,
+		ValidArgsFunction: a.completeBackups,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			listFiles := cmd.Flags().Changed("files")
+			// "--files GLOB": the glob may follow as a word of its own.
+			if listFiles && files == "*" && len(args) > 0 && !isBackupName(args[len(args)-1]) {
+				files, args = args[len(args)-1], args[:len(args)-1]
+			}
+			if err := argsBetween(0, 1)(cmd, args); err != nil {
+				return err
+			}
+			if listFiles && !doublestar.ValidatePattern(files) {
+				return usageErrorFor(cmd, fmt.Errorf("%q is not a valid pattern", files))
+			}
+			name := "latest"
+			if len(args) == 1 {
+				name = args[0]
+			}
+			e, err := a.engine(nil)
+			if err != nil {
+				return err
+			}
+			s, err := e.Show(name, listFiles)
+			if err != nil {
+				return err
+			}
+			if listFiles {
+				s.Files = engine.MatchFiles(s.Files, files)
+			}
+			switch {
+			case a.flags.json:
+				return a.writeJSON(s)
+			case listFiles:
+				a.printFiles(s.Files)
+			case secrets:
+				a.printSecrets(s)
+			default:
+				a.printShow(s)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&files, "files", "", "list the files, or those that match `GLOB`")
+	cmd.Flags().Lookup("files").NoOptDefVal = "*"
+	cmd.Flags().BoolVar(&secrets, "secrets", false, "list names and places of secrets, never values")
+	return cmd
+}
+
+func isBackupName(s string) bool {
+	return s == "latest" || strings.HasPrefix(s, "full_") || len(s) >= 4 && strings.Trim(s, "0123456789_") == ""
+}
+
+// completeBackups offers the backups' ids to the shell.
+func (a *app) completeBackups(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	e, err := a.engine(nil)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ids := []string{"latest"}
+	if l, err := e.List(); err == nil {
+		for _, b := range l.Backups {
+			ids = append(ids, b.BackupID)
+		}
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (a *app) printFiles(files []repository.File) {
+	rows := make([][]string, 0, len(files))
+	for _, f := range files {
+		what := fmt.Sprint(f.SizeBytes)
+		switch f.Type {
+		case repository.TypeDir:
+			what = "folder"
+		case repository.TypeSymlink:
+			what = "link"
+		}
+		rows = append(rows, []string{f.Component, what, clean(f.Path)})
+	}
+	table(a.Out, rows)
+}
+
+func (a *app) printSecrets(s *engine.Show) {
+	if len(s.Manifest.Coverage.Secrets) == 0 {
+		a.printf("No secret-bearing file was found.\n")
+		return
+	}
+	var rows [][]string
+	for _, f := range s.Manifest.Coverage.Secrets {
+		kept := "not in the backup"
+		if f.Captured {
+			kept = "in the vault"
+		}
+		rows = append(rows, []string{clean(f.Path), kept, f.Reason, strings.Join(f.Names, " ")})
+	}
+	table(a.Out, rows)
+}
+
+func (a *app) printShow(s *engine.Show) {
+	m := s.Manifest
+	rows := [][]string{
+		{"Backup", s.BackupID},
+		{"Made", m.CreatedAt.Local().Format("Monday 2 January 2006 15:04:05") + ", " + ago(a.Env.Now(), m.CreatedAt)},
+		{"State", stateText(s.BackupInfo)},
+		{"Maia", clean(s.Phase)},
+		{"Root", clean(m.MaiaRoot)},
+		{"Captured", fmt.Sprintf("%s, %s", count(m.Stats.SourceFiles, "file", "files"), size(m.Stats.SourceBytes))},
+		{"New in it", size(m.Stats.StoredBytes)},
+		{"Made by", "maia-dr " + clean(m.ProgramVersion)},
+	}
+	table(a.Out, rows)
+	for _, n := range s.Newer {
+		a.printf("Newer, but not complete: %s\n", clean(n))
+	}
+	a.printf("\nComponents\n")
+	rows = nil
+	for _, name := range component.Names() {
+		c := m.Components[name]
+		if c == nil {
+			continue
+		}
+		note := ""
+		if n := len(c.Databases); n > 0 {
+			note = count(n, "database", "databases")
+		}
+		rows = append(rows, []string{"  " + name, count(c.Count, "entry", "entries"), size(c.SourceBytes), note})
+	}
+	table(a.Out, rows)
+	a.printCoverage(m)
+	if len(m.Warnings) > 0 {
+		a.printf("\nWarnings\n")
+		for _, w := range m.Warnings {
+			if w.Path != "" {
+				a.printf("  %s: %s\n", clean(w.Path), clean(w.Text))
+			} else {
+				a.printf("  %s\n", clean(w.Text))
+			}
+		}
+	}
+}
+
+func (a *app) printCoverage(m *repository.Manifest) {
+	c := m.Coverage
+	a.printf("\nEvery file under the root\n")
+	rows := [][]string{{"  captured", count(c.Captured.Files, "file", "files"), size(c.Captured.Bytes)}}
+	if c.Secret.Files > 0 {
+		rows = append(rows, []string{"  secret-bearing", count(c.Secret.Files, "file", "files"), ""})
+	}
+	for _, rule := range sortedKeys(c.Excluded) {
+		n := c.Excluded[rule]
+		rows = append(rows, []string{"  excluded by " + clean(rule), count(n.Files, "file", "files"), size(n.Bytes)})
+	}
+	if len(c.LeftOut) > 0 {
+		rows = append(rows, []string{"  left out", count(len(c.LeftOut), "file", "files"), ""})
+	}
+	rows = append(rows, []string{"  together", count(c.Total, "file", "files"), ""})
+	table(a.Out, rows)
+	for _, l := range c.LeftOut {
+		a.printf("  left out: %s: %s\n", clean(l.Path), clean(l.Reason))
+	}
+}

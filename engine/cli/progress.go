@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"maia-dr/engine/event"
+)
+
+var phaseNames = map[event.Phase]string{
+	event.Scan:      "Looking at files",
+	event.Capture:   "Capturing",
+	event.Rebuild:   "Rebuilding the block index",
+	event.Verify:    "Checking",
+	event.Publish:   "Copying to OneDrive",
+	event.Retention: "Applying the retention rule",
+	event.Wait:      "Waiting for OneDrive",
+	event.Plan:      "Planning",
+	event.Read:      "Reading",
+	event.Place:     "Putting files in place",
+	event.Check:     "Checking databases",
+}
+
+// sink returns what the engine reports to: JSON lines, a progress bar on a terminal, or nothing.
+func (a *app) sink() event.Sink {
+	switch {
+	case a.flags.json:
+		return a.jsonSink()
+	case a.Terminal && !a.flags.quiet:
+		b := &bar{app: a}
+		a.cleanup = append([]func(){b.clear}, a.cleanup...)
+		return b.event
+	}
+	return func(ev event.Event) {
+		if ev.Kind == event.Note {
+			a.say("%s\n", clean(ev.Text))
+		}
+	}
+}
+
+// jsonEvent is a line of JSON output.
+type jsonEvent struct {
+	Event      event.Kind  `json:"event"`
+	Phase      event.Phase `json:"phase,omitempty"`
+	DoneBytes  int64       `json:"done_bytes,omitempty"`
+	TotalBytes int64       `json:"total_bytes,omitempty"`
+	Text       string      `json:"text,omitempty"`
+	Warning    any         `json:"warning,omitempty"`
+}
+
+// jsonSink writes each event as a line, progress at most twice a second.
+func (a *app) jsonSink() event.Sink {
+	var mu sync.Mutex
+	var last time.Time
+	enc := json.NewEncoder(a.Out)
+	enc.SetEscapeHTML(false)
+	return func(ev event.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		if ev.Kind == event.Progress {
+			now := a.Env.Now()
+			if now.Sub(last) < 500*time.Millisecond {
+				return
+			}
+			last = now
+		}
+		line := jsonEvent{Event: ev.Kind, Phase: ev.Phase, DoneBytes: ev.Done, TotalBytes: ev.Total, Text: ev.Text}
+		if ev.Warning != nil {
+			line.Warning = ev.Warning
+		}
+		// Nobody can be told that standard output is closed.
+		_ = enc.Encode(line)
+	}
+}
+
+// bar shows one phase at a time with rate and time left.
+type bar struct {
+	app *app
+	mu  sync.Mutex
+	bar *progressbar.ProgressBar
+}
+
+func (b *bar) event(ev event.Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch ev.Kind {
+	case event.PhaseStarted:
+		b.reset()
+		name := phaseNames[ev.Phase]
+		total := ev.Total
+		if total == 0 {
+			total = -1
+		}
+		opts := []progressbar.Option{
+			progressbar.OptionSetWriter(b.app.Err), progressbar.OptionSetDescription(name), progressbar.OptionSetWidth(24),
+			progressbar.OptionThrottle(100 * time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true),
+		}
+		if ev.Phase != event.Check {
+			opts = append(opts, progressbar.OptionShowBytes(true))
+		}
+		b.bar = progressbar.NewOptions64(total, opts...)
+	case event.Progress:
+		if b.bar != nil {
+			// A bar that cannot be drawn is no reason to stop.
+			_ = b.bar.Set64(ev.Done)
+		}
+	case event.Note, event.Warned:
+		b.reset()
+		if ev.Kind == event.Note {
+			b.app.say("%s\n", clean(ev.Text))
+		}
+	}
+}
+
+func (b *bar) reset() {
+	if b.bar != nil {
+		_ = b.bar.Clear()
+		b.bar = nil
+	}
+}
+
+func (b *bar) clear() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reset()
+}

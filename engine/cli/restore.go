@@ -1,0 +1,232 @@
+package cli
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"maia-dr/engine"
+)
+
+func (a *app) restoreCommand() *cobra.Command {
+	var o engine.RestoreOptions
+	var yes, verboseInWay bool
+	var maps []string
+	var passwordFile string
+	cmd := &cobra.Command{
+		Use: "restore [BACKUP]", Short: "Bring a backup, or a part of it, back", Args: argsBetween(0, 1),
+		Long: `Bring a backup back. The plan is shown first and has to be confirmed. Nothing is written outside --to; files
+in the way that differ are moved to a folder beside it, equal ones and strangers stay.
+
+With --path and without --to, each file is restored next to the original under a name of its own.`,
+		ValidArgsFunction: a.completeBackups,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Backup = "latest"
+			if len(args) == 1 {
+				o.Backup = args[0]
+			}
+			for _, m := range maps {
+				if from, to, ok := strings.Cut(m, "="); !ok || from == "" || to == "" {
+					return usageErrorFor(cmd, fmt.Errorf("--map %q is not OLD=NEW", m))
+				}
+			}
+			e, err := a.engine(a.sink())
+			if err != nil {
+				return err
+			}
+			if o.To == "" {
+				if err := a.askTarget(cmd, e, &o); err != nil {
+					return err
+				}
+			}
+			if !yes && !o.DryRun {
+				o.Confirm = a.confirmRestore
+			} else {
+				o.Confirm = func(p *engine.RestorePlan) (bool, error) { a.printPlan(p); return true, nil }
+			}
+			res, err := e.Restore(cmd.Context(), o)
+			a.tidy()
+			if err != nil {
+				return a.fail("restore", err)
+			}
+			return a.restoreDone(res, o.DryRun)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.To, "to", "", "the `DIR` that becomes the Maia root")
+	f.StringVar(&o.TargetHome, "target-home", "", "the home `DIR` for agents and shell files; without it they are laid beside")
+	f.StringSliceVar(&o.Only, "only", nil, "restore only these `COMPONENTS`")
+	f.StringArrayVar(&o.Paths, "path", nil, "restore only what matches `GLOB` (may be repeated)")
+	f.StringArrayVar(&maps, "map", nil, "map a path in agents and shell files, `OLD=NEW` (may be repeated)")
+	f.BoolVar(&o.DryRun, "dry-run", false, "only show the plan")
+	f.BoolVar(&yes, "yes", false, "ask nothing")
+	f.StringVar(&passwordFile, "vault-password-file", "", "read the vault password from `FILE` (- is standard input)")
+	f.BoolVar(&verboseInWay, "no-agents", false, "restore no LaunchAgents")
+	return cmd
+}
+
+var errNoTerminal = errors.New("there is no terminal to ask on")
+
+// ask puts a question on the terminal.
+func (a *app) ask(question string) (string, error) {
+	tty, err := a.OpenTTY()
+	if err != nil {
+		return "", errNoTerminal
+	}
+	defer tty.Close()
+	if _, err := fmt.Fprint(tty, question); err != nil {
+		return "", err
+	}
+	answer, err := bufio.NewReader(tty).ReadString('\n')
+	if err != nil && answer == "" {
+		return "", errNoTerminal
+	}
+	return strings.TrimSpace(answer), nil
+}
+
+// askTarget finds out where to restore when --to is not given.
+func (a *app) askTarget(cmd *cobra.Command, e *engine.Engine, o *engine.RestoreOptions) error {
+	root, err := e.OriginalRoot(o.Backup)
+	if err != nil {
+		return err
+	}
+	if len(o.Paths) > 0 {
+		o.To, o.BesideOriginal = root, true
+		return nil
+	}
+	a.tidy()
+	answer, err := a.ask(fmt.Sprintf("Where should Maia go? [%s] ", clean(root)))
+	if err != nil {
+		return usageErrorFor(cmd, fmt.Errorf("--to DIR is missing, and %w", err))
+	}
+	o.To = root
+	if answer != "" {
+		o.To = answer
+	}
+	return nil
+}
+
+func (a *app) confirmRestore(p *engine.RestorePlan) (bool, error) {
+	a.tidy()
+	a.printPlan(p)
+	answer, err := a.ask("Go ahead? [y/N] ")
+	if err != nil {
+		return false, &engine.Error{Op: "restore", Code: engine.CodeUsage, Err: err, Hint: "look at the plan with --dry-run, then restore with --yes"}
+	}
+	switch strings.ToLower(answer) {
+	case "y", "yes":
+		return true, nil
+	}
+	return false, nil
+}
+
+// printPlan writes to standard error: the answer is the result.
+func (a *app) printPlan(p *engine.RestorePlan) {
+	if a.flags.json || a.flags.quiet {
+		return
+	}
+	age := a.Env.Now().Sub(p.CreatedAt)
+	a.say("Restore %s, made %s (%s)\n", p.BackupID, p.CreatedAt.Local().Format("Mon 2 Jan 2006 15:04"), ago(a.Env.Now(), p.CreatedAt))
+	if age > 48*time.Hour {
+		a.say("  NOTE: this backup is %s old.\n", strings.TrimSuffix(ago(a.Env.Now(), p.CreatedAt), " ago"))
+	}
+	for _, n := range p.Newer {
+		a.say("  newer, but not complete: %s\n", clean(n))
+	}
+	a.say("  from  %s\n  to    %s\n", clean(p.From), clean(p.To))
+	for _, c := range p.Components {
+		a.say("    %-16s %s, %s -> %s\n", c.Name, count(c.Files, "file", "files"), size(c.Bytes), clean(c.To))
+	}
+	a.say("  space: %s needed, %s free\n", size(p.NeedBytes), size(p.FreeBytes))
+	if p.Equal > 0 {
+		a.say("  %s there already and equal: they stay\n", count(p.Equal, "file is", "files are"))
+	}
+	if n := len(p.InTheWay); n > 0 {
+		a.say("  %s in the way: moved to %s\n", count(n, "file that differs is", "files that differ are"), clean(p.Aside))
+		for i, f := range p.InTheWay {
+			if i == 5 {
+				a.say("    and %d more\n", n-i)
+				break
+			}
+			a.say("    %s\n", clean(f))
+		}
+	}
+	if p.Beside != "" && !p.Authenticated {
+		a.say("  not authenticated: agents, shell files and package lists are laid beside, in %s; nothing is activated\n", clean(p.Beside))
+	}
+	if n := len(p.NotInBackup); n > 0 {
+		a.say("  %s not in this backup: `maia-dr show %s --secrets` names them\n", count(n, "secret-bearing file is", "secret-bearing files are"), p.BackupID)
+	}
+	if n := len(p.Lacks); n > 0 {
+		a.say("  %s of the repository missing: files that need them cannot be restored\n", count(n, "file is", "files are"))
+	}
+}
+
+type restoreSummary struct {
+	Event     string              `json:"event"`
+	Version   int                 `json:"version"`
+	Kind      string              `json:"kind"`
+	Status    string              `json:"status"`
+	BackupID  string              `json:"backup_id"`
+	To        string              `json:"to"`
+	Restored  int                 `json:"restored"`
+	Equal     int                 `json:"equal"`
+	Databases int                 `json:"databases_checked"`
+	Bytes     int64               `json:"bytes"`
+	Aside     string              `json:"moved_aside,omitempty"`
+	Failed    []string            `json:"failed,omitempty"`
+	Doubtful  []string            `json:"doubtful,omitempty"`
+	Seconds   float64             `json:"duration_s"`
+	Plan      *engine.RestorePlan `json:"plan"`
+	ExitCode  int                 `json:"exit_code"`
+}
+
+func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool) error {
+	status := "completed"
+	switch {
+	case dryRun:
+		status = "planned"
+	case !r.Done:
+		status, a.exit = "cancelled", ExitCancelled
+	case len(r.Failed)+len(r.Doubtful) > 0:
+		status, a.exit = "completed_with_warnings", ExitIncomplete
+	}
+	if a.flags.json {
+		return a.line(restoreSummary{
+			Event: "summary", Version: 1, Kind: "restore", Status: status, BackupID: r.Plan.BackupID, To: r.Plan.To,
+			Restored: r.Restored, Equal: r.Equal, Databases: r.Databases, Bytes: r.Bytes, Aside: r.MovedAside,
+			Failed: r.Failed, Doubtful: r.Doubtful, Seconds: r.Duration.Seconds(), Plan: r.Plan, ExitCode: a.exit,
+		})
+	}
+	if dryRun {
+		a.printPlan(r.Plan)
+		a.printf("Nothing was written: this was a dry run.\n")
+		return nil
+	}
+	if !r.Done {
+		a.printf("Nothing was written.\n")
+		return nil
+	}
+	for _, f := range r.Failed {
+		a.say("NOT RESTORED: %s\n", clean(f))
+	}
+	for _, f := range r.Doubtful {
+		a.say("DOUBTFUL: %s\n", clean(f))
+	}
+	a.printf("Restored %s, %s, to %s in %s; %s.\n", count(r.Restored, "file", "files"), size(r.Bytes), clean(r.Plan.To), took(r.Duration),
+		count(r.Databases, "database checked", "databases checked"))
+	if r.Equal > 0 {
+		a.say("%s there already.\n", count(r.Equal, "file was", "files were"))
+	}
+	if r.MovedAside != "" {
+		a.say("What was in the way lies in %s.\n", clean(r.MovedAside))
+	}
+	if len(r.Failed) > 0 {
+		a.say("what to do: try an earlier backup for these with --path, or wait until OneDrive has synced and run the same command again.\n")
+	}
+	return nil
+}

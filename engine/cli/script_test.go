@@ -1,0 +1,101 @@
+package cli_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"maia-dr/engine"
+	"maia-dr/engine/cli"
+	"maia-dr/engine/fixture"
+	"maia-dr/resources"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"maia-dr": func() { os.Exit(program()) }})
+}
+
+// program is main, but for a terminal: tests have none.
+func program() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return cli.Run(ctx, cli.Program{
+		Env: engine.SystemEnv(), Version: "0.1.0-test", Script: resources.RestoreScript, Args: os.Args[1:],
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
+		OpenTTY: func() (io.ReadWriteCloser, error) { return nil, errors.New("no terminal") },
+	})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HOME", filepath.Join(env.WorkDir, "mac", "Users", "naythan"))
+			env.Setenv("ROOT", filepath.Join(env.WorkDir, "mac", "Users", "naythan", "git", "maia"))
+			env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))
+			env.Setenv("MAIA_DR_STATE_DIR", filepath.Join(env.WorkDir, "state"))
+			env.Setenv("REPO", filepath.Join(env.WorkDir, "mac", "Users", "naythan", "Library", "CloudStorage", "OneDrive-Fixture", "MaiaBackups"))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"fixture": makeFixture, "day": makeDay, "exits": exits, "flipbit": flipBit,
+		},
+	})
+}
+
+// makeFixture makes the small sample in $WORK/mac.
+func makeFixture(ts *testscript.TestScript, _ bool, _ []string) {
+	_, err := fixture.Make(context.Background(), fixture.Options{Base: ts.MkAbs("mac"), Seed: 3})
+	ts.Check(err)
+}
+
+// makeDay applies the change of day N.
+func makeDay(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	f, err := fixture.Open(ts.MkAbs("mac"))
+	ts.Check(err)
+	_, err = f.Day(context.Background(), n)
+	ts.Check(err)
+}
+
+// exits runs maia-dr and requires one exit code: exits CODE ARGS...
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec("maia-dr", args[1:]...)
+	code := 0
+	var ee interface{ ExitCode() int }
+	if errors.As(err, &ee) {
+		code = ee.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if want := args[0]; fmt.Sprint(code) != want {
+		ts.Fatalf("maia-dr %s exited with %d, want %s", strings.Join(args[1:], " "), code, want)
+	}
+}
+
+// flipBit flips one bit in the middle of the largest file that matches a pattern.
+func flipBit(ts *testscript.TestScript, _ bool, args []string) {
+	matches, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	largest, size := "", int64(-1)
+	for _, m := range matches {
+		if fi, err := os.Stat(m); err == nil && fi.Size() > size {
+			largest, size = m, fi.Size()
+		}
+	}
+	b, err := os.ReadFile(largest)
+	ts.Check(err)
+	b[len(b)/2] ^= 4
+	ts.Check(os.WriteFile(largest, b, 0o600))
+}

@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"maia-dr/engine"
+)
+
+func (a *app) verifyCommand() *cobra.Command {
+	var o engine.VerifyOptions
+	var download bool
+	cmd := &cobra.Command{
+		Use: "verify [BACKUP…]", Short: "Compare stored bytes with their hashes", Args: argsBetween(0, -1),
+		Long: `Compare stored bytes with their hashes: every file of a backup, every chunk it refers to, every file and
+database in it. Without a name, the newest complete backup.`,
+		ValidArgsFunction: a.completeBackups,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Backups = args
+			e, err := a.engine(a.sink())
+			if err != nil {
+				return err
+			}
+			res, err := e.Verify(cmd.Context(), o)
+			a.tidy()
+			if err != nil {
+				return a.fail("verify", err)
+			}
+			switch {
+			case !res.OK():
+				a.exit = ExitFailed
+			case len(res.Repaired) > 0:
+				a.exit = ExitIncomplete
+			}
+			if a.flags.json {
+				return a.line(verifySummary(res, a.exit))
+			}
+			a.printVerify(res)
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&o.All, "all", false, "verify every backup")
+	cmd.Flags().BoolVar(&download, "download", false, "download what OneDrive has evicted")
+	return cmd
+}
+
+type verifyLine struct {
+	Event    string `json:"event"`
+	Version  int    `json:"version"`
+	Kind     string `json:"kind"`
+	Status   string `json:"status"`
+	ExitCode int    `json:"exit_code"`
+	*engine.VerifyResult
+}
+
+func verifySummary(r *engine.VerifyResult, exit int) verifyLine {
+	status := "completed"
+	if !r.OK() {
+		status = "damaged"
+	}
+	return verifyLine{Event: "summary", Version: 1, Kind: "verify", Status: status, ExitCode: exit, VerifyResult: r}
+}
+
+func (a *app) printVerify(r *engine.VerifyResult) {
+	for _, b := range r.Backups {
+		if b.OK {
+			a.printf("%s is whole: %s.\n", b.BackupID, count(b.Files, "file", "files"))
+			continue
+		}
+		a.printf("%s is DAMAGED:\n", b.BackupID)
+		for i, p := range b.Problems {
+			if i == 20 && !a.flags.verbose {
+				a.printf("  and %d more; --verbose lists them all\n", len(b.Problems)-i)
+				break
+			}
+			a.printf("  %s\n", clean(p))
+		}
+	}
+	for _, c := range r.Repaired {
+		a.printf("Replaced by a whole copy: %s\n", clean(c))
+	}
+	a.say("%s, %s read.\n", count(r.Chunks, "chunk", "chunks"), size(r.Bytes))
+	for _, f := range r.Foreign {
+		a.say("%s does not belong to the repository. It is kept.\n", clean(f))
+	}
+	if !r.OK() {
+		a.say("what to do: restore from a backup that is whole; the next backup stores again what is damaged and still on this machine.\n")
+	}
+}

@@ -1,0 +1,124 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"maia-dr/engine/component"
+	"maia-dr/engine/repository"
+)
+
+// systemMetadata is system_metadata.json: the machine, and where the root's git repository stands.
+type systemMetadata struct {
+	component.SystemInfo
+	Git component.GitState `json:"git"`
+}
+
+// systemOf returns what a manifest says about the machine; empty where it says nothing that can be read.
+func systemOf(m *repository.Manifest) systemMetadata {
+	var s systemMetadata
+	_ = json.Unmarshal(m.SystemMetadata, &s)
+	return s
+}
+
+// details is what tools are asked for. They are asked while the files are captured: a list of packages takes longer
+// than a day's backup.
+type details struct {
+	done     chan struct{}
+	system   systemMetadata
+	deps     component.DependencyInfo
+	files    map[string][]byte
+	warnings []string
+}
+
+// gatherDetails begins to ask. addDetails awaits it; cancelling ctx ends it soon.
+func (b *backup) gatherDetails(ctx context.Context) *details {
+	d := &details{done: make(chan struct{})}
+	run := b.e.opt.Run
+	if run == nil {
+		run = component.NewRunner(b.e.env.Home, b.e.env.Getenv)
+	}
+	go func() {
+		defer close(d.done)
+		git := make(chan component.GitState, 1)
+		go func() { git <- component.CaptureGit(ctx, b.root, run, "") }()
+		d.files, d.deps, d.warnings = component.CaptureDependencies(ctx, component.Deps{Inventory: b.inventory, Run: run})
+		d.system.SystemInfo = component.CaptureSystem(ctx, component.SystemOptions{
+			Inventory: b.inventory, Dependencies: d.deps, Run: run, Getenv: b.e.env.Getenv, Now: b.started,
+			Zone: b.e.env.Zone, Hostname: b.e.env.Hostname,
+		})
+		d.system.Git = <-git
+	}()
+	return d
+}
+
+// addDetails adds the package lists and the system metadata.
+func (b *backup) addDetails() error {
+	d := b.details
+	<-d.done
+	if err := b.ctx.Err(); err != nil {
+		return err
+	}
+	m := b.manifest
+	for _, w := range d.warnings {
+		b.cap.warn("package_list_incomplete", "", w, "mend it, or ignore it if the packages do not matter; the last backup's lists are in `maia-dr show`")
+	}
+	m.Stats.PipPackages, m.Stats.BrewPackages = d.deps.PipPackages, d.deps.BrewPackages
+	deps := &repository.Component{Details: mustJSON(d.deps)}
+	for _, name := range slices.Sorted(maps.Keys(d.files)) {
+		b.addSmall(component.Dependencies, name, d.files[name])
+		deps.Files = append(deps.Files, name)
+		deps.Count++
+		deps.SourceBytes += int64(len(d.files[name]))
+	}
+	deps.SizeBytes = deps.SourceBytes
+	if d.files[component.FreezeFile] != nil {
+		deps.RequirementsTxt = component.FreezeFile
+	}
+	if d.files[component.BrewListFile] != nil {
+		deps.BrewList = component.BrewListFile
+	}
+	m.Components[component.Dependencies] = deps
+
+	body, err := json.MarshalIndent(d.system, "", " ")
+	if err != nil {
+		return fmt.Errorf("encode system metadata: %w", err)
+	}
+	m.SystemMetadata = body
+	body = append(body, '\n')
+	sum := b.addSmall(component.SystemMetadata, repository.SystemMetadataName, body)
+	m.Components[component.SystemMetadata] = &repository.Component{
+		Path: repository.SystemMetadataName, SizeBytes: int64(len(body)), SHA256: &sum, Count: 1, SourceBytes: int64(len(body)),
+	}
+	b.warnGit(d.system.Git)
+	return nil
+}
+
+// addSmall adds a file of the backup's folder that is also a file to be restored.
+func (b *backup) addSmall(name, file string, body []byte) repository.Hash {
+	sum := repository.SumHash(body)
+	b.small[file] = body
+	b.files = append(b.files, repository.File{
+		Component: name, Path: repository.Name(file), Type: repository.TypeFile, SizeBytes: int64(len(body)), Mode: 0o600,
+		ModTimeNS: b.started.Truncate(time.Second).UnixNano(), SHA256: &sum,
+	})
+	return sum
+}
+
+// warnGit says what of the history is in no backup: .git is excluded, and the bundle of unpushed commits belongs into
+// the vault.
+func (b *backup) warnGit(g component.GitState) {
+	switch {
+	case b.opt.NoVault || b.e.opt.Config.Git.KeepHistory || !g.Present:
+	case g.Problem != "":
+		b.cap.warn("git_state_unknown", ".git", "the state of the git repository is not known: "+g.Problem, "run `git status` there; whether commits are pushed could not be checked")
+	case g.NoRemote && g.Head != "":
+		b.cap.warn("git_history_not_captured", ".git", "the history has no remote and is not in the backup", "push it somewhere, or set git.keep_history = true in the configuration")
+	case g.Unpushed > 0:
+		b.cap.warn("git_history_not_captured", ".git", fmt.Sprintf("%d commits that no remote has are not in the backup", g.Unpushed), "push them, or set git.keep_history = true in the configuration")
+	}
+}

@@ -1,0 +1,333 @@
+package repository
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"maia-dr/engine/fsx"
+)
+
+// Repo is a folder in repository format: the one in OneDrive, or the mirror.
+type Repo struct {
+	Dir string
+	FS  *fsx.FS
+}
+
+// Descriptor is repository.json, written once.
+type Descriptor struct {
+	Format       int       `json:"format"`
+	RepositoryID string    `json:"repository_id"`
+	Encryption   string    `json:"encryption"`
+	CreatedAt    time.Time `json:"created_at"`
+}
+
+// Writer is a writer-NNNN.json, written once: the one with the highest number may write.
+type Writer struct {
+	Format  int    `json:"format"`
+	Number  int    `json:"writer"`
+	StateID string `json:"state_id"`
+	// HardwareSHA256 is a hash of the machine's hardware id; empty where it has none.
+	HardwareSHA256 string    `json:"hardware_sha256"`
+	Hostname       string    `json:"hostname"`
+	CreatedAt      time.Time `json:"created_at"`
+}
+
+// Path joins names to the repository's folder.
+func (r Repo) Path(elem ...string) string {
+	return filepath.Join(append([]string{r.Dir}, elem...)...)
+}
+
+// Descriptor reads repository.json. ErrNotRepository: there is none.
+func (r Repo) Descriptor() (*Descriptor, error) {
+	b, err := readSmall(r.Path(RepositoryName), 1<<20)
+	if errors.Is(err, ErrMissing) {
+		return nil, ErrNotRepository
+	}
+	if err != nil {
+		return nil, err
+	}
+	d := new(Descriptor)
+	if err := json.Unmarshal(b, d); err != nil {
+		return nil, fmt.Errorf("read %s: %v: %w", RepositoryName, err, ErrDamaged)
+	}
+	if d.Format > Format {
+		return nil, fmt.Errorf("repository has format %d, this program knows %d: %w", d.Format, Format, ErrNewerFormat)
+	}
+	if d.Format < 1 || len(d.RepositoryID) != 32 || d.Encryption != "none" {
+		return nil, fmt.Errorf("read %s: %w", RepositoryName, ErrDamaged)
+	}
+	return d, nil
+}
+
+// Init makes the folder a repository. One that is a repository already is an error.
+func (r Repo) Init(d Descriptor) error {
+	if _, err := os.Lstat(r.Path(RepositoryName)); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("make repository: %s: %w", r.Path(RepositoryName), errors.Join(err, fs.ErrExist))
+	}
+	// Not its parents: a OneDrive folder that has vanished must not come back as an empty look-alike.
+	for _, dir := range []string{r.Dir, r.Path(ChunksDir)} {
+		if err := r.FS.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("make repository: %w", err)
+		}
+	}
+	return r.WriteJSON(RepositoryName, d)
+}
+
+// WriteJSON durably writes a small JSON file at the top of the repository.
+func (r Repo) WriteJSON(name string, v any) error {
+	b, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		return err
+	}
+	return r.WriteFile(name, append(b, '\n'))
+}
+
+// WriteFile durably writes a small file; name is relative to the repository.
+func (r Repo) WriteFile(name string, b []byte) error {
+	err := r.FS.WriteDurable(r.Path(name), 0o600, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+// WriterName returns the file name of the writer with number n.
+func WriterName(n int) string { return fmt.Sprintf("writer-%04d.json", n) }
+
+// Writer reads the writer file with the highest number. It is nil where there is none.
+func (r Repo) Writer() (*Writer, error) {
+	entries, err := os.ReadDir(r.Dir)
+	if err != nil {
+		return nil, err
+	}
+	highest := 0
+	for _, e := range entries {
+		if m := writerPattern.FindStringSubmatch(e.Name()); m != nil {
+			n, _ := strconv.Atoi(m[1])
+			highest = max(highest, n)
+		}
+	}
+	if highest == 0 {
+		return nil, nil
+	}
+	b, err := readSmall(r.Path(WriterName(highest)), 1<<20)
+	if err != nil {
+		return nil, err
+	}
+	w := new(Writer)
+	if err := json.Unmarshal(b, w); err != nil {
+		return nil, fmt.Errorf("read %s: %v: %w", WriterName(highest), err, ErrDamaged)
+	}
+	if w.Format > Format {
+		return nil, fmt.Errorf("read %s: %w", WriterName(highest), ErrNewerFormat)
+	}
+	if w.Number != highest {
+		return nil, fmt.Errorf("read %s: it says %d: %w", WriterName(highest), w.Number, ErrDamaged)
+	}
+	return w, nil
+}
+
+// Listing is what lies in a repository by name and size. Making one reads no file: in OneDrive that could mean a
+// download.
+type Listing struct {
+	// Backups maps a backup's id to the sizes of the files in its folder.
+	Backups map[string]map[string]int64
+	Chunks  map[Hash]int64
+	// Top are the sizes of the repository's own files at the top.
+	Top map[string]int64
+	// Foreign are names outside the format: conflict copies, strangers. They are reported and kept.
+	Foreign []string
+}
+
+// List lists the repository. A folder that cannot be listed in full is an error, never an empty listing.
+func (r Repo) List() (*Listing, error) {
+	l := &Listing{Backups: map[string]map[string]int64{}, Chunks: map[Hash]int64{}, Top: map[string]int64{}}
+	entries, err := os.ReadDir(r.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("list repository: %w", err)
+	}
+	for _, e := range entries {
+		name := e.Name()
+		switch {
+		case e.IsDir() && name == ChunksDir:
+			err = l.listChunks(r.Path(name))
+		case e.IsDir() && IsID(name):
+			l.Backups[name], err = l.listBackup(r.Path(name), name)
+		case !e.IsDir() && (name == RepositoryName || name == ReadmeName || name == ScriptName || writerPattern.MatchString(name)):
+			l.Top[name], err = entrySize(e)
+		case folderDust(name):
+		default:
+			l.Foreign = append(l.Foreign, name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list repository: %w", err)
+		}
+	}
+	slices.Sort(l.Foreign)
+	return l, nil
+}
+
+// folderDust reports whether a name is one that Finder or OneDrive puts into any folder.
+func folderDust(name string) bool { return name == ".DS_Store" || name == "desktop.ini" }
+
+// entrySize returns a listed file's size, -1 if it vanished since or is no plain file.
+func entrySize(e fs.DirEntry) (int64, error) {
+	fi, err := e.Info()
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !fi.Mode().IsRegular() {
+		return -1, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return fi.Size(), nil
+}
+
+func (l *Listing) listChunks(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		h, ok := parseChunkName(e.Name())
+		if !ok || e.IsDir() {
+			if !folderDust(e.Name()) {
+				l.Foreign = append(l.Foreign, ChunksDir+"/"+e.Name())
+			}
+			continue
+		}
+		if l.Chunks[h], err = entrySize(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Listing) listBackup(dir, id string) (map[string]int64, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	files := make(map[string]int64, len(entries))
+	for _, e := range entries {
+		if folderDust(e.Name()) {
+			continue
+		}
+		if e.IsDir() || !validFileName(e.Name()) || strings.HasSuffix(e.Name(), fsx.TempSuffix) {
+			l.Foreign = append(l.Foreign, id+"/"+e.Name())
+			continue
+		}
+		if files[e.Name()], err = entrySize(e); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// IDs returns the ids of all backup folders, oldest first, complete or not.
+func (l *Listing) IDs() []string {
+	ids := make([]string, 0, len(l.Backups))
+	for id := range l.Backups {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// Lacks returns what of the backup is not in the listing with its recorded size: nil means complete.
+func (m *Manifest) Lacks(l *Listing) []string {
+	var lacks []string
+	files := l.Backups[m.BackupID]
+	for _, name := range []string{ManifestName, RestoreIndexName} {
+		if _, ok := files[name]; !ok {
+			lacks = append(lacks, m.BackupID+"/"+name)
+		}
+	}
+	for _, f := range m.Files {
+		if size, ok := files[f.Path]; !ok || size != f.SizeBytes {
+			lacks = append(lacks, m.BackupID+"/"+f.Path)
+		}
+	}
+	for _, c := range m.Chunks {
+		if size, ok := l.Chunks[c.SHA256]; !ok || size != c.SizeBytes {
+			lacks = append(lacks, ChunksDir+"/"+ChunkName(c.SHA256))
+		}
+	}
+	return lacks
+}
+
+// ReadManifest reads a backup's manifest and returns its bytes too.
+func (r Repo) ReadManifest(id string) (*Manifest, []byte, error) {
+	b, err := readSmall(r.Path(id, ManifestName), maxSmallFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := DecodeManifest(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	if m.BackupID != id {
+		return nil, nil, fmt.Errorf("the manifest in %s is that of %s: %w", id, m.BackupID, ErrDamaged)
+	}
+	return m, b, nil
+}
+
+// ReadFile reads a file of a backup's folder and checks it against the manifest.
+func (r Repo) ReadFile(m *Manifest, name string) ([]byte, error) {
+	i := slices.IndexFunc(m.Files, func(f FileRef) bool { return f.Path == name })
+	if i < 0 {
+		return nil, fmt.Errorf("%s names no %s: %w", m.BackupID, name, ErrMissing)
+	}
+	b, err := readSmall(r.Path(m.BackupID, name), m.Files[i].SizeBytes)
+	if err != nil {
+		return nil, err
+	}
+	if SumHash(b) != m.Files[i].SHA256 {
+		return nil, fmt.Errorf("%s/%s: its SHA-256 differs: %w", m.BackupID, name, ErrDamaged)
+	}
+	return b, nil
+}
+
+// ReadFiles reads a backup's file list.
+func (r Repo) ReadFiles(m *Manifest) ([]File, error) {
+	b, err := r.ReadFile(m, FilesName)
+	if err != nil {
+		return nil, err
+	}
+	return DecodeFiles(b)
+}
+
+// readSmall reads a regular file of at most limit bytes.
+func readSmall(path string, limit int64) ([]byte, error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", path, ErrMissing)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	fi, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !fi.Mode().IsRegular() || fi.Size() > limit {
+		return nil, fmt.Errorf("%s: %d bytes, at most %d expected: %w", path, fi.Size(), limit, ErrDamaged)
+	}
+	b := make([]byte, fi.Size())
+	if _, err := io.ReadFull(file, b); err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return b, nil
+}

@@ -1,0 +1,252 @@
+package repository
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+	"golang.org/x/sync/errgroup"
+)
+
+// Source reads chunks from the copies of a repository, the first one preferred. Safe for concurrent use.
+type Source struct {
+	// Dirs are repository folders: OneDrive, the mirror.
+	Dirs []string
+}
+
+// Piece asks for one extent of a chunk to be written to Dst at DstOff.
+type Piece struct {
+	Extent
+	Dst    io.WriterAt
+	DstOff int64
+}
+
+// Pieces asks for a stream's bytes to be written to dst, beginning at off.
+func Pieces(x Extents, dst io.WriterAt, off int64) []Piece {
+	out := make([]Piece, len(x))
+	for i, e := range x {
+		out[i] = Piece{Extent: e, Dst: dst, DstOff: off}
+		off += e.Length
+	}
+	return out
+}
+
+// ChunkError says that no copy of a chunk is whole.
+type ChunkError struct {
+	Chunk ChunkRef
+	Err   error
+}
+
+func (e *ChunkError) Error() string {
+	return fmt.Sprintf("chunk %s: %v", ChunkName(e.Chunk.SHA256), e.Err)
+}
+
+func (e *ChunkError) Unwrap() error { return e.Err }
+
+// Copy writes the pieces. Every chunk they need is read once, hashed, and decompressed as far as it is needed, or to
+// its end if whole is set; several at a time. progress, which may be nil, is told of raw bytes as they come. Chunks
+// of which no copy is whole are returned; what was written for their pieces is not to be trusted. Other errors (a
+// full disk, a cancelled ctx) end the work.
+func (s *Source) Copy(ctx context.Context, chunks []ChunkRef, pieces []Piece, whole bool, progress func(n int64)) ([]*ChunkError, error) {
+	byChunk := make(map[int][]Piece)
+	for _, p := range pieces {
+		byChunk[p.Chunk] = append(byChunk[p.Chunk], p)
+	}
+	if whole {
+		for i := range chunks {
+			if _, ok := byChunk[i]; !ok {
+				byChunk[i] = nil
+			}
+		}
+	}
+	var mu sync.Mutex
+	var bad []*ChunkError
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range chunks {
+		list, ok := byChunk[i]
+		if !ok {
+			continue
+		}
+		g.Go(func() error {
+			slices.SortFunc(list, func(a, b Piece) int { return int(a.Offset - b.Offset) })
+			err := s.copyChunk(ctx, chunks[i], list, whole, progress)
+			var ce *ChunkError
+			if errors.As(err, &ce) {
+				mu.Lock()
+				bad = append(bad, ce)
+				mu.Unlock()
+				return nil
+			}
+			return err
+		})
+	}
+	err := g.Wait()
+	return bad, err
+}
+
+// copyChunk tries each copy of a chunk until one is whole.
+func (s *Source) copyChunk(ctx context.Context, ref ChunkRef, pieces []Piece, whole bool, progress func(int64)) error {
+	var errs []error
+	for _, dir := range s.Dirs {
+		err := readChunk(ctx, filepath.Join(dir, ChunksDir, ChunkName(ref.SHA256)), ref, pieces, whole, progress)
+		if err == nil {
+			return nil
+		}
+		var we *writeError
+		if errors.As(err, &we) || ctx.Err() != nil {
+			return err
+		}
+		errs = append(errs, fmt.Errorf("in %s: %w", dir, err))
+	}
+	return &ChunkError{Chunk: ref, Err: errors.Join(errs...)}
+}
+
+// writeError is a failure of the destination, which no other copy of the chunk can mend.
+type writeError struct{ err error }
+
+func (e *writeError) Error() string { return e.err.Error() }
+func (e *writeError) Unwrap() error { return e.err }
+
+var readerPool sync.Pool // *chunkReader
+
+type chunkReader struct {
+	zr  gzip.Reader
+	buf []byte
+}
+
+// readChunk hashes a chunk's file and writes its pieces, which are sorted by offset.
+func readChunk(ctx context.Context, path string, ref ChunkRef, pieces []Piece, whole bool, progress func(int64)) error {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrMissing
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if fi, err := file.Stat(); err != nil {
+		return err
+	} else if fi.Size() != ref.SizeBytes {
+		return fmt.Errorf("%d bytes instead of %d: %w", fi.Size(), ref.SizeBytes, ErrDamaged)
+	}
+	sum := sha256.New()
+	in := io.TeeReader(file, sum)
+	cr, _ := readerPool.Get().(*chunkReader)
+	if cr == nil {
+		cr = &chunkReader{buf: make([]byte, 256<<10)}
+	}
+	defer readerPool.Put(cr)
+	if err := cr.scatter(ctx, in, ref, pieces, whole, progress); err != nil {
+		return err
+	}
+	if _, err := io.CopyBuffer(io.Discard, in, cr.buf); err != nil {
+		return err
+	}
+	if got := Hash(sum.Sum(nil)); got != ref.SHA256 {
+		return fmt.Errorf("its SHA-256 is %s: %w", got, ErrDamaged)
+	}
+	return nil
+}
+
+// scatter decompresses in and writes each piece as its bytes come by. Pieces may overlap.
+func (cr *chunkReader) scatter(ctx context.Context, in io.Reader, ref ChunkRef, pieces []Piece, whole bool, progress func(int64)) error {
+	if !whole && len(pieces) == 0 {
+		return nil
+	}
+	if err := cr.zr.Reset(in); err != nil {
+		return contentError(err)
+	}
+	var end int64
+	for _, p := range pieces {
+		end = max(end, p.Offset+p.Length)
+	}
+	var active []Piece
+	var pos int64
+	for whole || pos < end {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := fill(&cr.zr, cr.buf)
+		if err != nil {
+			return contentError(err)
+		}
+		if pos+int64(n) > ref.RawBytes {
+			return fmt.Errorf("more than its %d bytes of content: %w", ref.RawBytes, ErrDamaged)
+		}
+		for len(pieces) > 0 && pieces[0].Offset < pos+int64(n) {
+			active = append(active, pieces[0])
+			pieces = pieces[1:]
+		}
+		if active, err = writeActive(active, pos, cr.buf[:n]); err != nil {
+			return err
+		}
+		pos += int64(n)
+		if progress != nil {
+			progress(int64(n))
+		}
+		if n < len(cr.buf) {
+			break
+		}
+	}
+	if pos < end || whole && pos != ref.RawBytes {
+		return fmt.Errorf("%d bytes of content instead of %d: %w", pos, ref.RawBytes, ErrDamaged)
+	}
+	return nil
+}
+
+// fill reads until buf is full or r ends. Unlike io.ReadFull it tells an end from a gzip member that is cut off,
+// which is io.ErrUnexpectedEOF too.
+func fill(r io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var k int
+		k, err = r.Read(buf[n:])
+		n += k
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
+}
+
+// contentError tells content that is damaged from a file that cannot be read: the latter, an evicted chunk for one,
+// says nothing about the bytes.
+func contentError(err error) error {
+	var disk *fs.PathError
+	if errors.As(err, &disk) {
+		return err
+	}
+	return fmt.Errorf("%v: %w", err, ErrDamaged)
+}
+
+// writeActive writes what buf, which stands at pos in the chunk, holds of the active pieces, and keeps those that
+// go on behind it.
+func writeActive(active []Piece, pos int64, buf []byte) ([]Piece, error) {
+	keep := active[:0]
+	for _, p := range active {
+		from := max(p.Offset, pos)
+		to := min(p.Offset+p.Length, pos+int64(len(buf)))
+		if _, err := p.Dst.WriteAt(buf[from-pos:to-pos], p.DstOff+from-p.Offset); err != nil {
+			return nil, &writeError{err: err}
+		}
+		if p.Offset+p.Length > pos+int64(len(buf)) {
+			keep = append(keep, p)
+		}
+	}
+	return keep, nil
+}
+
+// CheckChunk reads one copy of a chunk to its end: size, SHA-256, and with content also that it decompresses to its
+// recorded length.
+func CheckChunk(ctx context.Context, dir string, ref ChunkRef, content bool) error {
+	return readChunk(ctx, filepath.Join(dir, ChunksDir, ChunkName(ref.SHA256)), ref, nil, content, nil)
+}

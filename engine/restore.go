@@ -1,0 +1,404 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"maia-dr/engine/component"
+	"maia-dr/engine/event"
+	"maia-dr/engine/fsx"
+	"maia-dr/engine/repository"
+	"maia-dr/engine/state"
+)
+
+// BesideDir is the folder below the target in which personal files are laid when nothing may be activated.
+const BesideDir = "maia-recovered"
+
+// RestoreOptions say what to restore and where.
+type RestoreOptions struct {
+	// Backup is a name as for Show.
+	Backup string
+	// To becomes the Maia root. Nothing is written outside it and the folder for what was in the way, beside it.
+	To         string
+	TargetHome string
+	// Only are component names; none means all. Paths are globs of paths in the backup; none means all.
+	Only, Paths []string
+	// BesideOriginal restores each file next to the original under a name of its own; To is then the Maia root.
+	BesideOriginal bool
+	DryRun         bool
+	// Confirm is asked once the plan stands; nil means yes.
+	Confirm func(*RestorePlan) (bool, error)
+}
+
+// RestorePlan is what a restore is going to do.
+type RestorePlan struct {
+	BackupID  string    `json:"backup_id"`
+	CreatedAt time.Time `json:"created_at"`
+	// Newer tells of newer backups that are not complete.
+	Newer []string `json:"newer_incomplete,omitempty"`
+	// From is the repository, To the target, Beside the folder for personal files, Aside the one for what is in the way.
+	From   string `json:"from"`
+	To     string `json:"to"`
+	Beside string `json:"beside,omitempty"`
+	Aside  string `json:"aside"`
+	// Components are what will be restored of each.
+	Components []PlannedComponent `json:"components"`
+	Files      int                `json:"files"`
+	Bytes      int64              `json:"bytes"`
+	// Equal are files that are there already, InTheWay those that differ and will be moved aside.
+	Equal     int      `json:"equal"`
+	InTheWay  []string `json:"in_the_way,omitempty"`
+	NeedBytes int64    `json:"need_bytes"`
+	FreeBytes int64    `json:"free_bytes"`
+	// Lacks is what no copy of the repository has; files that need it cannot be restored.
+	Lacks []string `json:"lacks,omitempty"`
+	// Authenticated: the MAC was checked with the vault password.
+	Authenticated bool `json:"authenticated"`
+	// NotInBackup are secret-bearing files that the backup names but does not hold.
+	NotInBackup []string `json:"not_in_backup,omitempty"`
+}
+
+// PlannedComponent is a row of the plan.
+type PlannedComponent struct {
+	Name  string `json:"name"`
+	Files int    `json:"files"`
+	Bytes int64  `json:"bytes"`
+	To    string `json:"to"`
+}
+
+// RestoreResult is what a restore came to.
+type RestoreResult struct {
+	Plan *RestorePlan
+	// Done is false after a dry run or when the user said no.
+	Done      bool
+	Restored  int
+	Equal     int
+	Databases int
+	Bytes     int64
+	// MovedAside is the folder with what was in the way; empty if nothing was.
+	MovedAside string
+	// Failed are files that could not be restored, and why; Doubtful databases that are restored but fail their check.
+	Failed   []string
+	Doubtful []string
+	Duration time.Duration
+}
+
+// placement is one file on its way to its place.
+type placement struct {
+	file *repository.File
+	// dest is the absolute destination; rel the same below the target, for the folder of things in the way.
+	dest, rel string
+	equal     bool
+	inWay     bool
+	// staged is where the verified content waits; empty: not restorable.
+	staged string
+	body   []byte // content of a file of an archive or of the backup's folder
+	reason string
+}
+
+type restore struct {
+	*view
+	ctx    context.Context
+	opt    RestoreOptions
+	m      *repository.Manifest
+	raw    []byte
+	files  []repository.File
+	plan   *RestorePlan
+	places []*placement
+	stage  string
+	res    *RestoreResult
+}
+
+// Restore brings files of a backup back. It makes a plan, has it confirmed, writes every file under a temporary name,
+// hashes it, and only then moves it into place. It works from any copy of the repository and needs no local state.
+func (e *Engine) Restore(ctx context.Context, o RestoreOptions) (res *RestoreResult, err error) {
+	started := e.now()
+	v, err := e.view()
+	if err != nil {
+		return nil, err
+	}
+	r := &restore{view: v, ctx: ctx, opt: o, res: &RestoreResult{}}
+	if err := r.prepare(); err != nil {
+		return nil, explain("restore", o.To, err)
+	}
+	r.res.Plan = r.plan
+	if o.DryRun {
+		return r.res, nil
+	}
+	if o.Confirm != nil {
+		if yes, err := o.Confirm(r.plan); err != nil || !yes {
+			return r.res, err
+		}
+	}
+	end, err := e.begin("restore")
+	if err != nil {
+		return nil, err
+	}
+	history := &state.HistoryEntry{BackupID: r.m.BackupID}
+	defer func() { end(history, err) }()
+	if err := r.run(); err != nil {
+		return nil, explain("restore", o.To, err)
+	}
+	r.res.Done = true
+	r.res.Duration = e.now().Sub(started)
+	history.Result, history.Files, history.SourceBytes = repository.StatusCompleted, r.res.Restored, r.res.Bytes
+	if len(r.res.Failed)+len(r.res.Doubtful) > 0 {
+		history.Result, history.Warnings = repository.StatusCompletedWithWarnings, len(r.res.Failed)+len(r.res.Doubtful)
+	}
+	return r.res, nil
+}
+
+// prepare reads what the backup holds and makes the plan. It writes nothing.
+func (r *restore) prepare() error {
+	r.e.phase(event.Plan, 0)
+	to, err := filepath.Abs(r.opt.To)
+	if err != nil {
+		return err
+	}
+	// A link may stand in the target's own path, but not below it.
+	if real, err := filepath.EvalSymlinks(to); err == nil {
+		to = real
+	}
+	r.opt.To = to
+	var newer []string
+	if r.m, r.raw, newer, err = r.resolve(r.opt.Backup); err != nil {
+		return err
+	}
+	if r.files, err = r.view.files(r.m); err != nil {
+		return err
+	}
+	if err := checkTree(r.files); err != nil {
+		return err
+	}
+	stamp := r.e.now().UTC().Format("20060102_150405")
+	r.plan = &RestorePlan{
+		BackupID: r.m.BackupID, CreatedAt: r.m.CreatedAt, Newer: newer, From: r.repos[0].Dir, To: to,
+		Aside: to + ".before-restore-" + stamp, Lacks: r.lacks(r.m),
+	}
+	for _, s := range r.m.Coverage.Secrets {
+		if !s.Captured {
+			r.plan.NotInBackup = append(r.plan.NotInBackup, string(s.Path))
+		}
+	}
+	if err := r.choose(); err != nil {
+		return err
+	}
+	return r.compare()
+}
+
+// checkTree refuses a file list that could lead outside the target: a path below a link or below a file, or one path
+// twice.
+func checkTree(files []repository.File) error {
+	kinds := map[string]string{}
+	for i := range files {
+		key := treeOf(files[i].Component) + string(files[i].Path)
+		if kinds[key] != "" {
+			return fmt.Errorf("%.80q stands twice in the backup: %w", files[i].Path, repository.ErrDamaged)
+		}
+		kinds[key] = files[i].Type
+	}
+	for key := range kinds {
+		for i := strings.LastIndexByte(key, '/'); i > 0; i = strings.LastIndexByte(key[:i], '/') {
+			if t := kinds[key[:i]]; t != "" && t != repository.TypeDir {
+				return fmt.Errorf("%.80q lies below something that is no folder: %w", key, repository.ErrDamaged)
+			}
+		}
+	}
+	return nil
+}
+
+// treeOf tells the places apart to which components are restored.
+func treeOf(name string) string {
+	if inStream(name) {
+		return "root:"
+	}
+	return name + ":"
+}
+
+// choose picks the files and their destinations.
+func (r *restore) choose() error {
+	for _, g := range r.opt.Paths {
+		if !doublestar.ValidatePattern(g) {
+			return &Error{Op: "restore", Code: CodeUsage, Err: fmt.Errorf("%q is not a valid pattern", g)}
+		}
+	}
+	for _, name := range r.opt.Only {
+		if !slices.Contains(component.Names(), name) {
+			return &Error{Op: "restore", Code: CodeUsage, Err: fmt.Errorf("there is no component %q", name),
+				Hint: "the components are " + strings.Join(component.Names(), ", ")}
+		}
+	}
+	rows := map[string]*PlannedComponent{}
+	for i := range r.files {
+		f := &r.files[i]
+		if len(r.opt.Only) > 0 && !slices.Contains(r.opt.Only, f.Component) || !matchesAny(r.opt.Paths, string(f.Path)) {
+			continue
+		}
+		if r.opt.BesideOriginal && !f.HasContent() {
+			continue
+		}
+		p := &placement{file: f, rel: r.place(f)}
+		p.dest = filepath.Join(r.opt.To, filepath.FromSlash(p.rel))
+		r.places = append(r.places, p)
+		row := rows[f.Component]
+		if row == nil {
+			row = &PlannedComponent{Name: f.Component, To: r.opt.To}
+			if !inStream(f.Component) {
+				row.To = filepath.Join(r.opt.To, BesideDir)
+				r.plan.Beside = row.To
+			}
+			rows[f.Component] = row
+		}
+		if f.HasContent() {
+			row.Files++
+			row.Bytes += f.SizeBytes
+			r.plan.Files++
+			r.plan.Bytes += f.SizeBytes
+		}
+	}
+	if len(r.places) == 0 {
+		return &Error{Op: "restore", Code: CodeUsage, Err: errors.New("nothing in the backup matches"),
+			Hint: "see what it holds with `maia-dr show " + r.m.BackupID + " --files`"}
+	}
+	for _, name := range component.Names() {
+		if rows[name] != nil {
+			r.plan.Components = append(r.plan.Components, *rows[name])
+		}
+	}
+	return nil
+}
+
+// matchesAny reports whether a path, or a folder above it, matches one of the globs.
+func matchesAny(globs []string, path string) bool {
+	if len(globs) == 0 {
+		return true
+	}
+	for _, g := range globs {
+		g = strings.TrimSuffix(g, "/")
+		for p := path; p != "."; p = slashDir(p) {
+			if doublestar.MatchUnvalidated(g, p) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func slashDir(p string) string {
+	if i := strings.LastIndexByte(p, '/'); i > 0 {
+		return p[:i]
+	}
+	return "."
+}
+
+// place returns where a file goes, relative to the target. Personal files are laid beside: nothing that runs is
+// activated from a backup that was not authenticated.
+func (r *restore) place(f *repository.File) string {
+	path := string(f.Path)
+	switch f.Component {
+	case component.LaunchAgents:
+		path = BesideDir + "/home/Library/LaunchAgents/" + path
+	case component.ShellConfigs:
+		path = BesideDir + "/home/" + path
+	case component.Code, component.DataSmall, component.DataLarge:
+	default:
+		path = BesideDir + "/packages/" + path
+	}
+	if !r.opt.BesideOriginal {
+		return path
+	}
+	dir, name := "", path
+	if i := strings.LastIndexByte(path, '/'); i >= 0 {
+		dir, name = path[:i+1], path[i+1:]
+	}
+	ext := filepath.Ext(name)
+	if ext == name {
+		ext = ""
+	}
+	return dir + strings.TrimSuffix(name, ext) + ".restored-" + strings.TrimPrefix(r.m.BackupID, "full_") + ext
+}
+
+// compare looks at what is in the target already, and at the space.
+func (r *restore) compare() error {
+	var need int64
+	for _, p := range r.places {
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
+		var err error
+		if p.equal, p.inWay, err = compareOne(p); err != nil {
+			return err
+		}
+		if p.equal {
+			if p.file.HasContent() {
+				r.plan.Equal++
+			}
+			continue
+		}
+		if p.inWay {
+			r.plan.InTheWay = append(r.plan.InTheWay, p.rel)
+		}
+		need += p.file.SizeBytes + 4096
+		if p.file.Type != repository.TypeLarge && inStream(p.file.Component) {
+			// Files of a tar pass through scratch.
+			need += p.file.SizeBytes
+		}
+	}
+	r.plan.NeedBytes = need
+	free, err := fsx.FreeBytes(existingParent(r.opt.To))
+	if err != nil {
+		return err
+	}
+	r.plan.FreeBytes = free
+	if need > free {
+		return &Error{Op: "restore", Path: r.opt.To, Code: CodeDiskFull,
+			Err:  fmt.Errorf("%d MB are needed there and %d MB are free", need>>20, free>>20),
+			Hint: "free some space, restore less with --only or --path, or choose another place with --to"}
+	}
+	return nil
+}
+
+func existingParent(path string) string {
+	for {
+		if ok, err := dirExists(path); ok || err != nil {
+			return path
+		}
+		path = filepath.Dir(path)
+	}
+}
+
+// compareOne reports whether a file is in its place already, or something else is. A link above it counts as
+// something else: it is moved aside when its folder is made.
+func compareOne(p *placement) (equal, inWay bool, err error) {
+	fi, err := os.Lstat(p.dest)
+	if errors.Is(err, fs.ErrNotExist) || isNotDir(err) {
+		return false, false, nil
+	}
+	if err != nil {
+		return false, false, err
+	}
+	f := p.file
+	switch {
+	case f.Type == repository.TypeDir:
+		return fi.IsDir(), !fi.IsDir(), nil
+	case f.Type == repository.TypeSymlink:
+		if fi.Mode()&fs.ModeSymlink == 0 {
+			return false, true, nil
+		}
+		target, err := os.Readlink(p.dest)
+		return target == string(f.Link), target != string(f.Link), err
+	case !fi.Mode().IsRegular() || fi.Size() != f.SizeBytes:
+		return false, true, nil
+	}
+	sum, _, err := repository.HashFile(p.dest)
+	return err == nil && sum == *f.SHA256, err != nil || sum != *f.SHA256, nil
+}

@@ -1,0 +1,424 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"maia-dr/engine/component"
+	"maia-dr/engine/event"
+	"maia-dr/engine/fsx"
+	"maia-dr/engine/repository"
+	"maia-dr/engine/sqlitesnap"
+)
+
+// stageName is the folder in the target where files wait until they are verified. A killed restore leaves it; the
+// next one begins it anew.
+const stageName = ".maia-restore.partial"
+
+// run writes, verifies and moves into place.
+func (r *restore) run() (err error) {
+	fsys := r.e.fs
+	if err := fsys.MkdirAll(r.opt.To, 0o755); err != nil {
+		return err
+	}
+	r.stage = filepath.Join(r.opt.To, stageName)
+	if err := fsys.RemoveAll(r.stage); err != nil {
+		return err
+	}
+	if err := fsys.Mkdir(r.stage, 0o700); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, fsys.RemoveAll(r.stage)) }()
+	if err := r.fetch(); err != nil {
+		return err
+	}
+	r.e.phase(event.Place, r.plan.Bytes)
+	if err := r.putAll(); err != nil {
+		return err
+	}
+	if err := r.finishDirs(); err != nil {
+		return err
+	}
+	unix.Sync()
+	return r.checkDatabases()
+}
+
+// fetch gets the content of every file that is not in its place yet: of streams into staged files, of small archives
+// into memory.
+func (r *restore) fetch() error {
+	wanted := map[*repository.File]*placement{}
+	for _, p := range r.places {
+		if !p.equal && p.file.HasContent() {
+			wanted[p.file] = p
+		}
+	}
+	groups, err := byStream(r.m, r.files, func(f *repository.File) bool { return wanted[f] != nil })
+	if err != nil {
+		return err
+	}
+	if err := r.fetchStreams(groups, wanted); err != nil {
+		return err
+	}
+	return r.fetchSmall(wanted)
+}
+
+func (r *restore) fetchStreams(groups []streamFiles, wanted map[*repository.File]*placement) error {
+	var pieces []repository.Piece
+	scratch := make([]*fsx.File, len(groups))
+	defer func() {
+		for _, f := range scratch {
+			if f != nil {
+				f.Close()
+			}
+		}
+	}()
+	var total, done int64
+	needed := map[int]bool{}
+	for i, g := range groups {
+		f, err := r.e.fs.Create(filepath.Join(r.stage, "stream."+strconv.Itoa(i)), 0o600)
+		if err != nil {
+			return err
+		}
+		scratch[i] = f
+		p, err := g.pieces(f)
+		if err != nil {
+			return err
+		}
+		for _, piece := range p {
+			if !needed[piece.Chunk] {
+				needed[piece.Chunk] = true
+				total += r.m.Chunks[piece.Chunk].RawBytes
+			}
+		}
+		pieces = append(pieces, p...)
+	}
+	r.e.phase(event.Read, total)
+	bad, err := r.source().Copy(r.ctx, r.m.Chunks, pieces, false, r.e.counter(event.Read, total, &done))
+	if err != nil {
+		return err
+	}
+	badChunk := map[repository.Hash]error{}
+	for _, b := range bad {
+		badChunk[b.Chunk.SHA256] = b
+	}
+	for i, g := range groups {
+		for _, f := range g.files {
+			if err := r.stageFile(scratch[i], &g, f, wanted[f], badChunk); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// stageFile verifies one file's bytes. A database's stream becomes the file itself; a file of a tar is copied out.
+func (r *restore) stageFile(scratch *fsx.File, g *streamFiles, f *repository.File, p *placement, bad map[repository.Hash]error) error {
+	if err := r.ctx.Err(); err != nil {
+		return err
+	}
+	sum := sha256.New()
+	in := io.NewSectionReader(scratch, f.Offset, f.SizeBytes)
+	staged := scratch.Name()
+	if f.Type == repository.TypeLarge {
+		if _, err := io.Copy(sum, in); err != nil {
+			return err
+		}
+	} else {
+		staged = filepath.Join(r.stage, "file."+strconv.FormatInt(f.Offset, 10)+"."+f.Component)
+		out, err := r.e.fs.Create(staged, 0o600)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.MultiWriter(out, sum), in)
+		if err = errors.Join(err, out.Close()); err != nil {
+			return err
+		}
+	}
+	if repository.Hash(sum.Sum(nil)) == *f.SHA256 {
+		p.staged = staged
+		return nil
+	}
+	p.reason = "its bytes are not what they were"
+	loc := repository.NewLocator(g.stream.Extents)
+	if x, err := loc.Slice(f.Offset, f.SizeBytes); err == nil {
+		for _, e := range x {
+			if err := bad[r.m.Chunks[e.Chunk].SHA256]; err != nil {
+				p.reason = err.Error()
+			}
+		}
+	}
+	return nil
+}
+
+// fetchSmall gets the files of small archives and those of the backup's folder.
+func (r *restore) fetchSmall(wanted map[*repository.File]*placement) error {
+	archives := map[string]map[string][]byte{}
+	for f, p := range wanted {
+		if inStream(f.Component) {
+			continue
+		}
+		name := string(f.Path)
+		if archive := archiveOf(f.Component); archive != "" {
+			if archives[archive] == nil {
+				content, err := r.readArchive(r.m, archive)
+				if err != nil {
+					p.reason = err.Error()
+					continue
+				}
+				archives[archive] = content
+			}
+			p.body = archives[archive][name]
+		} else {
+			b, err := r.readFile(r.m, name)
+			if err != nil {
+				p.reason = err.Error()
+				continue
+			}
+			p.body = b
+		}
+		if p.body == nil {
+			p.body = []byte{}
+		}
+		if repository.SumHash(p.body) != *f.SHA256 {
+			p.body, p.reason = nil, "its bytes are not what they were"
+		}
+	}
+	return nil
+}
+
+func archiveOf(name string) string {
+	switch name {
+	case component.LaunchAgents:
+		return repository.LaunchAgentsName
+	case component.ShellConfigs:
+		return repository.ShellConfigsName
+	}
+	return ""
+}
+
+// putAll moves everything into place: folders first, so that none is missing, then files and links.
+func (r *restore) putAll() error {
+	var done int64
+	for _, dirs := range []bool{true, false} {
+		for _, p := range r.places {
+			if (p.file.Type == repository.TypeDir) != dirs {
+				continue
+			}
+			if err := r.ctx.Err(); err != nil {
+				return err
+			}
+			if err := r.put(p); err != nil {
+				return fmt.Errorf("%s: %w", p.rel, err)
+			}
+			done += p.file.SizeBytes
+			r.e.progress(event.Place, done, r.plan.Bytes)
+		}
+	}
+	return nil
+}
+
+func (r *restore) put(p *placement) error {
+	f := p.file
+	if p.equal {
+		if f.HasContent() {
+			r.res.Equal++
+		}
+		return nil
+	}
+	if f.HasContent() && p.staged == "" && p.body == nil {
+		r.res.Failed = append(r.res.Failed, p.rel+": "+p.reason)
+		return nil
+	}
+	if err := r.makeParents(p.rel); err != nil {
+		return err
+	}
+	if f.Type == repository.TypeDir {
+		return r.makeDir(p.dest, p.rel)
+	}
+	staged, err := r.staged(p)
+	if err != nil {
+		return err
+	}
+	if err := r.clear(p.dest, p.rel); err != nil {
+		return err
+	}
+	if f.Type == repository.TypeDatabase || f.Type == repository.TypeLarge {
+		// A stale journal of another state would be played into the restored database when it is opened.
+		for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+			if err := r.clear(p.dest+suffix, p.rel+suffix); err != nil {
+				return err
+			}
+		}
+	}
+	if err := r.e.fs.Rename(staged, p.dest); err != nil {
+		return err
+	}
+	if f.HasContent() {
+		r.res.Restored++
+		r.res.Bytes += f.SizeBytes
+	}
+	return nil
+}
+
+// staged returns the path of the finished file in the staging folder, with mode and time.
+func (r *restore) staged(p *placement) (string, error) {
+	f := p.file
+	fsys := r.e.fs
+	path := p.staged
+	if path == "" {
+		path = filepath.Join(r.stage, "small")
+		if f.Type == repository.TypeSymlink {
+			if err := fsys.Symlink(string(f.Link), path); err != nil {
+				return "", err
+			}
+			return path, fsys.Chtimes(path, time.Unix(0, f.ModTimeNS))
+		}
+		out, err := fsys.Create(path, 0o600)
+		if err != nil {
+			return "", err
+		}
+		_, err = out.Write(p.body)
+		if err = errors.Join(err, out.Close()); err != nil {
+			return "", err
+		}
+	}
+	if err := fsys.Chmod(path, fileMode(f.Mode)); err != nil {
+		return "", err
+	}
+	return path, fsys.Chtimes(path, time.Unix(0, f.ModTimeNS))
+}
+
+// fileMode turns tar's bits into Go's.
+func fileMode(bits uint32) fs.FileMode {
+	mode := fs.FileMode(bits & 0o777)
+	for bit, m := range map[uint32]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
+		if bits&bit != 0 {
+			mode |= m
+		}
+	}
+	return mode
+}
+
+// makeParents makes the folders above a file. Whatever is no folder there, a link above all, is moved aside: nothing
+// is ever written through it.
+func (r *restore) makeParents(rel string) error {
+	for i, c := range rel {
+		if c != '/' {
+			continue
+		}
+		if err := r.makeDir(filepath.Join(r.opt.To, filepath.FromSlash(rel[:i])), rel[:i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *restore) makeDir(path, rel string) error {
+	fi, err := os.Lstat(path)
+	if err == nil && fi.IsDir() {
+		return nil
+	}
+	if err := r.clear(path, rel); err != nil {
+		return err
+	}
+	return r.e.fs.Mkdir(path, 0o700)
+}
+
+// clear moves what is at path into the folder for things in the way.
+func (r *restore) clear(path, rel string) error {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	aside := filepath.Join(r.plan.Aside, filepath.FromSlash(rel))
+	if err := r.e.fs.MkdirAll(filepath.Dir(aside), 0o700); err != nil {
+		return err
+	}
+	for n := 1; ; n++ {
+		// Two things of one name can only meet here on a disk that does not tell upper case from lower.
+		if _, err := os.Lstat(aside); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		aside = fmt.Sprintf("%s.%d", filepath.Join(r.plan.Aside, filepath.FromSlash(rel)), n)
+	}
+	r.res.MovedAside = r.plan.Aside
+	return r.e.fs.Rename(path, aside)
+}
+
+// finishDirs sets the folders' modes and times, the deepest first: everything in them is in place by now.
+func (r *restore) finishDirs() error {
+	var dirs []*placement
+	for _, p := range r.places {
+		if p.file.Type == repository.TypeDir {
+			dirs = append(dirs, p)
+		}
+	}
+	slices.SortFunc(dirs, func(a, b *placement) int { return strings.Count(b.rel, "/") - strings.Count(a.rel, "/") })
+	for _, p := range dirs {
+		if fi, err := os.Lstat(p.dest); err != nil || !fi.IsDir() {
+			continue
+		}
+		if err := r.e.fs.Chmod(p.dest, fileMode(p.file.Mode)); err != nil {
+			return err
+		}
+		if err := r.e.fs.Chtimes(p.dest, time.Unix(0, p.file.ModTimeNS)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkDatabases runs SQLite's own check on every database that was restored.
+func (r *restore) checkDatabases() error {
+	var dbs []*placement
+	for _, p := range r.places {
+		if (p.file.Type == repository.TypeDatabase || p.file.Type == repository.TypeLarge) && !p.equal && p.staged != "" {
+			dbs = append(dbs, p)
+		}
+	}
+	known := r.brokenAtCapture()
+	r.e.phase(event.Check, int64(len(dbs)))
+	for i, p := range dbs {
+		facts, err := sqlitesnap.CheckFile(r.ctx, p.dest, true)
+		if errors.Is(err, context.Canceled) {
+			return err
+		}
+		r.e.progress(event.Check, int64(i+1), int64(len(dbs)))
+		r.res.Databases++
+		switch {
+		case known[string(p.file.Path)]:
+			r.res.Doubtful = append(r.res.Doubtful, p.rel+": it failed its check when it was backed up already, and is restored as it was")
+		case err != nil:
+			r.res.Doubtful = append(r.res.Doubtful, fmt.Sprintf("%s: it cannot be checked: %v", p.rel, err))
+		case facts.CheckResult != "ok":
+			r.res.Doubtful = append(r.res.Doubtful, p.rel+": "+facts.CheckResult)
+		}
+	}
+	return nil
+}
+
+// brokenAtCapture returns the databases that were damaged when they were captured, or not captured as databases.
+func (r *restore) brokenAtCapture() map[string]bool {
+	out := map[string]bool{}
+	for _, c := range r.m.Components {
+		for _, db := range c.Databases {
+			if db.Facts.CheckResult != "ok" {
+				out[string(db.Path)] = true
+			}
+		}
+	}
+	return out
+}
+
+func isNotDir(err error) bool { return errors.Is(err, unix.ENOTDIR) }

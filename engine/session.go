@@ -1,0 +1,306 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	"maia-dr/engine/onedrive"
+	"maia-dr/engine/repository"
+	"maia-dr/engine/state"
+)
+
+// session is a repository opened by its writer, under the run lock.
+type session struct {
+	e              *Engine
+	folder         onedrive.Folder
+	target, mirror repository.Repo
+	id             *state.Identity
+	descriptor     *repository.Descriptor
+	writer         int
+	// listing is what lies in OneDrive, by name and size only.
+	listing *repository.Listing
+	// catalogue is every backup this writer made or adopted, oldest first.
+	catalogue []catalogued
+}
+
+type catalogued struct {
+	manifest *repository.Manifest
+	raw      []byte
+}
+
+// open finds the repository, makes sure that this machine may write to it, and lists it. create allows a new one,
+// adopt takes over somebody else's.
+func (e *Engine) open(create, adopt bool) (*session, error) {
+	folder, err := e.findOneDrive()
+	if err != nil {
+		return nil, err
+	}
+	id, err := e.state.Identity(e.env.Random)
+	if err != nil {
+		return nil, &Error{Op: "open the state directory", Path: e.state.Path, Code: CodeState, Err: err}
+	}
+	s := &session{e: e, folder: folder, target: e.target(folder), mirror: e.mirror(), id: id}
+	if err := s.openRepository(create); err != nil {
+		return nil, explain("open the repository", s.target.Dir, err)
+	}
+	if s.listing, err = s.target.List(); err != nil {
+		return nil, explain("list the repository", s.target.Dir, err)
+	}
+	adopted, err := s.claim(adopt)
+	if err != nil {
+		return nil, explain("open the repository", s.target.Dir, err)
+	}
+	if err := s.openMirror(adopted); err != nil {
+		return nil, explain("open the local mirror", s.mirror.Dir, err)
+	}
+	if err := s.loadCatalogue(); err != nil {
+		return nil, explain("read the catalogue", s.mirror.Dir, err)
+	}
+	if id.RepositoryID != s.descriptor.RepositoryID || id.OneDrivePath != folder.Path {
+		id.RepositoryID, id.OneDrivePath = s.descriptor.RepositoryID, folder.Path
+		if err := e.state.SaveIdentity(id); err != nil {
+			return nil, explain("remember the repository", e.state.Path, err)
+		}
+	}
+	return s, nil
+}
+
+func (s *session) openRepository(create bool) error {
+	d, err := s.target.Descriptor()
+	if err == nil {
+		s.descriptor = d
+		return nil
+	}
+	if !errors.Is(err, repository.ErrNotRepository) {
+		return err
+	}
+	if s.id.RepositoryID != "" {
+		return &Error{Op: "open the repository", Path: s.target.Dir, Code: CodeRepositoryGone,
+			Err: errors.New("repository.json, which was there before, is gone")}
+	}
+	if l, err := s.target.List(); err == nil && (len(l.Chunks) > 0 || len(l.Backups) > 0) {
+		return &Error{Op: "open the repository", Path: s.target.Dir, Code: CodeRepositoryGone,
+			Err: errors.New("there are backups here but no repository.json")}
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if !create {
+		return repository.ErrNotRepository
+	}
+	return s.createRepository()
+}
+
+func (s *session) createRepository() error {
+	id := make([]byte, 16)
+	if _, err := io.ReadFull(s.e.env.Random, id); err != nil {
+		return err
+	}
+	s.descriptor = &repository.Descriptor{
+		Format: repository.Format, RepositoryID: hex.EncodeToString(id), Encryption: "none",
+		CreatedAt: s.e.now().UTC().Truncate(time.Second),
+	}
+	if err := s.target.Init(*s.descriptor); err != nil {
+		return err
+	}
+	return s.e.fs.SyncDir(s.folder.Path)
+}
+
+func (e *Engine) hardwareSHA256() string {
+	id := e.env.HardwareID()
+	if id == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte("maia-dr hardware " + id))
+	return hex.EncodeToString(sum[:])
+}
+
+// claim makes sure that this state directory on this machine is the repository's one writer.
+func (s *session) claim(adopt bool) (adopted bool, err error) {
+	w, err := s.target.Writer()
+	if err != nil {
+		return false, err
+	}
+	hardware := s.e.hardwareSHA256()
+	number := 1
+	if w != nil {
+		same := w.StateID == s.id.StateID && (w.HardwareSHA256 == hardware || w.HardwareSHA256 == "" || hardware == "")
+		known := s.id.RepositoryID == "" || s.id.RepositoryID == s.descriptor.RepositoryID
+		if same && known && !adopt {
+			s.writer = w.Number
+			return false, nil
+		}
+		if !adopt {
+			return false, &Error{Op: "open the repository", Path: s.target.Dir, Code: CodeForeignWriter,
+				Err: fmt.Errorf("it is written by %s since %s, not by this installation", quoteHost(w.Hostname), w.CreatedAt.Local().Format("2 January 2006"))}
+		}
+		number = w.Number + 1
+	}
+	s.writer = number
+	nw := repository.Writer{
+		Format: repository.Format, Number: number, StateID: s.id.StateID, HardwareSHA256: hardware,
+		Hostname: s.e.env.Hostname, CreatedAt: s.e.now().UTC().Truncate(time.Second),
+	}
+	return w != nil, s.target.WriteJSON(repository.WriterName(number), nw)
+}
+
+func quoteHost(h string) string {
+	if h == "" {
+		return "another machine"
+	}
+	return h
+}
+
+// openMirror makes sure that the mirror belongs to this repository. An adopted repository starts with an empty one,
+// so that nothing refers to a chunk of a former writer. A mirror whose descriptor is gone keeps what it holds: a
+// backup may lie there that OneDrive does not have yet.
+func (s *session) openMirror(adopted bool) error {
+	d, err := s.mirror.Descriptor()
+	if err == nil && d.RepositoryID == s.descriptor.RepositoryID && !adopted {
+		return nil
+	}
+	if err != nil && !errors.Is(err, repository.ErrNotRepository) && !errors.Is(err, repository.ErrDamaged) {
+		return err
+	}
+	fs := s.e.fs
+	stale := []string{s.e.state.BlockIndex(), s.e.state.StatCache(), s.mirror.Path(repository.RepositoryName)}
+	if adopted || err == nil {
+		stale = append(stale, s.mirror.Dir)
+	}
+	for _, path := range stale {
+		if err := fs.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	if err := fs.MkdirAll(s.mirror.Dir, 0o700); err != nil {
+		return err
+	}
+	// The descriptor comes last: an import that was cut off is taken up again.
+	if err := s.importCatalogue(); err != nil {
+		return err
+	}
+	return s.mirror.Init(*s.descriptor)
+}
+
+// importCatalogue copies the small files of the backups in OneDrive into the mirror. What cannot be read stays
+// foreign, which keeps its chunks from being pruned.
+func (s *session) importCatalogue() error {
+	for _, id := range s.listing.IDs() {
+		if _, _, err := s.mirror.ReadManifest(id); err == nil {
+			continue
+		}
+		m, raw, err := s.target.ReadManifest(id)
+		if err != nil {
+			s.e.note(fmt.Sprintf("%s cannot be read and is left alone: %v", id, err))
+			continue
+		}
+		if err := s.importBackup(m, raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) importBackup(m *repository.Manifest, raw []byte) error {
+	if err := s.e.fs.MkdirAll(s.mirror.Path(m.BackupID), 0o700); err != nil {
+		return err
+	}
+	names := []string{repository.RestoreIndexName, repository.MACName}
+	for _, f := range m.Files {
+		names = append(names, f.Path)
+	}
+	for _, name := range names {
+		b, err := os.ReadFile(s.target.Path(m.BackupID, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if i := slices.IndexFunc(m.Files, func(f repository.FileRef) bool { return f.Path == name }); i >= 0 && repository.SumHash(b) != m.Files[i].SHA256 {
+			continue
+		}
+		if err := s.mirror.WriteFile(m.BackupID+"/"+name, b); err != nil {
+			return err
+		}
+	}
+	return s.mirror.WriteFile(m.BackupID+"/"+repository.ManifestName, raw)
+}
+
+func (s *session) loadCatalogue() error {
+	l, err := s.mirror.List()
+	if err != nil {
+		return err
+	}
+	for _, id := range l.IDs() {
+		m, raw, err := s.mirror.ReadManifest(id)
+		if errors.Is(err, repository.ErrDamaged) {
+			// Its twin in OneDrive may be whole.
+			if m, raw, err = s.target.ReadManifest(id); err == nil {
+				err = s.importBackup(m, raw)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", id, err)
+		}
+		s.catalogue = append(s.catalogue, catalogued{manifest: m, raw: raw})
+	}
+	return nil
+}
+
+// last returns the newest backup of the catalogue, or nil.
+func (s *session) last() *repository.Manifest {
+	if len(s.catalogue) == 0 {
+		return nil
+	}
+	return s.catalogue[len(s.catalogue)-1].manifest
+}
+
+// allIDs returns every id that the repository or the catalogue has seen.
+func (s *session) allIDs() []string {
+	ids := s.listing.IDs()
+	for _, c := range s.catalogue {
+		ids = append(ids, c.manifest.BackupID)
+	}
+	return ids
+}
+
+// wanted returns the chunks that the mirror has to hold: those of the last two backups, and of every backup that
+// OneDrive does not hold in full yet.
+func (s *session) wanted() map[repository.Hash]bool {
+	keep := map[repository.Hash]bool{}
+	for i, c := range s.catalogue {
+		if i < len(s.catalogue)-2 && len(c.manifest.Lacks(s.listing)) == 0 {
+			continue
+		}
+		for _, ref := range c.manifest.Chunks {
+			keep[ref.SHA256] = true
+		}
+	}
+	return keep
+}
+
+// trimMirror removes from the mirror the chunks nobody needs there: those of older backups, and leftovers of runs
+// that never reached their manifest.
+func (s *session) trimMirror() error {
+	l, err := s.mirror.List()
+	if err != nil {
+		return err
+	}
+	keep := s.wanted()
+	for h := range l.Chunks {
+		if keep[h] {
+			continue
+		}
+		if err := s.e.fs.Remove(s.mirror.Path(repository.ChunksDir, repository.ChunkName(h))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("trim the mirror: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,202 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"maia-dr/engine/repository"
+	"maia-dr/engine/state"
+)
+
+// Overdue is the age of the newest complete backup from which on one is overdue.
+const Overdue = 26 * time.Hour
+
+// Status is the three answers: is my work safe, is it in the cloud, would a restore work. Unknown is never shown as
+// success.
+type Status struct {
+	Version int `json:"version"`
+	// Overall is fine or attention.
+	Overall  string         `json:"overall"`
+	Activity state.Activity `json:"activity"`
+	Run      *state.Run     `json:"run,omitempty"`
+
+	LastBackup *state.BackupResult `json:"last_backup,omitempty"`
+	Newest     *BackupInfo         `json:"newest,omitempty"`
+	Overdue    bool                `json:"overdue"`
+
+	OneDrive OneDriveStatus      `json:"onedrive"`
+	Restore  RestoreStatus       `json:"restore"`
+	Verify   *state.VerifyResult `json:"last_verify,omitempty"`
+
+	Backups    int             `json:"backups"`
+	TotalBytes int64           `json:"total_bytes"`
+	Problems   []state.Problem `json:"problems"`
+	StateDir   string          `json:"state_dir"`
+	LogFile    string          `json:"log_file"`
+	MaiaRoot   string          `json:"maia_root,omitempty"`
+}
+
+// OneDriveStatus says where the repository is and what is known of its upload.
+type OneDriveStatus struct {
+	// State is a rung of the sync ladder: a plain folder can only say local_only.
+	State string `json:"state"`
+	Path  string `json:"path,omitempty"`
+	Why   string `json:"why,omitempty"`
+}
+
+// RestoreStatus says whether a restore is proven: only a full drill proves it.
+type RestoreStatus struct {
+	Proven bool `json:"proven"`
+}
+
+// Values of Status.Overall.
+const (
+	OverallFine      = "fine"
+	OverallAttention = "attention"
+)
+
+// Status looks at state and repository. An error means that the state cannot be read; whatever else is wrong is a
+// problem in the status.
+func (e *Engine) Status() (*Status, error) {
+	st, activity, err := e.state.ReadStatus()
+	if err != nil {
+		return nil, &Error{Op: "read the status", Path: e.state.Path, Code: CodeState, Err: err}
+	}
+	s := &Status{
+		Version: 1, Activity: activity, Run: st.Run, LastBackup: st.LastBackup, Verify: st.LastVerify,
+		OneDrive: OneDriveStatus{State: "unknown"}, Problems: []state.Problem{}, StateDir: e.state.Path, LogFile: e.state.LogFile(),
+	}
+	if root, err := e.findRoot(); err != nil {
+		s.problem(err)
+	} else {
+		s.MaiaRoot = root
+	}
+	e.statusRepository(s)
+	if activity == state.Interrupted {
+		s.Problems = append(s.Problems, state.Problem{Code: "interrupted",
+			Text: fmt.Sprintf("the %s begun %s never reached its end", st.Run.Kind, st.Run.StartedAt.Local().Format("2 Jan 15:04")),
+			Hint: "run `maia-dr backup`: it takes up what is missing"})
+	}
+	if f := st.LastFailure; f != nil && f.Code != string(CodeCancelled) {
+		s.Problems = append(s.Problems, state.Problem{Code: f.Code, Text: "the last backup failed: " + f.Error, Hint: f.Hint})
+	}
+	if v := st.LastVerify; v != nil && len(v.Bad) > 0 {
+		s.Problems = append(s.Problems, state.Problem{Code: string(CodeDamaged),
+			Text: fmt.Sprintf("the last verification found %d problems, %s among them", len(v.Bad), v.Bad[0]),
+			Hint: "run `maia-dr verify --all` to see them; the next backup stores damaged parts again"})
+	}
+	s.Overall = OverallFine
+	if len(s.Problems) > 0 {
+		s.Overall = OverallAttention
+	}
+	return s, nil
+}
+
+func (s *Status) problem(err error) {
+	p := state.Problem{Code: string(CodeOf(err)), Text: err.Error()}
+	var known *Error
+	if errors.As(err, &known) {
+		p.Hint = known.Advice()
+	}
+	s.Problems = append(s.Problems, p)
+}
+
+// statusRepository fills in what the repository says.
+func (e *Engine) statusRepository(s *Status) {
+	folder, err := e.findOneDrive()
+	if err != nil {
+		s.problem(err)
+		return
+	}
+	s.OneDrive.Path, s.OneDrive.Why = folder.Path, folder.Why
+	l, err := e.List()
+	if errors.Is(err, repository.ErrNotRepository) {
+		s.Problems = append(s.Problems, state.Problem{Code: string(CodeNoBackup), Text: "there is no backup yet", Hint: hints[CodeNoBackup]})
+		return
+	}
+	if err != nil {
+		s.problem(err)
+		return
+	}
+	s.OneDrive.State = "local_only"
+	s.Backups, s.TotalBytes = len(l.Backups), l.TotalBytes
+	for i := range l.Backups {
+		b := &l.Backups[i]
+		switch b.State {
+		case StateComplete:
+			if s.Newest == nil {
+				s.Newest = b
+			}
+		case StateLocalOnly:
+			s.Problems = append(s.Problems, state.Problem{Code: "not_published", Text: b.BackupID + " is on this machine but not in OneDrive",
+				Hint: "run `maia-dr backup`: it brings in what is missing"})
+		default:
+			s.Problems = append(s.Problems, state.Problem{Code: string(CodeIncomplete), Text: fmt.Sprintf("%s is %s: %s", b.BackupID, b.State, whatIsWrong(b)),
+				Hint: hints[CodeIncomplete]})
+		}
+	}
+	for _, f := range l.Foreign {
+		s.Problems = append(s.Problems, state.Problem{Code: "foreign_file", Text: fmt.Sprintf("%q in the repository does not belong there; it is kept", f),
+			Hint: "if it is a conflict copy or yours, move it elsewhere"})
+	}
+	e.statusNewest(s)
+}
+
+func whatIsWrong(b *BackupInfo) string {
+	if b.Error != "" {
+		return b.Error
+	}
+	return fmt.Sprintf("it lacks %d of its files", len(b.Lacks))
+}
+
+func (e *Engine) statusNewest(s *Status) {
+	if s.Newest == nil {
+		s.Problems = append(s.Problems, state.Problem{Code: string(CodeNoBackup), Text: "there is no complete backup", Hint: hints[CodeNoBackup]})
+		return
+	}
+	if age := e.now().Sub(s.Newest.CreatedAt); age > Overdue {
+		s.Overdue = true
+		s.Problems = append(s.Problems, state.Problem{Code: "overdue",
+			Text: fmt.Sprintf("the newest complete backup is %d hours old", int(age.Hours())), Hint: "run `maia-dr backup`"})
+	}
+	if s.LastBackup != nil && s.LastBackup.BackupID == s.Newest.BackupID {
+		for _, w := range s.LastBackup.Warnings {
+			text := w.Text
+			if w.Path != "" {
+				text = string(w.Path) + ": " + text
+			}
+			s.Problems = append(s.Problems, state.Problem{Code: w.Code, Text: text, Hint: w.Hint})
+		}
+	} else if s.Newest.Warnings > 0 {
+		s.Problems = append(s.Problems, state.Problem{Code: "warnings",
+			Text: fmt.Sprintf("the newest backup has %d warnings", s.Newest.Warnings), Hint: "see them with `maia-dr show`"})
+	}
+}
+
+// OriginalRoot returns where the Maia root of a backup was.
+func (e *Engine) OriginalRoot(name string) (string, error) {
+	v, err := e.view()
+	if err != nil {
+		return "", err
+	}
+	m, _, _, err := v.resolve(name)
+	if err != nil {
+		return "", err
+	}
+	return string(m.MaiaRoot), nil
+}
+
+// MatchFiles returns the files whose path, or a folder above it, matches a glob; "*" and "" mean all.
+func MatchFiles(files []repository.File, glob string) []repository.File {
+	if glob == "" || glob == "*" {
+		return files
+	}
+	var out []repository.File
+	for _, f := range files {
+		if matchesAny([]string{glob}, string(f.Path)) {
+			out = append(out, f)
+		}
+	}
+	return out
+}

@@ -1,0 +1,297 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"maia-dr/engine/event"
+	"maia-dr/engine/repository"
+	"maia-dr/engine/state"
+)
+
+// VerifyOptions say what to verify.
+type VerifyOptions struct {
+	// Backups are names as for Show; none means the newest complete one.
+	Backups []string
+	All     bool
+}
+
+// VerifiedBackup is the verdict on one backup.
+type VerifiedBackup struct {
+	BackupID string   `json:"backup_id"`
+	OK       bool     `json:"ok"`
+	Problems []string `json:"problems,omitempty"`
+	Files    int      `json:"files"`
+}
+
+// VerifyResult is what a verification found.
+type VerifyResult struct {
+	Backups []VerifiedBackup `json:"backups"`
+	// Repaired are chunks that were replaced by a whole copy; BadChunks those of which there is none.
+	Repaired  []string `json:"repaired,omitempty"`
+	BadChunks []string `json:"bad_chunks,omitempty"`
+	Foreign   []string `json:"foreign,omitempty"`
+	Chunks    int      `json:"chunks"`
+	Bytes     int64    `json:"bytes"`
+}
+
+// OK reports whether every backup that was looked at is whole.
+func (r *VerifyResult) OK() bool {
+	return len(r.BadChunks) == 0 && !slices.ContainsFunc(r.Backups, func(b VerifiedBackup) bool { return !b.OK })
+}
+
+// Verify compares stored bytes with their hashes: the files of each backup's folder, every chunk, every file in a
+// stream and every database. A chunk that is bad in OneDrive or in the mirror is replaced by its twin if that is
+// whole; one that is bad everywhere leaves the mirror, so that the next backup stores its content again.
+func (e *Engine) Verify(ctx context.Context, o VerifyOptions) (res *VerifyResult, err error) {
+	v, err := e.view()
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := v.choose(o)
+	if err != nil {
+		return nil, err
+	}
+	end, err := e.begin("verify")
+	if err != nil {
+		return nil, err
+	}
+	history := new(state.HistoryEntry)
+	defer func() { end(history, err) }()
+	w := &verification{view: v, ctx: ctx, res: &VerifyResult{Foreign: v.listings[0].Foreign}, bad: map[repository.Hash]error{}}
+	if err := w.run(chosen); err != nil {
+		return nil, explain("verify", "", err)
+	}
+	history.Result = repository.StatusCompleted
+	e.statusMu.Lock()
+	e.status.LastVerify = &state.VerifyResult{At: e.now().UTC(), Backups: len(chosen), Bad: w.summary()}
+	e.statusMu.Unlock()
+	if !w.res.OK() {
+		history.Result = "damaged"
+		history.Error = fmt.Sprintf("%d problems", len(w.summary()))
+	}
+	return w.res, nil
+}
+
+// choose resolves the names given.
+func (v *view) choose(o VerifyOptions) ([]string, error) {
+	if o.All {
+		ids := v.ids()
+		if len(ids) == 0 {
+			return nil, &Error{Op: "verify", Code: CodeNoBackup, Err: errors.New("there is no backup yet")}
+		}
+		return ids, nil
+	}
+	names := o.Backups
+	if len(names) == 0 {
+		names = []string{"latest"}
+	}
+	var ids []string
+	for _, name := range names {
+		m, _, _, err := v.resolve(name)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(ids, m.BackupID) {
+			ids = append(ids, m.BackupID)
+		}
+	}
+	return ids, nil
+}
+
+type verification struct {
+	*view
+	ctx context.Context
+	res *VerifyResult
+	// bad are chunks of which no copy is whole; seen those that were looked at.
+	bad  map[repository.Hash]error
+	seen map[repository.Hash]bool
+}
+
+func (w *verification) run(ids []string) error {
+	manifests := map[string]*repository.Manifest{}
+	raws := map[string][]byte{}
+	chunks := map[repository.Hash]repository.ChunkRef{}
+	for _, id := range ids {
+		m, raw, err := w.repos[0].ReadManifest(id)
+		if err != nil {
+			w.res.Backups = append(w.res.Backups, VerifiedBackup{BackupID: id, Problems: []string{fmt.Sprintf("%s/%s: %v", id, repository.ManifestName, err)}})
+			continue
+		}
+		manifests[id], raws[id] = m, raw
+		for _, c := range m.Chunks {
+			chunks[c.SHA256] = c
+		}
+	}
+	if err := w.chunks(chunks); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if m := manifests[id]; m != nil {
+			if err := w.backup(m, raws[id]); err != nil {
+				return err
+			}
+		}
+	}
+	slices.SortFunc(w.res.Backups, func(a, b VerifiedBackup) int { return compareStrings(b.BackupID, a.BackupID) })
+	return nil
+}
+
+// chunks reads every copy of every chunk and mends what has a whole twin.
+func (w *verification) chunks(all map[repository.Hash]repository.ChunkRef) error {
+	var total, done int64
+	for _, c := range all {
+		total += c.SizeBytes
+	}
+	w.e.phase(event.Verify, total)
+	order := slices.SortedFunc(maps.Keys(all), func(a, b repository.Hash) int { return compareStrings(a.String(), b.String()) })
+	for _, h := range order {
+		if err := w.chunk(all[h]); err != nil {
+			return err
+		}
+		done += all[h].SizeBytes
+		w.e.progress(event.Verify, done, total)
+		w.res.Chunks++
+		w.res.Bytes += all[h].SizeBytes
+	}
+	return nil
+}
+
+func (w *verification) chunk(ref repository.ChunkRef) error {
+	var good, bad []int
+	var first error
+	for i, r := range w.repos {
+		// The mirror holds only the chunks of the newest backups: one that is not there is no damage.
+		if _, ok := w.listings[i].Chunks[ref.SHA256]; !ok && i > 0 {
+			continue
+		}
+		err := repository.CheckChunk(w.ctx, r.Dir, ref, false)
+		if cerr := w.ctx.Err(); cerr != nil {
+			return cerr
+		}
+		if err == nil {
+			good = append(good, i)
+			continue
+		}
+		bad = append(bad, i)
+		if first == nil {
+			first = err
+		}
+	}
+	name := repository.ChunksDir + "/" + repository.ChunkName(ref.SHA256)
+	switch {
+	case len(bad) == 0:
+		return nil
+	case len(good) == 0:
+		w.bad[ref.SHA256] = first
+		w.res.BadChunks = append(w.res.BadChunks, fmt.Sprintf("%s: %v", name, first))
+		return w.dropFromMirror(ref)
+	}
+	for _, i := range bad {
+		if err := w.mend(w.repos[good[0]], w.repos[i], ref); err != nil {
+			w.bad[ref.SHA256] = first
+			w.res.BadChunks = append(w.res.BadChunks, fmt.Sprintf("%s: %v (replacing it failed: %v)", name, first, err))
+			return nil
+		}
+		w.res.Repaired = append(w.res.Repaired, w.repos[i].Path(name))
+	}
+	return nil
+}
+
+// mend copies a whole chunk over a bad one.
+func (w *verification) mend(from, to repository.Repo, ref repository.ChunkRef) error {
+	p := &repository.Publisher{FS: w.e.fs, Mirror: from, Target: to, Staging: w.e.state.Staging()}
+	return p.Put(w.ctx, repository.ChunksDir+"/"+repository.ChunkName(ref.SHA256), ref.SizeBytes, ref.SHA256)
+}
+
+// dropFromMirror takes a bad chunk out of the mirror, and so out of the block index.
+func (w *verification) dropFromMirror(ref repository.ChunkRef) error {
+	for i, r := range w.repos {
+		if i == 0 && w.remote {
+			continue
+		}
+		if _, ok := w.listings[i].Chunks[ref.SHA256]; ok {
+			if err := w.e.fs.Remove(r.Path(repository.ChunksDir, repository.ChunkName(ref.SHA256))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// backup verifies one backup's folder and everything in its streams.
+func (w *verification) backup(m *repository.Manifest, raw []byte) error {
+	out := VerifiedBackup{BackupID: m.BackupID, Files: m.Stats.SourceFiles}
+	files, problems := checkFolder(w.repos[0], m, raw)
+	out.Problems = problems
+	for _, c := range m.Chunks {
+		if err := w.bad[c.SHA256]; err != nil {
+			out.Problems = append(out.Problems, fmt.Sprintf("%s/%s: %v", repository.ChunksDir, repository.ChunkName(c.SHA256), err))
+		}
+	}
+	if files != nil {
+		more, err := w.streams(m, files)
+		if err != nil {
+			return err
+		}
+		out.Problems = append(out.Problems, more...)
+	}
+	out.OK = len(out.Problems) == 0
+	w.res.Backups = append(w.res.Backups, out)
+	return nil
+}
+
+// streams checks the files and databases whose chunks are whole; those of bad chunks are damaged, and named.
+func (w *verification) streams(m *repository.Manifest, files []repository.File) ([]string, error) {
+	groups, err := byStream(m, files, nil)
+	if err != nil {
+		return []string{err.Error()}, nil
+	}
+	bad := map[int]bool{}
+	for i, c := range m.Chunks {
+		if w.bad[c.SHA256] != nil {
+			bad[i] = true
+		}
+	}
+	var out []string
+	for i := range groups {
+		loc := repository.NewLocator(groups[i].stream.Extents)
+		groups[i].files = slices.DeleteFunc(groups[i].files, func(f *repository.File) bool {
+			x, err := loc.Slice(f.Offset, f.SizeBytes)
+			if err == nil && !touches(x, bad) {
+				return false
+			}
+			out = append(out, fmt.Sprintf("%s: lies in a damaged chunk", f.Path))
+			return true
+		})
+	}
+	w.e.phase(event.Verify, 0)
+	src := &repository.Source{Dirs: []string{w.repos[0].Dir}}
+	chunkErrs, problems, err := w.e.checkStreams(w.ctx, src, m, groups, false)
+	if err != nil {
+		if errors.Is(err, repository.ErrDamaged) {
+			return append(out, err.Error()), nil
+		}
+		return nil, err
+	}
+	for _, c := range chunkErrs {
+		out = append(out, c.Error())
+	}
+	for _, p := range problems {
+		out = append(out, fmt.Sprintf("%s: %s", p.Path, p.Reason))
+	}
+	return out, nil
+}
+
+// summary lists every problem once.
+func (w *verification) summary() []string {
+	var out []string
+	for _, b := range w.res.Backups {
+		out = append(out, b.Problems...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}

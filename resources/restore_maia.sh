@@ -1,0 +1,1841 @@
+#!/bin/bash
+# restore_maia.sh brings a Maia back from its backups (the folder MaiaBackups) with what a fresh Mac has: bash 3.2,
+# awk, tar, gzip, openssl, perl or zsh, and sqlite3.        bash restore_maia.sh --help        says how it is used.
+#
+#   index -> compare with the target -> plan -> chunks -> streams -> files in scratch, verified -> target
+#
+# What a reader of this file should know:
+# - The index (restore.index.gz) is the authority. A tar is only a bag of bytes: it is unpacked in scratch, and what
+#   leaves scratch is what the index names, with the type, the hash, the mode and the time that the index gives.
+# - Names are data. In work files they are encoded (\0ooo for each odd byte, never a space), they are decoded only to
+#   be handed to a tool, always quoted and behind a folder, and they are never printed undecoded-and-unchecked.
+# - Nothing in the target is overwritten: what differs moves to TARGET.before-restore-STAMP, the rest stays.
+# - Scratch lies in the target (.maia-restore.partial), so that putting files in place is a rename.
+# - This file may change while it runs (OneDrive syncs it): all of it is functions, and the last line calls them.
+
+if [ -z "${BASH_VERSION:-}" ]; then
+  echo 'This script needs bash. Run it as: bash restore_maia.sh' >&2
+  exit 2
+fi
+
+set -u -o pipefail
+
+# Exit codes, shared with maia-dr.
+readonly DONE=0 FAILED=1 USAGE=2 INCOMPLETE=3 NOT_FOUND=10 BUSY=11 CANCELLED=130
+# An index larger than this is no index of ours.
+readonly MAX_INDEX=268435456
+readonly SCRATCH_NAME=.maia-restore.partial
+readonly BESIDE=maia-recovered
+readonly COMPONENTS='maia_code maia_data_small maia_data_large launchagents dependencies shell_configs secrets system_metadata'
+# A backup older than this is worth a second thought.
+readonly OLD_SECONDS=172800
+# The SHA-256 of nothing, to see that openssl works.
+readonly SHA256_OF_NOTHING=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+
+# Options.
+BACKUP='' REPOSITORY='' TO='' TARGET_HOME='' ONLY='' VAULT_PASSWORD_FILE=''
+MAPS=0 NO_PACKAGES='' NO_AGENTS='' DRY_RUN='' YES=''
+# What check_tools found out about this machine.
+WRITER='' STAT='' DATE='' TOUCH='' TAR='' SQLITE=''
+# Folders: small lists, large data, what was in the way. Empty until they exist.
+WORK='' SCRATCH='' BEFORE='' CREATED_TO='' STAMP='' UMASK=''
+# The chosen backup.
+REPO='' ID='' DEFAULT_ID='' ROOT='' HOME_THEN='' CREATED=0
+# What came of it.
+MISSING_BEFORE=0 NEED=0 FREE=0 RESTORED=0 RESTORED_BYTES=0 DATABASES=0
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Words
+
+say() { printf '%s\n' "$*"; }
+note() { printf '%s\n' "$*" >&2; }
+
+# die CODE TEXT [WHAT TO DO]
+die() {
+  note "restore_maia.sh: $2"
+  if [ $# -gt 2 ]; then
+    note "What to do: $3"
+  fi
+  exit "$1"
+}
+
+# show ENCODED: the name as a person may read it, in REPLY. One with control characters stays encoded: it could
+# repaint the terminal.
+show() {
+  case $1 in
+    *\\00[0-3][0-7]* | *\\0177* | *\\0302\\02[0-3][0-7]*) REPLY=$1 ;;
+    *) printf -v REPLY '%b' "$1" ;;
+  esac
+}
+
+# size BYTES: 348.2 MB, in REPLY.
+size() {
+  local unit=bytes scale=1
+  if [ "$1" -ge 1000000000 ]; then
+    unit=GB scale=1000000000
+  elif [ "$1" -ge 1000000 ]; then
+    unit=MB scale=1000000
+  elif [ "$1" -ge 1000 ]; then
+    unit=kB scale=1000
+  else
+    REPLY="$1 bytes"
+    return
+  fi
+  local tenths=$((($1 * 10 + scale / 2) / scale))
+  REPLY="$((tenths / 10)).$((tenths % 10)) $unit"
+}
+
+# count N ONE MANY: "1 file", "2 files", in REPLY.
+count() {
+  if [ "$1" -eq 1 ]; then REPLY="1 $2"; else REPLY="$1 $3"; fi
+}
+
+# age SECONDS: "3 hours", in REPLY.
+age() {
+  if [ "$1" -lt 120 ]; then
+    count "$1" second seconds
+  elif [ "$1" -lt 7200 ]; then
+    count $(($1 / 60)) minute minutes
+  elif [ "$1" -lt 172800 ]; then
+    count $(($1 / 3600)) hour hours
+  else
+    count $(($1 / 86400)) day days
+  fi
+}
+
+# ask QUESTION: the answer, in REPLY. Questions go to the terminal, wherever the output goes.
+ask() {
+  printf '%s' "$1" > /dev/tty
+  IFS= read -r REPLY < /dev/tty || die "$CANCELLED" 'cancelled: no answer.'
+}
+
+has_terminal() { { : < /dev/tty; } 2> /dev/null; }
+
+usage() {
+  cat << 'END'
+Usage: bash restore_maia.sh [options]
+
+Brings a Maia back from its backups. Prints a plan and asks before it writes anything.
+
+  --backup ID                 the backup, or the beginning of its name (default: the newest complete one)
+  --repository DIR            the folder MaiaBackups (default: where this script lies, else in OneDrive)
+  --to DIR                    the folder that becomes the Maia root (asked for if missing)
+  --target-home DIR           the home folder of the new place (default: yours)
+  --only COMPONENT,...        restore only these: maia_code maia_data_small maia_data_large launchagents
+                              dependencies shell_configs secrets system_metadata
+  --map OLD=NEW               an old path and its new one, for agents and shell files (may be repeated)
+  --vault-password-file FILE  the password of the vault; - is standard input
+  --no-packages               install no packages
+  --no-agents                 load no LaunchAgents
+  --dry-run                   print the plan and write nothing
+  --yes                       ask nothing
+  --help                      this text
+
+Files in the way that differ are moved to DIR.before-restore-DATE_TIME; equal ones and strangers stay. Run it again
+after an interruption: what is in place stays.
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 done but something is missing, 10 no repository found,
+            11 another restore is running there, 130 cancelled
+END
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Options
+
+wrong_usage() { die "$USAGE" "$1" 'bash restore_maia.sh --help lists the options.'; }
+
+parse_arguments() {
+  local name value given
+  while [ $# -gt 0 ]; do
+    name=$1 value='' given=''
+    shift
+    case $name in
+      --*=*)
+        value=${name#*=} name=${name%%=*} given=yes
+        ;;
+    esac
+    case $name in
+      --backup | --repository | --to | --target-home | --only | --map | --vault-password-file)
+        if [ -z "$given" ]; then
+          [ $# -gt 0 ] || wrong_usage "$name needs a value."
+          value=$1
+          shift
+        fi
+        [ -n "$value" ] || wrong_usage "$name needs a value."
+        ;;
+      *)
+        [ -z "$given" ] || wrong_usage "$name takes no value, or is no option."
+        ;;
+    esac
+    case $name in
+      --backup) BACKUP=$value ;;
+      --repository) REPOSITORY=$value ;;
+      --to) TO=$value ;;
+      --target-home) TARGET_HOME=$value ;;
+      --only) ONLY="$ONLY $value" ;;
+      --map)
+        case $value in
+          ?*=?*) MAPS=$((MAPS + 1)) ;;
+          *) wrong_usage "--map $value is not OLD=NEW." ;;
+        esac
+        ;;
+      --vault-password-file) VAULT_PASSWORD_FILE=$value ;;
+      --no-packages) NO_PACKAGES=yes ;;
+      --no-agents) NO_AGENTS=yes ;;
+      --dry-run) DRY_RUN=yes ;;
+      --yes) YES=yes ;;
+      --help | -h)
+        usage
+        exit "$DONE"
+        ;;
+      *) wrong_usage "there is no option $name." ;;
+    esac
+  done
+  check_options
+}
+
+check_options() {
+  local name list=''
+  case $BACKUP in
+    *[!A-Za-z0-9_]*) wrong_usage "--backup $BACKUP is not the name of a backup, such as full_20251013_030000." ;;
+  esac
+  local IFS=', '
+  # Names of components hold no pattern characters: the next line refuses all others.
+  case $ONLY in *[!a-z_,\ ]*) wrong_usage "--only takes these, with commas between: $COMPONENTS" ;; esac
+  for name in $ONLY; do
+    case " $COMPONENTS " in
+      *" $name "*) list="$list $name" ;;
+      *) wrong_usage "there is no component $name. --only takes these, with commas between: $COMPONENTS" ;;
+    esac
+  done
+  if [ -n "$ONLY" ] && [ -z "$list" ]; then
+    wrong_usage "--only takes these, with commas between: $COMPONENTS"
+  fi
+  ONLY=$list
+  if [ -n "$TARGET_HOME" ] && [ ! -d "$TARGET_HOME" ]; then
+    wrong_usage "--target-home $TARGET_HOME is not a folder."
+  fi
+  if [ -n "$VAULT_PASSWORD_FILE" ] && [ "$VAULT_PASSWORD_FILE" != - ] && [ ! -r "$VAULT_PASSWORD_FILE" ]; then
+    wrong_usage "--vault-password-file $VAULT_PASSWORD_FILE cannot be read."
+  fi
+  if [ -z "$YES$DRY_RUN" ] && ! has_terminal; then
+    die "$USAGE" 'there is no terminal to ask on.' 'look at the plan with --dry-run, then restore with --to DIR --yes.'
+  fi
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Tools
+
+check_tools() {
+  local tool missing=''
+  for tool in awk cat chmod cp cut date df find gzip head ln mkdir mktemp mv od openssl readlink rm rmdir sort stat tar touch xargs; do
+    command -v "$tool" > /dev/null 2>&1 || missing="$missing $tool"
+  done
+  if [ -n "$missing" ]; then
+    die "$FAILED" "this machine lacks what a restore needs:$missing." 'install it, or put its folder into PATH, and run the same command again.'
+  fi
+  case $(openssl dgst -sha256 -r < /dev/null 2> /dev/null) in
+    "$SHA256_OF_NOTHING"*) ;;
+    *) die "$FAILED" 'openssl dgst -sha256 does not work here.' 'put a working openssl first in PATH.' ;;
+  esac
+  # Without perl, zsh; without both, three processes for each extent: slower, but with nothing that a Mac could lack.
+  # The dollars belong to zsh.
+  # shellcheck disable=SC2016
+  if perl -e 'exit 0' > /dev/null 2>&1; then
+    WRITER=perl
+  elif zsh -f -c 'zmodload zsh/system && (( $+builtins[sysseek] ))' > /dev/null 2>&1; then
+    WRITER=zsh
+  elif command -v dd > /dev/null 2>&1 && command -v tail > /dev/null 2>&1; then
+    WRITER='tail'
+  else
+    die "$FAILED" 'this machine lacks what a restore needs: perl, or zsh, or dd and tail.' 'install one of them.'
+  fi
+  if stat -c %s / > /dev/null 2>&1; then STAT=gnu; else STAT=bsd; fi
+  if date -u -d @0 +%s > /dev/null 2>&1; then DATE=gnu; else DATE=bsd; fi
+  case $(tar --version 2> /dev/null) in
+    *bsdtar*) TAR=bsd ;;
+    *) TAR=gnu ;;
+  esac
+  if command -v sqlite3 > /dev/null 2>&1; then SQLITE=yes; fi
+}
+
+# A place for small lists. Those of a run that was killed are removed.
+make_work() {
+  local tmp=${TMPDIR:-/tmp} old pid
+  # awk takes a backslash in a file name it is given for the beginning of an escape.
+  case $tmp in *\\*) tmp=/tmp ;; esac
+  for old in "$tmp"/maia-restore.??????; do
+    if [ -d "$old" ] && [ ! -L "$old" ] && [ -O "$old" ] && [ -f "$old/pid" ]; then
+      read -r pid < "$old/pid" || continue
+      is_running "$pid" || rm -rf "$old"
+    fi
+  done
+  WORK=$(mktemp -d "$tmp/maia-restore.XXXXXX") || die "$FAILED" "no folder for work files can be made in $tmp." 'free some space there.'
+  printf '%s\n' "$$" > "$WORK/pid" || full "$WORK"
+  : > "$WORK/missing" || full "$WORK"
+  : > "$WORK/doubtful" || full "$WORK"
+  : > "$WORK/chunks.bad" || full "$WORK"
+  if touch -m -d 2001-02-03T04:05:06.5Z "$WORK/pid" 2> /dev/null; then TOUCH=iso; else TOUCH=old; fi
+}
+
+# is_running PID: whether a restore has this process number. Numbers are given out again, so the command counts too.
+is_running() {
+  case $1 in '' | *[!0-9]*) return 1 ;; esac
+  kill -0 "$1" 2> /dev/null || return 1
+  command -v ps > /dev/null 2>&1 || return 0
+  case $(ps -p "$1" -o args= 2> /dev/null) in
+    *restore_maia*) return 0 ;;
+  esac
+  return 1
+}
+
+# free_bytes DIR: free bytes there, in REPLY.
+free_bytes() {
+  REPLY=$(df -Pk "$1" 2> /dev/null | awk 'NR > 1 { for (i = NF; i > 1; i--) if ($i ~ /%$/) { printf "%.0f", $(i - 1) * 1024; exit } }')
+  [ -n "$REPLY" ] || REPLY=0
+}
+
+# full DIR: ends the run after a write failed there.
+full() {
+  free_bytes "$1"
+  if [ "$REPLY" -lt 1000000 ]; then
+    die "$FAILED" "the disk is full ($1)." 'free some space and run the same command again: what is in place stays.'
+  fi
+  die "$FAILED" "writing in $1 failed." 'see that the folder is writable, then run the same command again: what is in place stays.'
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Names and lists
+#
+# A list holds one encoded name a line. A folder of names is always given apart, and tools see ./name.
+
+decode_names() {
+  local name
+  while read -r name; do
+    printf './%b\0' "$name" || return 1
+  done
+}
+
+# Reads names that end in NUL, as find -print0 writes them. od and awk do it without a process for each name.
+encode_names() {
+  od -An -v -t o1 | awk '
+    BEGIN {
+      for (i = 0; i < 256; i++) {
+        octal = int(i / 64) "" int(i / 8) % 8 "" i % 8
+        table[octal] = (i > 32 && i < 127 && i != 92) ? sprintf("%c", i) : "\\0" octal
+      }
+    }
+    {
+      for (i = 1; i <= NF; i++) {
+        octal = "00" $i
+        octal = substr(octal, length(octal) - 2)
+        if (octal != "000") { name = name table[octal]; continue }
+        sub(/^\.\//, "", name)
+        if (name == "-") name = "\\0055"
+        print name
+        name = ""
+      }
+    }'
+}
+
+# measure FOLDER LIST OUTPUT: "bytes mode mtime links" of each name, "- - - -" of what cannot be looked at.
+measure() {
+  local option=-c format='%s %a %.9Y %h' name
+  if [ "$STAT" = bsd ]; then
+    option=-f format='%z %p %Fm %l'
+  fi
+  : > "$3" || full "$WORK"
+  [ -s "$2" ] || return 0
+  decode_names < "$2" > "$WORK/names" || full "$WORK"
+  (cd "$1" && xargs -0 -n 250 stat "$option" "$format" < "$WORK/names" > "$3" 2> /dev/null)
+  same_length "$2" "$3" && return 0
+  while IFS= read -r -d '' name <&3; do
+    (cd "$1" && stat "$option" "$format" "$name") 2> /dev/null || printf '%s\n' '- - - -'
+  done 3< "$WORK/names" > "$3"
+  same_length "$2" "$3" || full "$WORK"
+}
+
+# hash_list FOLDER LIST OUTPUT: the SHA-256 of each name, - of what cannot be read. A few processes hash everything; a name
+# with a newline in it would be taken for two lines, so those go one by one.
+hash_list() {
+  : > "$3" || full "$WORK"
+  [ -s "$2" ] || return 0
+  awk -v plain="$WORK/hash.plain" -v odd="$WORK/hash.odd" '
+    BEGIN { printf "" > plain; printf "" > odd }
+    { print NR, $0 > (index($0, "\\0012") ? odd : plain) }' "$2" || full "$WORK"
+  cut -d ' ' -f 2 "$WORK/hash.plain" | decode_names > "$WORK/names" || full "$WORK"
+  if [ -s "$WORK/names" ]; then
+    (cd "$1" && xargs -0 -n 250 openssl dgst -sha256 -r < "$WORK/names" > "$WORK/hash.lines" 2> /dev/null)
+    if awk 'length($1) != 64 || $1 ~ /[^0-9a-f]/ { exit 1 }' "$WORK/hash.lines" && same_length "$WORK/hash.plain" "$WORK/hash.lines"; then
+      awk 'FILENAME == ARGV[1] { sum[FNR] = $1; next } { print $1, sum[FNR] }' "$WORK/hash.lines" "$WORK/hash.plain" > "$WORK/hash.out" || full "$WORK"
+    else
+      hash_each "$1" < "$WORK/hash.plain" > "$WORK/hash.out"
+    fi
+  else
+    : > "$WORK/hash.out" || full "$WORK"
+  fi
+  hash_each "$1" < "$WORK/hash.odd" >> "$WORK/hash.out"
+  sort -n "$WORK/hash.out" | cut -d ' ' -f 2 > "$3"
+  same_length "$2" "$3" || full "$WORK"
+}
+
+# hash_each FOLDER: numbered names to numbered hashes.
+hash_each() {
+  local number name path sum
+  while read -r number name; do
+    printf -v path '%b' "$name"
+    sum=$( (openssl dgst -sha256 -r < "$1/$path") 2> /dev/null)
+    printf '%s %s\n' "$number" "${sum:0:64}" || return 1
+  done | awk '{ print $1, (length($2) == 64 ? $2 : "-") }'
+}
+
+same_length() {
+  awk 'FILENAME == ARGV[1] { n++; next } { m++ } END { exit n + 0 != m + 0 }' "$1" "$2"
+}
+
+# hash_of FILE: its SHA-256, in REPLY; empty if it cannot be read.
+hash_of() {
+  REPLY=$( (openssl dgst -sha256 -r < "$1") 2> /dev/null)
+  REPLY=${REPLY%% *}
+}
+
+# bytes_of FILE: its size, in REPLY.
+bytes_of() {
+  if [ "$STAT" = gnu ]; then REPLY=$(stat -c %s "$1" 2> /dev/null); else REPLY=$(stat -f %z "$1" 2> /dev/null); fi
+  [ -n "$REPLY" ] || REPLY=-1
+}
+
+# set_times FOLDER LIST [-h]: LIST has "time old-style-time name" a line; -h sets the time of a link itself.
+set_times() {
+  local iso old name path
+  while read -r iso old name; do
+    printf -v path '%b' "$name"
+    if [ "$TOUCH" = iso ]; then
+      touch -c -m ${3+"$3"} -d "$iso" "$1/$path"
+    else
+      TZ=UTC0 touch -c -m ${3+"$3"} -t "$old" "$1/$path"
+    fi 2> /dev/null
+  done < "$2"
+}
+
+# set_modes FOLDER LIST: LIST has "mode name" a line. Neighbours of one mode are set by one process.
+set_modes() {
+  local mode name last='' number=0
+  : > "$WORK/modes.names" || full "$WORK"
+  while read -r mode name; do
+    if [ "$mode" != "$last" ] && [ "$number" -gt 0 ]; then
+      change_modes "$1" "$last"
+      number=0
+      : > "$WORK/modes.names" || full "$WORK"
+    fi
+    last=$mode number=$((number + 1))
+    printf '%s\n' "$name" >> "$WORK/modes.names" || full "$WORK"
+  done < "$2"
+  if [ "$number" -gt 0 ]; then change_modes "$1" "$last"; fi
+}
+
+change_modes() {
+  decode_names < "$WORK/modes.names" > "$WORK/names" || full "$WORK"
+  (cd "$1" && xargs -0 -n 250 chmod "$2" < "$WORK/names") 2> /dev/null
+}
+
+# Functions for several awk programs. civil(): 1760324400.5 as 2025-10-13T03:00:00.5Z and 202510130300.00.
+# mode() and moment(): what stat and the index write, in one form (before 1970, GNU writes -0.5 for -1.5).
+# parent(): the folder above, "" at the top.
+readonly AWK_LIBRARY='
+  function two(n) { return (n < 10 ? "0" : "") n }
+  function civil(t, part, days, rest, era, doe, yoe, doy, mp, y, m, d, hour, minute) {
+    split(t, part, ".")
+    days = int(part[1] / 86400)
+    if (days * 86400 > part[1] + 0) days--
+    rest = part[1] - days * 86400
+    days += 719468
+    era = int(days / 146097)
+    doe = days - era * 146097
+    yoe = int((doe - int(doe / 1460) + int(doe / 36524) - int(doe / 146096)) / 365)
+    doy = doe - (365 * yoe + int(yoe / 4) - int(yoe / 100))
+    mp = int((5 * doy + 2) / 153)
+    d = doy - int((153 * mp + 2) / 5) + 1
+    m = mp < 10 ? mp + 3 : mp - 9
+    y = yoe + era * 400 + (m <= 2)
+    hour = int(rest / 3600); rest -= hour * 3600
+    minute = int(rest / 60); rest -= minute * 60
+    y = sprintf("%04d", y)
+    return y "-" two(m) "-" two(d) "T" two(hour) ":" two(minute) ":" two(rest) "." part[2] "Z " \
+      y two(m) two(d) two(hour) two(minute) "." two(rest)
+  }
+  function mode(m) { m = "0000" m; return substr(m, length(m) - 3) }
+  function moment(t, part) {
+    if (stat != "gnu" || t !~ /^-/) return t ""
+    split(t, part, ".")
+    return part[2] + 0 == 0 ? t "" : sprintf("%d.%09d", part[1] - 1, 1000000000 - part[2])
+  }
+  function parent(p) {
+    if (p !~ /\//) return ""
+    sub(/\/[^\/]*$/, "", p)
+    return p == "-" ? "\\0055" : p
+  }
+'
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The repository and the backup
+
+# physical DIR: its absolute path without links, in REPLY.
+physical() {
+  case $1 in
+    /*) REPLY=$1 ;;
+    *) REPLY=$PWD/$1 ;;
+  esac
+  REPLY=$(cd -P "$REPLY" 2> /dev/null && pwd -P && printf x) || return 1
+  # The x keeps a newline at the end of the name, which the shell would cut off.
+  REPLY=${REPLY%?x}
+}
+
+# take_repository DIR: DIR is a repository, or a backup in one, which then is the one to restore.
+take_repository() {
+  [ -d "$1" ] || return 1
+  physical "$1" || return 1
+  case ${REPLY##*/} in
+    full_[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]_[0-9][0-9][0-9][0-9][0-9][0-9])
+      if [ -d "${REPLY%/*}/chunks" ]; then
+        DEFAULT_ID=${REPLY##*/}
+        REPO=${REPLY%/*}
+        return 0
+      fi
+      ;;
+  esac
+  [ -f "$REPLY/repository.json" ] || [ -d "$REPLY/chunks" ] || return 1
+  REPO=$REPLY
+}
+
+find_repository() {
+  local here dir known number=0 found
+  if [ -n "$REPOSITORY" ]; then
+    take_repository "$REPOSITORY" && return
+    take_repository "$REPOSITORY/MaiaBackups" && return
+    die "$NOT_FOUND" "$REPOSITORY is no backup repository." 'name the folder MaiaBackups with --repository DIR.'
+  fi
+  here=${BASH_SOURCE[0]:-}
+  case $here in
+    */*) here=${here%/*} ;;
+    *) here=. ;;
+  esac
+  take_repository "${here:-/}" && return
+  found=()
+  for dir in "$HOME"/Library/CloudStorage/OneDrive*/MaiaBackups "$HOME"/OneDrive*/MaiaBackups; do
+    case ${dir%/MaiaBackups} in
+      # Libraries of others, and accounts that were removed, which keep a date in parentheses.
+      */OneDrive-SharedLibraries-* | *')') continue ;;
+    esac
+    take_repository "$dir" || continue
+    for known in ${found[@]+"${found[@]}"}; do
+      if [ "$known" = "$REPO" ]; then continue 2; fi
+    done
+    found[number]=$REPO
+    number=$((number + 1))
+  done
+  case $number in
+    0)
+      die "$NOT_FOUND" "no backup repository was found. Looked in the folder of this script, in $HOME/Library/CloudStorage/OneDrive* and in $HOME/OneDrive*." \
+        'start OneDrive, sign in and wait until MaiaBackups appears; or name the folder with --repository DIR.'
+      ;;
+    1) REPO=${found[0]} ;;
+    *) choose_repository "${found[@]}" ;;
+  esac
+}
+
+choose_repository() {
+  local dir number=0
+  if [ -n "$YES$DRY_RUN" ] && ! has_terminal; then
+    die "$USAGE" "more than one repository was found: $*." 'name the right one with --repository DIR.'
+  fi
+  say 'There are backups in more than one place:'
+  for dir in "$@"; do
+    number=$((number + 1))
+    say "  $number  $dir"
+  done
+  ask 'Which one? [1] '
+  case ${REPLY:-1} in
+    *[!0-9]* | ???*) die "$USAGE" "there is no number $REPLY." ;;
+  esac
+  number=${REPLY:-1}
+  if [ "$number" -lt 1 ] || [ "$number" -gt $# ]; then
+    die "$USAGE" "there is no number $number."
+  fi
+  shift $((number - 1))
+  REPO=$1
+}
+
+# choose_backup finds the backup and leaves its index in $WORK/index.*. Names are in order of age.
+choose_backup() {
+  local ids number dir id i usable='' wanted=${BACKUP:-$DEFAULT_ID}
+  ids=() number=0
+  for dir in "$REPO"/full_[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]_[0-9][0-9][0-9][0-9][0-9][0-9]; do
+    if [ -d "$dir" ]; then
+      ids[number]=${dir##*/}
+      number=$((number + 1))
+    fi
+  done
+  if [ "$number" -eq 0 ]; then
+    die "$FAILED" "there is no backup in $REPO." 'wait until OneDrive has synced, or name another folder with --repository DIR.'
+  fi
+  if [ -n "$wanted" ] && [ "$wanted" != latest ]; then
+    match_backup "$wanted" "${ids[@]}"
+    open_backup "$ID" || die "$FAILED" "$ID cannot be restored: $REPLY." 'choose another one with --backup ID, or wait until OneDrive has synced.'
+    return
+  fi
+  i=$number
+  while [ "$i" -gt 0 ]; do
+    i=$((i - 1))
+    id=${ids[i]}
+    if open_backup "$id"; then
+      if [ ! -s "$WORK/lacks" ]; then
+        ID=$id
+        return
+      fi
+      usable=${usable:-$id}
+      lacks_text
+    fi
+    note "$id is passed over: $REPLY."
+  done
+  if [ -z "$usable" ]; then
+    die "$FAILED" "no backup in $REPO can be restored." 'wait until OneDrive has synced, then run the same command again.'
+  fi
+  note "No backup is complete. $usable is the newest that can be restored in part."
+  open_backup "$usable" || die "$FAILED" "$usable cannot be restored: $REPLY."
+  ID=$usable
+}
+
+# lacks_text: what of the opened backup is not there, in REPLY.
+lacks_text() {
+  local number=0 name reason first=''
+  while read -r name reason; do
+    number=$((number + 1))
+    first=${first:-$name $reason}
+  done < "$WORK/lacks"
+  REPLY="it is not complete: $first"
+  if [ "$number" -gt 1 ]; then REPLY="$REPLY, and $((number - 1)) more"; fi
+}
+
+# match_backup WANTED ID...: a whole name, or the beginning of one, with or without full_.
+match_backup() {
+  local wanted=$1 id matches='' number=0
+  shift
+  for id in "$@"; do
+    case $id in
+      "$wanted")
+        ID=$id
+        return
+        ;;
+      "$wanted"* | "full_$wanted"*)
+        ID=$id matches="$matches $id" number=$((number + 1))
+        ;;
+    esac
+  done
+  case $number in
+    0) die "$USAGE" "there is no backup $wanted in $REPO." "the newest one is $id." ;;
+    1) ;;
+    *) die "$USAGE" "$wanted could mean:$matches." 'give more of its name.' ;;
+  esac
+}
+
+# open_backup ID: reads and checks its index and sees what it lacks ($WORK/lacks). REPLY says why it cannot be used.
+open_backup() {
+  local dir=$REPO/$1 states
+  if [ ! -f "$dir/backup_manifest.json" ]; then
+    REPLY='it was never finished, its manifest is not there'
+    return 1
+  fi
+  if [ ! -f "$dir/restore.index.gz" ]; then
+    REPLY='it is not complete: restore.index.gz is missing'
+    return 1
+  fi
+  gzip -dc < "$dir/restore.index.gz" 2> /dev/null | head -c $((MAX_INDEX + 1)) > "$WORK/index"
+  states=("${PIPESTATUS[@]}")
+  [ "${states[1]}" -eq 0 ] || full "$WORK"
+  if [ "${states[0]}" -ne 0 ]; then
+    REPLY='its restore.index.gz is damaged'
+    return 1
+  fi
+  bytes_of "$WORK/index"
+  if [ "$REPLY" -gt "$MAX_INDEX" ]; then
+    REPLY='its restore.index.gz is larger than any index'
+    return 1
+  fi
+  parse_index "$1" || return 1
+  find_lacks "$1"
+}
+
+# parse_index ID: one pass over the index that believes nothing. It leaves, in $WORK:
+#   index.meta      key value
+#   index.files     bytes sha256 name                                    of the backup's folder
+#   index.chunks    number gz-bytes raw-bytes sha256
+#   index.streams   number tar|db component bytes
+#   index.extents   chunk stream stream-offset chunk-offset length
+#   index.entries   type component source mode mtime bytes sha256 destination link
+# source is the stream (t0, s3) or what else holds the entry, destination its place below the target. An entry that
+# would lie outside the target, or below what is no folder, refuses the whole backup: it was not made by maia-dr.
+parse_index() {
+  local file key value
+  for file in meta files chunks streams extents entries reason; do
+    : > "$WORK/index.$file" || full "$WORK"
+  done
+  if ! awk -v id="$1" -v base="$WORK/index." -v beside="$BESIDE" -v scratch="$SCRATCH_NAME" "$AWK_LIBRARY"'
+    function fail(why) {
+      if (failed) exit 1
+      failed = 1
+      print why > (base "reason")
+      exit 1
+    }
+    function broken() { fail("line " NR " of its restore.index.gz is not what maia-dr writes") }
+    function number(s) { return length(s) <= 15 && s ~ /^(0|[1-9][0-9]*)$/ }
+    function hash(s) { return length(s) == 64 && s !~ /[^0-9a-f]/ }
+    function octal(s) { return length(s) <= 4 && s ~ /^(0|[1-7][0-7]*)$/ }
+    function seconds(s) { return length(s) <= 11 && s ~ /^(0|-?[1-9][0-9]*)$/ && s <= 9000000000 && s >= -9000000000 }
+    function instant(s, part) {
+      if (s !~ /^-?[0-9]+\.[0-9]+$/) return 0
+      split(s, part, ".")
+      return length(part[2]) == 9 && seconds(part[1])
+    }
+    # A string is encoded in exactly one way: an encoded slash or dot must not pass the tests below.
+    function text(s, at, code) {
+      if (s == "" || s == "\\0055") return s != ""
+      while ((at = index(s, "\\")) > 0) {
+        code = substr(s, at + 1, 4)
+        if (code !~ /^0[0-3][0-7][0-7]$/) return 0
+        code = substr(code, 2)
+        if (code == "000" || code > "040" && code < "177" && code != "134") return 0
+        s = substr(s, at + 5)
+      }
+      return 1
+    }
+    function path(s) {
+      return s != "-" && text(s) && s !~ /^\// && s !~ /\/$/ && s !~ /\/\// && s !~ /(^|\/)\.\.?(\/|$)/
+    }
+    function finish_stream() {
+      if (stream != "" && (expected != 0 || offset != stream_bytes)) fail("the extents of stream " stream " in its restore.index.gz do not make up the stream")
+    }
+    { if ($0 ~ /[^ -~]/ || $0 ~ /^ | $|  / || ended) broken() }
+    NR == 1 {
+      if ($0 ~ /^maia-restore-index [0-9]+$/ && $2 != "1") fail("NEWER")
+      if ($0 != "maia-restore-index 1") fail("its restore.index.gz is no index")
+      next
+    }
+    $1 == "x" {
+      if (NF != 4 || stream == "" || expected < 1 || !number($2) || !number($3) || !number($4)) broken()
+      if ($2 >= chunks || $4 < 1 || $3 + $4 > raw[$2]) broken()
+      print $2, stream, sprintf("%.0f", offset), $3, $4 > (base "extents")
+      offset += $4
+      expected--
+      next
+    }
+    { if (expected > 0) broken() }
+    $1 == "entry" {
+      if (NF != ($2 == "l" ? 9 : 8) || !octal($4) || !instant($5) || !number($6) || !path($8)) broken()
+      if ($2 == "f" || $2 == "q" || $2 == "b") { if (!hash($7)) broken() }
+      else if ($2 == "d" || $2 == "l") { if ($7 != "-" || $6 != 0) broken() }
+      else broken()
+      if ($2 == "l" && ($9 == "-" || !text($9))) broken()
+      n++
+      type[n] = $2; component[n] = $3; line[n] = $4 " " $5 " " $6 " " $7; bytes[n] = $6; sum[n] = $7; link[n] = NF == 9 ? $9 : "-"
+      given = $8
+      if ($3 == "maia_code" || $3 == "maia_data_small") {
+        if ($2 == "b") broken()
+        source[n] = "t"
+      } else if ($3 == "maia_data_large") {
+        if ($2 != "b") broken()
+        source[n] = "large"
+      } else {
+        if ($2 == "b") broken()
+        if (given == "\\0055") given = "-"
+        if ($3 == "launchagents") { source[n] = $3; given = beside "/home/Library/LaunchAgents/" given }
+        else if ($3 == "shell_configs") { source[n] = $3; given = beside "/home/" given }
+        else if ($3 == "dependencies" || $3 == "system_metadata") {
+          if ($2 != "f" || given ~ /\//) broken()
+          source[n] = "folder"
+          name[n] = given
+          given = beside "/packages/" given
+        } else broken()
+        personal[given] = 1
+        for (up = parent(given); up != ""; up = parent(up)) above_personal[up] = 1
+      }
+      place[n] = given
+      next
+    }
+    $1 == "file" {
+      if (NF != 4 || !number($2) || !hash($3) || length($4) > 100 || $4 !~ /^[A-Za-z0-9][A-Za-z0-9._-]*$/ || $4 in folder) broken()
+      folder[$4] = $2 " " $3
+      print $2, $3, $4 > (base "files")
+      next
+    }
+    $1 == "chunk" {
+      if (NF != 5 || $2 != chunks + 0 "" || !number($3) || !number($4) || !hash($5) || $4 < 1 || $4 > 48000000) broken()
+      raw[chunks + 0] = $4 + 0
+      chunks++
+      print $2, $3, $4, $5 > (base "chunks")
+      next
+    }
+    $1 == "stream" {
+      finish_stream()
+      if (NF < 6 || $2 != streams + 0 "" || !number($5) || !number($6)) broken()
+      if ($3 == "tar" && NF == 6) {
+        if ($4 != "maia_code" && $4 != "maia_data_small" || $4 in tar) broken()
+        tar[$4] = $2
+      } else if ($3 == "db" && NF == 10) {
+        if ($4 != "maia_data_large" || !hash($7) || !octal($8) || !seconds($9) || !path($10) || $10 in database) broken()
+        database[$10] = $5 " " $7
+        number_of[$10] = $2
+      } else broken()
+      print $2, $3, $4, $5 > (base "streams")
+      stream = $2; stream_bytes = $5 + 0; expected = $6 + 0; offset = 0
+      streams++
+      next
+    }
+    $1 == "end" {
+      if (NF != 2 || $2 != NR - 1 "") fail("lines are missing in its restore.index.gz")
+      ended = 1
+      next
+    }
+    $1 == "backup" || $1 == "created" || $1 == "program" || $1 == "repository" || $1 == "root" || $1 == "home" {
+      if (NF != ($1 == "created" ? 3 : 2) || $1 in meta || !text($2)) broken()
+      if ($1 == "created" && !seconds($2)) broken()
+      meta[$1] = $2
+      print $1, $2 > (base "meta")
+      next
+    }
+    $1 == "oldroot" { if (NF != 2 || !text($2)) broken(); next }
+    { broken() }
+    END {
+      if (failed) exit 1
+      if (!ended) fail("its restore.index.gz ends too early")
+      finish_stream()
+      if (!("backup" in meta && "created" in meta && "root" in meta && "home" in meta)) fail("lines are missing in its restore.index.gz")
+      if (meta["backup"] != id) fail("its restore.index.gz belongs to " meta["backup"])
+      if (!("backup_manifest.json" in folder)) fail("its restore.index.gz names no manifest")
+      for (i = 1; i <= n; i++) {
+        # A Maia into which something was restored before has a folder of that name. The newer personal files win.
+        if (source[i] == "t" || source[i] == "large") {
+          dropped[i] = place[i] in personal || (type[i] != "d" && place[i] in above_personal) || place[i] == scratch
+          for (up = parent(place[i]); up != ""; up = parent(up)) if (up in personal || up == scratch) dropped[i] = 1
+        }
+        if (dropped[i]) continue
+        if (place[i] in kind) fail("its restore.index.gz names " place[i] " twice")
+        kind[place[i]] = type[i]
+      }
+      for (i = 1; i <= n; i++) {
+        if (dropped[i]) continue
+        for (up = parent(place[i]); up != ""; up = parent(up))
+          if (up in kind && kind[up] != "d") fail("its restore.index.gz places " place[i] " below something that is no folder")
+        if (source[i] == "t") {
+          if (!(component[i] in tar)) fail("its restore.index.gz names files of " component[i] " and no stream")
+          source[i] = "t" tar[component[i]]
+        } else if (source[i] == "large") {
+          if (place[i] in database ? database[place[i]] != bytes[i] " " sum[i] : bytes[i] != 0)
+            fail("its restore.index.gz contradicts itself about " place[i])
+          if (place[i] in database) source[i] = "s" number_of[place[i]]
+        } else if (source[i] == "folder") {
+          if (folder[name[i]] != bytes[i] " " sum[i]) fail("its restore.index.gz contradicts itself about " name[i])
+        } else if (!((source[i] ".tar.gz") in folder)) fail("its restore.index.gz does not name " source[i] ".tar.gz")
+        print type[i], component[i], source[i], line[i], place[i], link[i] > (base "entries")
+      }
+    }' "$WORK/index" 2> /dev/null; then
+    IFS= read -r REPLY < "$WORK/index.reason" || full "$WORK"
+    if [ "$REPLY" = NEWER ]; then
+      die "$FAILED" "$1 was made by a newer maia-dr than this script." "run the script beside it: bash '$REPO/restore_maia.sh'"
+    fi
+    return 1
+  fi
+  while read -r key value; do
+    case $key in
+      created) CREATED=$value ;;
+      root) printf -v ROOT '%b' "$value" ;;
+      home) printf -v HOME_THEN '%b' "$value" ;;
+    esac
+  done < "$WORK/index.meta"
+}
+
+# find_lacks ID: what the index names and is not there with its size, as "name reason" in $WORK/lacks.
+find_lacks() {
+  list_sizes "$REPO/$1" 3 < "$WORK/index.files" > "$WORK/sizes" || full "$WORK"
+  awk 'FILENAME == ARGV[1] { have[$2] = $1; next }
+    !($3 in have) { print $3, "is missing"; next }
+    have[$3] != $1 { print $3, "has " have[$3] " bytes instead of " $1 }' "$WORK/sizes" "$WORK/index.files" > "$WORK/lacks" || full "$WORK"
+  awk '{ print $4 ".gz" }' "$WORK/index.chunks" | list_sizes "$REPO/chunks" 1 > "$WORK/sizes" || full "$WORK"
+  awk 'FILENAME == ARGV[1] { have[$2] = $1; next }
+    { name = $4 ".gz" }
+    !(name in have) { print "chunks/" name, "is missing"; next }
+    have[name] != $2 { print "chunks/" name, "has " have[name] " bytes instead of " $2 }' "$WORK/sizes" "$WORK/index.chunks" >> "$WORK/lacks" || full "$WORK"
+}
+
+# list_sizes FOLDER FIELD: "bytes name" for each file that is there. These names are ours: letters, digits, dots.
+# Asking for the size downloads nothing.
+list_sizes() {
+  cut -d ' ' -f "$2" > "$WORK/names" || return 1
+  [ -s "$WORK/names" ] || return 0
+  if [ "$STAT" = gnu ]; then
+    (cd "$1" 2> /dev/null && xargs -n 250 stat -L -c '%s %n' < "$WORK/names" 2> /dev/null)
+  else
+    (cd "$1" 2> /dev/null && xargs -n 250 stat -L -f '%z %N' < "$WORK/names" 2> /dev/null)
+  fi
+  return 0
+}
+
+# check_folder: what of the backup's folder is not there as it was, as "name reason" in $WORK/damaged. Chunks follow when
+# they are used.
+check_folder() {
+  cut -d ' ' -f 3 "$WORK/index.files" > "$WORK/list" || full "$WORK"
+  hash_list "$REPO/$ID" "$WORK/list" "$WORK/sums"
+  awk 'FILENAME == ARGV[1] { sum[FNR] = $1; next } sum[FNR] != $2 { print $3, (sum[FNR] == "-" ? "is missing or cannot be read" : "is damaged") }' \
+    "$WORK/sums" "$WORK/index.files" > "$WORK/damaged" || full "$WORK"
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The place
+
+choose_place() {
+  local place home=${TARGET_HOME:-$HOME}
+  if [ -z "$TO" ]; then
+    place=$ROOT
+    case $HOME_THEN in
+      '' | /) ;;
+      *)
+        case $ROOT/ in
+          "$HOME_THEN"/*) place=$home${ROOT#"$HOME_THEN"} ;;
+        esac
+        ;;
+    esac
+    if [ -z "$YES$DRY_RUN" ]; then
+      ask "Where shall Maia go? [$place] "
+      # A tilde is what people type; the shell does not expand it here.
+      # shellcheck disable=SC2088
+      case $REPLY in
+        '') ;;
+        '~') place=$HOME ;;
+        '~/'*) place=$HOME/${REPLY#??} ;;
+        *) place=$REPLY ;;
+      esac
+    fi
+    TO=$place
+  fi
+  resolve_place
+}
+
+# resolve_place makes TO absolute and free of links. Links may stand in its own path, but nothing is written through one
+# below it.
+resolve_place() {
+  local rest='' base
+  case $TO in
+    /*) base=$TO ;;
+    *) base=$PWD/$TO ;;
+  esac
+  while [ ! -d "$base" ]; do
+    if [ -e "$base" ] || [ -L "$base" ]; then
+      die "$FAILED" "$base is not a folder." 'choose another place with --to DIR.'
+    fi
+    case ${base##*/} in
+      ..) die "$USAGE" "--to $TO leads through a folder that is not there." ;;
+      '' | .) ;;
+      *) rest=/${base##*/}$rest ;;
+    esac
+    base=${base%/*}
+    base=${base:-/}
+  done
+  physical "$base" || die "$FAILED" "$base cannot be opened." 'choose another place with --to DIR.'
+  TO=${REPLY%/}$rest
+  case $TO in
+    '') die "$USAGE" 'the whole disk cannot be the target.' 'choose another place with --to DIR.' ;;
+    "$REPO" | "$REPO"/*) die "$USAGE" "$TO lies in the backups." 'choose another place with --to DIR.' ;;
+  esac
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What is there already
+
+# select_entries: $WORK/entries has what is to be restored, numbered, a folder before what it holds and all of it
+# together: "number type component source mode mtime bytes sha256 destination link". Folders that the backup does
+# not describe but that are needed have the type i.
+select_entries() {
+  awk -v only="$ONLY " "$AWK_LIBRARY"'
+    function out(line, place) { gsub(/\//, "\001", place); print place "\t" line }
+    only != " " && index(only, " " $2 " ") == 0 { next }
+    {
+      # A large database needs no folder of its own in scratch for each.
+      if ($1 == "b") $3 = "large"
+      out($0, $8)
+      if ($1 == "d") folder[$8] = 1
+      for (up = parent($8); up != "" && !(up in needed); up = parent(up)) needed[up] = 1
+    }
+    END { for (up in needed) if (!(up in folder)) out("i - - 700 0.000000000 0 - " up " -", up) }' "$WORK/index.entries" |
+    sort -t $'\t' -k 1,1 | awk '{ sub(/^[^\t]*\t/, ""); print NR, $0 }' > "$WORK/entries" || full "$WORK"
+}
+
+# compare_target: $WORK/todo has the entries, each with its state in front: M missing, E equal (folders: there),
+# D something else is there.
+compare_target() {
+  note 'Comparing with what is there already ...'
+  select_entries
+  if [ ! -s "$WORK/entries" ]; then
+    die "$USAGE" "$ID holds nothing of:$ONLY." 'leave --only out to restore everything.'
+  fi
+  cut -d ' ' -f 1,2,7- "$WORK/entries" > "$WORK/list" || full "$WORK"
+  look_at_target < "$WORK/list" > "$WORK/states" 4> "$WORK/candidates" || full "$WORK"
+  cut -d ' ' -f 4 "$WORK/candidates" > "$WORK/list"
+  measure "$TO" "$WORK/list" "$WORK/measures"
+  awk -v same="$WORK/same" 'BEGIN { printf "" > same } FILENAME == ARGV[1] { bytes[FNR] = $1; next }
+    bytes[FNR] == $2 { print > same; next } { print $1, "D" }' "$WORK/measures" "$WORK/candidates" >> "$WORK/states" || full "$WORK"
+  cut -d ' ' -f 4 "$WORK/same" > "$WORK/list"
+  hash_list "$TO" "$WORK/list" "$WORK/sums"
+  awk 'FILENAME == ARGV[1] { sum[FNR] = $1; next } { print $1, (sum[FNR] == $3 ? "E" : "D") }' "$WORK/sums" "$WORK/same" >> "$WORK/states" || full "$WORK"
+  awk 'FILENAME == ARGV[1] { state[$1] = $2; next } { print state[$1], $0 }' "$WORK/states" "$WORK/entries" > "$WORK/todo" || full "$WORK"
+  find_folders_off
+}
+
+# look_at_target tells by type; files that might be equal go to descriptor 4 as "number bytes sha256 destination".
+look_at_target() {
+  local id type bytes sha place link path file state blocked=// want
+  while read -r id type bytes sha place link; do
+    case $place in
+      "$blocked"*)
+        # Its folder is not there yet, so it is not either.
+        printf '%s M\n' "$id" || return 1
+        continue
+        ;;
+    esac
+    printf -v path '%b' "$place"
+    file=$TO/$path state=D
+    if [ -L "$file" ]; then
+      if [ "$type" = l ]; then
+        printf -v want '%b' "$link"
+        read_link "$file"
+        [ "$REPLY" != "$want" ] || state=E
+      fi
+    elif [ ! -e "$file" ]; then
+      state=M
+    elif [ -d "$file" ]; then
+      case $type in d | i) state=E ;; esac
+    elif [ -f "$file" ]; then
+      case $type in
+        f | q | b)
+          printf '%s %s %s %s\n' "$id" "$bytes" "$sha" "$place" >&4 || return 1
+          continue
+          ;;
+      esac
+    fi
+    case $type$state in d[MD] | i[MD]) blocked=$place/ ;; esac
+    printf '%s %s\n' "$id" "$state" || return 1
+  done
+}
+
+# read_link LINK: where it points, in REPLY.
+read_link() {
+  REPLY=$(readlink "$1" 2> /dev/null && printf x)
+  REPLY=${REPLY%?x}
+}
+
+# find_folders_off: folders whose mode or time is not the index's, the deepest first: "mode time old-time name" in
+# $WORK/folders.off. Folders that are not there yet count too.
+find_folders_off() {
+  awk '$3 == "d" { print $6, $7, $10 }' "$WORK/todo" > "$WORK/folders" || full "$WORK"
+  cut -d ' ' -f 3 "$WORK/folders" > "$WORK/list"
+  if [ -d "$TO" ]; then
+    measure "$TO" "$WORK/list" "$WORK/measures"
+  else
+    awk '{ print "-" }' "$WORK/list" > "$WORK/measures" || full "$WORK"
+  fi
+  # Times as text: as numbers they have too many digits.
+  awk -v stat="$STAT" "$AWK_LIBRARY"'FILENAME == ARGV[1] { mode_of[FNR] = $2; time_of[FNR] = moment($3); next }
+    mode(mode_of[FNR]) != mode($1) || time_of[FNR] "" != $2 "" { print FNR "\t" $1, civil($2), $3 }' "$WORK/measures" "$WORK/folders" |
+    sort -rn | cut -f 2 > "$WORK/folders.off" || full "$WORK"
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The plan
+
+print_plan() {
+  local now when files bytes databases folders links personal equal differ missing need name reason
+  awk '
+    $1 == "D" { differ++ }
+    $3 == "d" || $3 == "i" { folders += $3 == "d"; next }
+    $3 == "l" { links++ }
+    $3 != "l" { files++; bytes += $8; if ($3 != "f") databases++ }
+    $4 !~ /^maia_/ { personal++ }
+    $1 == "E" { equal++ }
+    $1 == "M" { missing++ }
+    END { printf "%d %.0f %d %d %d %d %d %d %d\n", files, bytes, databases, folders, links, personal, equal, differ, missing }
+  ' "$WORK/todo" > "$WORK/numbers" || full "$WORK"
+  read -r files bytes databases folders links personal equal differ missing < "$WORK/numbers"
+  MISSING_BEFORE=$((missing + differ))
+  now=$(date -u +%s)
+  if [ "$DATE" = gnu ]; then
+    when=$(date -d "@$CREATED" '+%a %d %b %Y %H:%M')
+  else
+    when=$(date -r "$CREATED" '+%a %d %b %Y %H:%M')
+  fi
+  age $((now > CREATED ? now - CREATED : 0))
+  say
+  say "Restore $ID, made on $when ($REPLY ago)"
+  if [ $((now - CREATED)) -gt "$OLD_SECONDS" ]; then
+    say "  PLEASE NOTE: this backup is $REPLY old. What was done since then is not in it."
+  elif [ $((CREATED - now)) -gt 86400 ]; then
+    say "  PLEASE NOTE: this backup is from the future. The clock here, or there, is wrong."
+  fi
+  say "  from   $REPO"
+  say "  to     $TO"
+  size "$bytes"
+  say "  holds  $files files ($databases databases) of $REPLY in $folders folders, and $links links"
+  if [ -n "$ONLY" ]; then say "  only  $ONLY"; fi
+  print_in_the_way "$equal" "$differ"
+  if [ "$personal" -gt 0 ]; then
+    count "$personal" 'personal file goes' 'personal files go'
+    say "  beside $REPLY to $TO/$BESIDE: LaunchAgents, shell files, package lists. Nothing of it is activated."
+  fi
+  find_need
+  need=$NEED
+  size "$need"
+  name=$REPLY
+  free_near "$TO"
+  size "$FREE"
+  say "  space  $name needed while it works, $REPLY free"
+  say '  not authenticated: this backup has no vault, so nothing proves who made it'
+  print_unused
+  if [ -s "$WORK/lacks" ] || [ -s "$WORK/damaged" ]; then
+    say '  PLEASE NOTE: parts of this backup are missing or damaged. Files that need them cannot be restored:'
+    while read -r name reason; do
+      case $name in chunks/*) say "    $name $reason" ;; esac
+    done < "$WORK/lacks"
+    while read -r name reason; do say "    $ID/$name $reason"; done < "$WORK/damaged"
+  fi
+  if [ -z "$SQLITE" ]; then say '  sqlite3 is not here: databases are compared by hash, but not opened'; fi
+  say
+  if [ "$need" -gt "$FREE" ]; then
+    die "$FAILED" 'there is not enough space.' 'free some, restore less with --only, or choose another place with --to DIR.'
+  fi
+}
+
+print_in_the_way() {
+  local number=0 place
+  if [ "$1" -gt 0 ]; then
+    count "$1" 'file is there already and stays' 'files are there already and stay'
+    say "  equal  $REPLY"
+  fi
+  [ "$2" -gt 0 ] || return 0
+  count "$2" 'thing that differs is in the way: it moves' 'things that differ are in the way: they move'
+  say "  moved  $REPLY to $BEFORE"
+  awk '$1 == "D" { print $10 }' "$WORK/todo" > "$WORK/list" || full "$WORK"
+  while read -r place; do
+    number=$((number + 1))
+    if [ "$number" -gt 10 ] && [ -z "$DRY_RUN" ]; then
+      say "         and $(($2 - 10)) more"
+      break
+    fi
+    show "$place"
+    say "         $REPLY"
+  done < "$WORK/list"
+}
+
+# Options that change nothing are said to, so that nobody relies on them.
+print_unused() {
+  if [ -n "$VAULT_PASSWORD_FILE" ]; then say '  --vault-password-file is not needed: this backup holds no vault'; fi
+  if [ "$MAPS" -gt 0 ]; then say '  --map changes nothing: agents and shell files are laid beside as they were'; fi
+  if [ -n "$TARGET_HOME" ]; then say "  --target-home: nothing is written there, as personal files are laid beside"; fi
+  if [ -n "$NO_AGENTS" ]; then say '  --no-agents: no agent is loaded in any case'; fi
+  if [ -n "$NO_PACKAGES" ]; then say '  --no-packages: no package is installed in any case'; fi
+  case "$ONLY " in *' secrets '*) say '  secrets: this backup holds no vault' ;; esac
+}
+
+# find_need: NEED, the bytes that the work takes at its peak: all streams that are needed, the larger of the tars once
+# more while it is unpacked, and one chunk.
+find_need() {
+  NEED=$(awk -v streams="$WORK/index.streams" -v chunks="$WORK/index.chunks" '
+    BEGIN {
+      while ((getline line < streams) > 0) { split(line, part, " "); if (part[2] == "tar") tar["t" part[1]] = part[4] }
+      while ((getline line < chunks) > 0) { split(line, part, " "); if (part[2] + part[3] > chunk) chunk = part[2] + part[3] }
+    }
+    $1 != "M" && $1 != "D" { next }
+    { need += 4096 }
+    $5 in tar { if (!($5 in seen)) { seen[$5] = 1; need += tar[$5]; if (tar[$5] > largest) largest = tar[$5] } next }
+    { need += $8 * ($5 == "large" ? 1 : 3) }
+    END { if (need > 0) printf "%.0f", need + largest + chunk + 1000000; else print 0 }' "$WORK/todo")
+}
+
+# free_near PATH: FREE, the free bytes where PATH is or would be.
+free_near() {
+  local dir=$1
+  while [ ! -d "$dir" ]; do
+    dir=${dir%/*}
+    dir=${dir:-/}
+  done
+  free_bytes "$dir"
+  FREE=$REPLY
+}
+
+confirm() {
+  [ -z "$YES" ] || return 0
+  ask 'Go ahead? [y/N] '
+  case $REPLY in
+    y | Y | yes | Yes | YES) ;;
+    *) die "$CANCELLED" 'cancelled. Nothing was written.' ;;
+  esac
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Scratch
+
+# prepare_scratch makes the folder in the target where everything is built. What a killed restore left there is removed,
+# and its folder for things in the way is used again.
+prepare_scratch() {
+  local dir=$TO/$SCRATCH_NAME
+  if [ ! -d "$TO" ]; then
+    # The target and what is above it get the user's own mode, scratch does not.
+    (umask "$UMASK" && mkdir -p "$TO") 2> /dev/null || die "$FAILED" "$TO cannot be made." 'choose another place with --to DIR.'
+    CREATED_TO=yes
+  fi
+  remove_leftover
+  mkdir -m 700 "$dir" 2> /dev/null || die "$FAILED" "nothing can be written in $TO." 'see that the folder is writable, or choose another place with --to DIR.'
+  SCRATCH=$dir
+  printf '%s\n' "$$" > "$SCRATCH/pid" || full "$SCRATCH"
+  printf '%s\n' "$STAMP" > "$SCRATCH/stamp" || full "$SCRATCH"
+}
+
+remove_leftover() {
+  local dir=$TO/$SCRATCH_NAME pid stamp
+  if [ ! -e "$dir" ] && [ ! -L "$dir" ]; then return; fi
+  if [ -L "$dir" ] || [ ! -d "$dir" ]; then
+    die "$FAILED" "$dir is in the way: it is not a folder of this script." 'move it away and run the same command again.'
+  fi
+  if [ -f "$dir/pid" ] && read -r pid < "$dir/pid" && is_running "$pid"; then
+    die "$BUSY" "another restore to $TO is running (process $pid)." 'wait until it is done.'
+  fi
+  if [ -f "$dir/stamp" ] && read -r stamp < "$dir/stamp"; then
+    case $stamp in
+      [0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]_[0-9][0-9][0-9][0-9][0-9][0-9])
+        STAMP=$stamp BEFORE=$TO.before-restore-$stamp
+        ;;
+    esac
+  fi
+  note 'Removing what an interrupted restore left ...'
+  remove_tree "$dir" || die "$FAILED" "$dir cannot be removed." 'move it away and run the same command again.'
+}
+
+# remove_tree DIR: also where folders are not writable. find changes each before it looks into it.
+remove_tree() {
+  find "$1" -type d ! -perm -700 -exec chmod u+rwx {} \; 2> /dev/null
+  rm -rf "$1" 2> /dev/null
+}
+
+# Called by traps.
+# shellcheck disable=SC2317
+clean_up() {
+  local status=$?
+  trap '' INT TERM HUP
+  if [ -n "$SCRATCH" ]; then remove_tree "$SCRATCH"; fi
+  if [ -n "$WORK" ]; then rm -rf "$WORK"; fi
+  # Only if nothing got there.
+  if [ -n "$CREATED_TO" ]; then rmdir "$TO" 2> /dev/null; fi
+  exit "$status"
+}
+
+# shellcheck disable=SC2317
+interrupted() {
+  trap '' INT TERM HUP
+  note ''
+  die "$CANCELLED" 'cancelled.' 'run the same command again to go on: what is in place stays.'
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Chunks to streams
+
+# assemble writes the streams that are needed to $SCRATCH/stream.N, a chunk at a time: it is copied, the copy is hashed
+# and unpacked, its extents are written, and it is removed. A bad chunk leaves holes, which the files' hashes will find.
+assemble() {
+  local number gz raw sha total=0 done=0 i=0 list
+  awk -v streams="$WORK/index.streams" -v entries="$WORK/index.entries" -v wanted="$WORK/wanted" '
+    BEGIN {
+      printf "" > wanted
+      while ((getline line < entries) > 0) { split(line, part, " "); if (part[1] == "b") number[part[8]] = part[3] }
+    }
+    ($1 == "M" || $1 == "D") && $5 != "-" { need[$5 == "large" ? number[$10] : $5] = 1 }
+    END { while ((getline line < streams) > 0) { split(line, part, " "); if ((part[2] == "tar" ? "t" : "s") part[1] in need) print part[1], part[2], part[4] > wanted } }' \
+    "$WORK/todo" || full "$WORK"
+  while read -r number list; do : > "$SCRATCH/stream.$number" || full "$SCRATCH"; done < "$WORK/wanted"
+  mkdir "$WORK/extents" || full "$WORK"
+  # One file of extents for each chunk, a stream's together, so that a writer has one file open at a time.
+  awk 'FILENAME == ARGV[1] { wanted[$1] = 1; next } $2 in wanted' "$WORK/wanted" "$WORK/index.extents" | sort -k1,1n -k2,2n -k3,3n |
+    awk -v dir="$WORK/extents/" 'NR == 1 || $1 != last { if (NR > 1) close(dir last); last = $1 } { print $2, $3, $4, $5 > (dir last) }' || full "$WORK"
+  while read -r number gz raw sha; do
+    if [ -f "$WORK/extents/$number" ]; then total=$((total + 1)); fi
+  done < "$WORK/index.chunks"
+  [ "$total" -gt 0 ] || return 0
+  while read -r number gz raw sha <&3; do
+    list=$WORK/extents/$number
+    [ -f "$list" ] || continue
+    i=$((i + 1)) done=$((i * 100 / total))
+    note "Chunk $i of $total ($done %)"
+    if fetch_chunk "$gz" "$raw" "$sha"; then
+      write_extents "$SCRATCH/chunk" "$SCRATCH/stream." "$list" || full "$SCRATCH"
+    else
+      note "  chunks/$sha.gz $REPLY: files that need it cannot be restored"
+      printf 'chunks/%s.gz %s\n' "$sha" "$REPLY" >> "$WORK/chunks.bad"
+    fi
+    rm -f "$SCRATCH/chunk" "$SCRATCH/chunk.gz" "$list"
+  done 3< "$WORK/index.chunks"
+}
+
+# fetch_chunk GZ-BYTES RAW-BYTES SHA256: the uncompressed chunk in $SCRATCH/chunk. What is hashed is the copy that is
+# then used, and no more is unpacked than the index allows. REPLY says why not.
+fetch_chunk() {
+  local file=$REPO/chunks/$3.gz states
+  if [ ! -f "$file" ]; then
+    REPLY='is missing'
+    return 1
+  fi
+  if ! head -c $(($1 + 1)) < "$file" > "$SCRATCH/chunk.gz" 2> /dev/null; then
+    free_bytes "$SCRATCH"
+    [ "$REPLY" -gt "$1" ] || full "$SCRATCH"
+    REPLY='cannot be read'
+    return 1
+  fi
+  bytes_of "$SCRATCH/chunk.gz"
+  if [ "$REPLY" -ne "$1" ]; then
+    REPLY='does not have the size it had'
+    return 1
+  fi
+  hash_of "$SCRATCH/chunk.gz"
+  if [ "$REPLY" != "$3" ]; then
+    REPLY='is damaged'
+    return 1
+  fi
+  gzip -dc < "$SCRATCH/chunk.gz" 2> /dev/null | head -c $(($2 + 1)) > "$SCRATCH/chunk"
+  states=("${PIPESTATUS[@]}")
+  [ "${states[1]}" -eq 0 ] || full "$SCRATCH"
+  bytes_of "$SCRATCH/chunk"
+  if [ "$REPLY" -ne "$2" ] || [ "${states[0]}" -eq 1 ]; then
+    REPLY='does not unpack to what it was'
+    return 1
+  fi
+}
+
+# write_extents CHUNK PREFIX LIST: LIST has "stream stream-offset chunk-offset length" a line.
+write_extents() {
+  # The dollars are those of perl and zsh.
+  # shellcheck disable=SC2016
+  case $WRITER in
+    perl)
+      perl -e '
+        use strict; use warnings;
+        my ($chunk, $prefix, $list) = @ARGV;
+        open(my $in, "<", $chunk) or die "$chunk: $!";
+        open(my $lines, "<", $list) or die "$list: $!";
+        my ($out, $open) = (undef, "");
+        while (my $line = <$lines>) {
+          my ($stream, $to, $from, $left) = $line =~ /^(\d+) (\d+) (\d+) (\d+)$/ or die "extent $line";
+          if ($stream ne $open) {
+            if ($out) { close($out) or die "close: $!" }
+            open($out, "+<", $prefix . $stream) or die "$prefix$stream: $!";
+            $open = $stream;
+          }
+          defined sysseek($in, $from, 0) or die "seek: $!";
+          defined sysseek($out, $to, 0) or die "seek: $!";
+          while ($left > 0) {
+            my $got = sysread($in, my $bytes, $left < 1048576 ? $left : 1048576);
+            die "read: $!" unless $got;
+            for (my $at = 0; $at < $got;) {
+              my $put = syswrite($out, $bytes, $got - $at, $at);
+              die "write: $!" unless defined $put;
+              $at += $put;
+            }
+            $left -= $got;
+          }
+        }
+        if ($out) { close($out) or die "close: $!" }
+      ' "$1" "$2" "$3" 2> /dev/null
+      ;;
+    zsh)
+      zsh -f -c '
+        emulate -R zsh
+        zmodload zsh/system || exit 1
+        integer in out=0 to from left got
+        local stream open= line part
+        sysopen -r -u in $1 || exit 1
+        for line in ${(f)"$(<$3)"}; do
+          part=(${(s: :)line})
+          stream=$part[1] to=$part[2] from=$part[3] left=$part[4]
+          if [[ $stream != $open ]]; then
+            if (( out )); then exec {out}>&-; fi
+            sysopen -w -u out $2$stream || exit 1
+            open=$stream
+          fi
+          sysseek -u $in $from && sysseek -u $out $to || exit 1
+          while (( left > 0 )); do
+            sysread -i $in -o $out -s $(( left < 262144 ? left : 262144 )) -c got || exit 1
+            left=$(( left - got ))
+          done
+        done
+      ' zsh "$1" "$2" "$3" 2> /dev/null
+      ;;
+    tail) write_slowly "$1" "$2" < "$3" ;;
+  esac
+}
+
+# write_slowly CHUNK PREFIX: dd moves the position in the stream, which is one open file for all three commands.
+write_slowly() {
+  local stream to from length
+  while read -r stream to from length; do
+    {
+      dd if=/dev/null bs=1 seek="$to" conv=notrunc 2> /dev/null || return 1
+      tail -c +$((from + 1)) < "$1" 2> /dev/null | head -c "$length"
+      # tail is cut short when head has enough.
+      if [ "${PIPESTATUS[1]}" -ne 0 ]; then return 1; fi
+    } 1<> "$2$stream"
+  done
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Streams to verified files
+#
+# Each source is unpacked in a folder of its own, so that a tar cannot reach what another one left: $SCRATCH/t0,
+# large, launchagents ... There everything has the path that it will have below the target.
+
+stage() {
+  local number kind bytes
+  note 'Unpacking and comparing every file ...'
+  while read -r number kind bytes <&3; do
+    if [ "$kind" = tar ]; then
+      mkdir "$SCRATCH/t$number" || full "$SCRATCH"
+      unpack "$SCRATCH/stream.$number" "$SCRATCH/t$number"
+      rm -f "$SCRATCH/stream.$number"
+      verify_stage "t$number"
+    fi
+  done 3< "$WORK/wanted"
+  stage_large
+  stage_archive launchagents "$BESIDE/home/Library/LaunchAgents"
+  stage_archive shell_configs "$BESIDE/home"
+  stage_folder
+}
+
+# needs SOURCE: whether anything of it is to be restored.
+needs() { awk -v source="$1" '($1 == "M" || $1 == "D") && $5 == source { found = 1; exit } END { exit !found }' "$WORK/todo"; }
+
+# unpack TAR DIR. Neither owners, modes, attributes nor flags are taken from a tar. Its exit code means little: a name
+# that is not in the locale's character set is a warning, and the files are compared afterwards.
+unpack() {
+  local options
+  options=(-x -o --no-same-permissions)
+  if [ "$TAR" = bsd ]; then
+    # Else files named ._x are taken for attributes of x and vanish.
+    options[3]=--options
+    options[4]='!mac-ext'
+    # It would take "a:" and a backslash at the beginning of a name for a disk's name.
+    if awk '$8 ~ /(^|\/)([A-Za-z]:|\\0134)/ { found = 1; exit } END { exit !found }' "$WORK/index.entries"; then
+      options[5]=-s
+      options[6]=',^,./,S'
+    fi
+  fi
+  # Past a hole that a bad chunk left there is more.
+  if [ -s "$WORK/chunks.bad" ]; then options[7]=--ignore-zeros; fi
+  # From standard input: GNU tar takes a file name with a colon for another machine.
+  if ! tar "${options[@]}" -f - -C "$2" < "$1" > /dev/null 2>&1; then
+    free_bytes "$SCRATCH"
+    if [ "$REPLY" -lt 1000000 ]; then full "$SCRATCH"; fi
+  fi
+}
+
+stage_large() {
+  local number place path dir
+  needs large || return 0
+  awk 'FILENAME == ARGV[1] { if ($1 == "b") number[$8] = substr($3, 2); next }
+    ($1 == "M" || $1 == "D") && $5 == "large" { print (number[$10] ~ /^[0-9]+$/ ? number[$10] : "-"), $10 }' "$WORK/index.entries" "$WORK/todo" > "$WORK/list" || full "$WORK"
+  mkdir "$SCRATCH/large" || full "$SCRATCH"
+  while read -r number place <&3; do
+    printf -v path '%b' "$place"
+    path=$SCRATCH/large/$path dir=${path%/*}
+    mkdir -p "$dir" || full "$SCRATCH"
+    case $number in
+      # An empty one has no stream.
+      -) : > "$path" || full "$SCRATCH" ;;
+      *) mv "$SCRATCH/stream.$number" "$path" || full "$SCRATCH" ;;
+    esac
+  done 3< "$WORK/list"
+  verify_stage large
+}
+
+# stage_archive NAME FOLDER: NAME.tar.gz of the backup's folder, unpacked below FOLDER. Its size is known roughly, from
+# the files in it.
+stage_archive() {
+  local limit file=$REPO/$ID/$1.tar.gz gz sum name
+  needs "$1" || return 0
+  mkdir -p "$SCRATCH/$1/$2" || full "$SCRATCH"
+  read -r gz sum name << END
+$(awk -v name="$1.tar.gz" '$3 == name' "$WORK/index.files")
+END
+  limit=$(awk -v source="$1" '$3 == source { n += 16384 + $6 } END { printf "%.0f", n + 65536 }' "$WORK/index.entries")
+  if [ -f "$file" ] && head -c $((gz + 1)) < "$file" > "$SCRATCH/$name" 2> /dev/null; then
+    hash_of "$SCRATCH/$name"
+    if [ "$REPLY" = "$sum" ]; then
+      gzip -dc < "$SCRATCH/$name" 2> /dev/null | head -c "$limit" > "$SCRATCH/archive" || :
+      unpack "$SCRATCH/archive" "$SCRATCH/$1/$2"
+    fi
+  fi
+  rm -f "$SCRATCH/$name" "$SCRATCH/archive"
+  verify_stage "$1"
+}
+
+# stage_folder: single files of the backup's folder.
+stage_folder() {
+  local bytes place name
+  needs folder || return 0
+  mkdir -p "$SCRATCH/folder/$BESIDE/packages" || full "$SCRATCH"
+  awk '($1 == "M" || $1 == "D") && $5 == "folder" { print $8, $10 }' "$WORK/todo" > "$WORK/list" || full "$WORK"
+  while read -r bytes place <&3; do
+    name=${place##*/}
+    if [ -f "$REPO/$ID/$name" ]; then
+      head -c $((bytes + 1)) < "$REPO/$ID/$name" > "$SCRATCH/folder/$place" 2> /dev/null
+    fi
+  done 3< "$WORK/list"
+  verify_stage folder
+}
+
+# verify_stage SOURCE: afterwards its folder holds exactly what the index names and the target needs, with the right
+# types, bytes, modes and times. What cannot be had is in $WORK/missing.
+verify_stage() {
+  local dir=$SCRATCH/$1
+  find "$dir" -type d ! -perm -700 -exec chmod u+rwx {} \; 2> /dev/null
+  list_stage "$dir" > "$WORK/staged" || full "$WORK"
+  # A file with a second name (a hard link) could have its other name anywhere: it has no letter, and goes.
+  awk -v source="$1" -v base="$WORK/stage." '
+    BEGIN { printf "" > (base "files"); printf "" > (base "links"); printf "" > (base "extra"); printf "" > (base "absent") }
+    FILENAME == ARGV[1] {
+      if ($3 == "d" || $3 == "i") folder[$10] = 1
+      else if ($5 == source && ($1 == "M" || $1 == "D")) { n++; line[n] = $0; place[n] = $10; letter[$10] = $3 == "l" ? "l" : "f" }
+      next
+    }
+    {
+      if ($1 == "d" ? $2 in folder : ($2 in letter) && letter[$2] == $1) there[$2] = 1
+      else print $2 > (base "extra")
+    }
+    END {
+      for (i = 1; i <= n; i++) {
+        if (letter[place[i]] == "l") print line[i] > (base "links")
+        else if (place[i] in there) print line[i] > (base "files")
+        else print place[i] > (base "absent")
+      }
+    }' "$WORK/todo" "$WORK/staged" || full "$WORK"
+  remove_staged "$dir" "$WORK/stage.extra"
+  report_missing "$1" 'could not be unpacked' < "$WORK/stage.absent"
+  verify_bytes "$1"
+  set_attributes "$dir"
+  make_links "$dir"
+  check_databases "$dir"
+}
+
+# list_stage DIR: "letter name" of everything below it: f file, d folder, l link, o other.
+list_stage() {
+  (cd "$1" && find . -type f -links 1 -print0) | encode_names | awk '{ print "f", $0 }' &&
+    (cd "$1" && find . -type d ! -name . -print0) | encode_names | awk '{ print "d", $0 }' &&
+    (cd "$1" && find . -type l -print0) | encode_names | awk '{ print "l", $0 }' &&
+    (cd "$1" && find . ! -type d ! -type l ! \( -type f -links 1 \) -print0) | encode_names | awk '{ print "o", $0 }'
+}
+
+# remove_staged DIR LIST
+remove_staged() {
+  [ -s "$2" ] || return 0
+  decode_names < "$2" > "$WORK/names" || full "$WORK"
+  (cd "$1" && xargs -0 -n 250 rm -rf < "$WORK/names") || die "$FAILED" "$1 cannot be cleaned." 'run the same command again.'
+}
+
+# report_missing SOURCE REASON: names on standard input.
+report_missing() {
+  local place reason=$2
+  case $1 in
+    t* | large) if [ -s "$WORK/chunks.bad" ]; then reason='part of it lay in a chunk that is missing or damaged'; fi ;;
+    launchagents | shell_configs) reason="$1.tar.gz is missing or damaged" ;;
+    folder) reason='is missing or damaged in the backup' ;;
+  esac
+  while read -r place; do
+    printf '%s %s\n' "$place" "$reason" || full "$WORK"
+  done >> "$WORK/missing"
+}
+
+# verify_bytes SOURCE: compares every file's size and hash; those that differ go. A size first: a sparse file in a
+# hostile tar could take for ever to hash.
+verify_bytes() {
+  cut -d ' ' -f 10 "$WORK/stage.files" > "$WORK/list" || full "$WORK"
+  measure "$SCRATCH/$1" "$WORK/list" "$WORK/measures"
+  awk -v bad="$WORK/stage.bad" -v same="$WORK/same" 'BEGIN { printf "" > bad; printf "" > same }
+    FILENAME == ARGV[1] { bytes[FNR] = $1; measure[FNR] = $2 " " $3; next }
+    bytes[FNR] "" == $8 "" { print measure[FNR], $0 > same; next }
+    { print $10 > bad }' "$WORK/measures" "$WORK/stage.files" || full "$WORK"
+  cut -d ' ' -f 12 "$WORK/same" > "$WORK/list" || full "$WORK"
+  hash_list "$SCRATCH/$1" "$WORK/list" "$WORK/sums"
+  awk -v bad="$WORK/stage.bad" 'FILENAME == ARGV[1] { sum[FNR] = $1; next }
+    sum[FNR] == $11 { print; next } { print $12 >> bad }' "$WORK/sums" "$WORK/same" > "$WORK/stage.good" || full "$WORK"
+  remove_staged "$SCRATCH/$1" "$WORK/stage.bad"
+  report_missing "$1" 'its bytes are not what they were' < "$WORK/stage.bad"
+}
+
+# set_attributes DIR: modes and times of the good files, where they are not right yet. A line of stage.good is the
+# mode and the time it has, then its line of todo.
+set_attributes() {
+  awk -v stat="$STAT" -v modes="$WORK/stage.modes" -v times="$WORK/stage.times" "$AWK_LIBRARY"'
+    BEGIN { printf "" > modes; printf "" > times }
+    mode($1) != mode($8) { print $8, $12 > modes }
+    moment($2) "" != $9 "" { print civil($9), $12 > times }' "$WORK/stage.good" || full "$WORK"
+  sort "$WORK/stage.modes" > "$WORK/stage.sorted" || full "$WORK"
+  set_modes "$1" "$WORK/stage.sorted"
+  set_times "$1" "$WORK/stage.times"
+}
+
+# make_links DIR: a link that is not as the index says is made anew; the index holds all there is to know of it.
+make_links() {
+  local mtime place link path file want
+  : > "$WORK/stage.times" || full "$WORK"
+  cut -d ' ' -f 7,10,11 "$WORK/stage.links" > "$WORK/list" || full "$WORK"
+  while read -r mtime place link <&3; do
+    printf -v path '%b' "$place"
+    printf -v want '%b' "$link"
+    file=$1/$path
+    if [ -L "$file" ]; then
+      read_link "$file"
+      if [ "$REPLY" = "$want" ]; then continue; fi
+      rm -f "$file"
+    fi
+    mkdir -p "${file%/*}" || full "$SCRATCH"
+    ln -s "$want" "$file" || full "$SCRATCH"
+    printf '%s %s\n' "$mtime" "$place" >> "$WORK/stage.times" || full "$WORK"
+  done 3< "$WORK/list"
+  [ -s "$WORK/stage.times" ] || return 0
+  awk "$AWK_LIBRARY"'{ print civil($1), $2 }' "$WORK/stage.times" > "$WORK/list" || full "$WORK"
+  set_times "$1" "$WORK/list" -h
+}
+
+# check_databases DIR: SQLite's own check. A database that fails it is restored all the same: its bytes are those of
+# the backup.
+check_databases() {
+  local place path answer
+  awk '$5 == "q" || $5 == "b" { print $12 }' "$WORK/stage.good" > "$WORK/list" || full "$WORK"
+  while read -r place <&3; do
+    DATABASES=$((DATABASES + 1))
+    [ -n "$SQLITE" ] || continue
+    printf -v path '%b' "$place"
+    # Under a plain name: SQLite is given a URI, in which a name may hold special characters.
+    ln -s "$1/$path" "$SCRATCH/check.db" || full "$SCRATCH"
+    answer=$(cd "$SCRATCH" && sqlite3 -init /dev/null -batch -readonly 'file:check.db?immutable=1' 'PRAGMA integrity_check(1);' 2>&1)
+    rm -f "$SCRATCH/check.db"
+    if [ "$answer" != ok ]; then
+      answer=${answer//[![:print:]]/ }
+      printf '%s %s\n' "$place" "${answer:0:200}" >> "$WORK/doubtful" || full "$WORK"
+    fi
+  done 3< "$WORK/list"
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Into the target
+
+# merge puts verified files into place by renaming. Folders come first, top down: one that is not there yet arrives with
+# all that it holds. Then files, a folder at a time.
+merge() {
+  note 'Putting everything into place ...'
+  merge_folders
+  merge_files
+}
+
+merge_folders() {
+  local source place path file staged
+  awk '$3 == "d" || $3 == "i" { print $5, $10 }' "$WORK/todo" > "$WORK/list" || full "$WORK"
+  while read -r source place <&3; do
+    printf -v path '%b' "$place"
+    file=$TO/$path staged=$SCRATCH/$source/$path
+    if [ -L "$file" ] || { [ -e "$file" ] && [ ! -d "$file" ]; }; then move_aside "$path"; fi
+    if [ -d "$file" ] && [ ! -L "$file" ]; then
+      # It gets its own mode at the end.
+      if [ ! -w "$file" ] || [ ! -x "$file" ]; then chmod u+rwx "$file" 2> /dev/null; fi
+      continue
+    fi
+    if [ "$source" != - ] && [ -d "$staged" ] && [ ! -L "$staged" ]; then
+      mv -n "$staged" "${file%/*}/" 2> /dev/null
+    fi
+    if [ ! -d "$file" ]; then
+      mkdir "$file" 2> /dev/null || printf '%s could not be made\n' "$place" >> "$WORK/missing"
+    fi
+  done 3< "$WORK/list"
+}
+
+# move_aside PATH: what is there goes to the folder for things in the way.
+move_aside() {
+  local to=$BEFORE/$1 number=0
+  mkdir -p "${to%/*}" 2> /dev/null || die "$FAILED" "$BEFORE cannot be made, and things are in the way." 'see that the folder above the target is writable.'
+  # Two of one name meet only if an interrupted run moved one already.
+  while [ -e "$to" ] || [ -L "$to" ]; do
+    number=$((number + 1)) to=$BEFORE/$1.$number
+  done
+  mv -n "$TO/$1" "$to" 2> /dev/null
+  if [ -e "$TO/$1" ] || [ -L "$TO/$1" ]; then
+    die "$FAILED" "$TO/$1 is in the way and cannot be moved." 'see that its folder is writable, then run the same command again.'
+  fi
+}
+
+merge_files() {
+  local type bytes place path file folder last='' number=0 suffix source batch
+  awk '
+    FILENAME == ARGV[1] { missing[$1] = 1; next }
+    ($1 == "M" || $1 == "D") && $3 != "d" && $3 != "i" && !($10 in missing) {
+      key = $10
+      if (!sub(/\/[^\/]*$/, "", key)) key = ""
+      print key "\t" $3, $5, $8, $10
+    }' "$WORK/missing" "$WORK/todo" | sort -t $'\t' -k 1,1 | cut -f 2 > "$WORK/list" || full "$WORK"
+  batch=()
+  while read -r type source bytes place <&3; do
+    printf -v path '%b' "$place"
+    file=$TO/$path folder=${file%/*}
+    if [ "$folder" != "$last" ] || [ "$number" -ge 100 ]; then
+      move_batch "$last" "$number" ${batch[@]+"${batch[@]}"}
+      batch=() number=0 last=$folder
+    fi
+    if [ -e "$SCRATCH/$source/$path" ] || [ -L "$SCRATCH/$source/$path" ]; then
+      if [ -e "$file" ] || [ -L "$file" ]; then move_aside "$path"; fi
+      case $type in
+        q | b)
+          # SQLite would play a journal of another state into the restored database.
+          for suffix in -wal -shm -journal; do
+            if [ -e "$file$suffix" ] || [ -L "$file$suffix" ]; then move_aside "$path$suffix"; fi
+          done
+          ;;
+      esac
+      batch[number]=$SCRATCH/$source/$path
+      number=$((number + 1))
+    elif [ ! -e "$file" ] && [ ! -L "$file" ]; then
+      printf '%s could not be put into place\n' "$place" >> "$WORK/missing" || full "$WORK"
+      continue
+    fi
+    if [ "$type" != l ]; then
+      RESTORED=$((RESTORED + 1)) RESTORED_BYTES=$((RESTORED_BYTES + bytes))
+    fi
+  done 3< "$WORK/list"
+  move_batch "$last" "$number" ${batch[@]+"${batch[@]}"}
+}
+
+# move_batch FOLDER NUMBER FILE...
+move_batch() {
+  local folder=$1 file
+  [ "$2" -gt 0 ] || return 0
+  shift 2
+  mv -n "$@" "$folder/" 2> /dev/null
+  for file in "$@"; do
+    if [ -e "$file" ] || [ -L "$file" ]; then
+      die "$FAILED" "${file##*/} could not be put into $folder." 'see that the folder is writable and the disk not full, then run the same command again.'
+    fi
+  done
+}
+
+# finish_folders: modes and times last, when nothing in them changes any more; the deepest first, as a mode may lock
+# the folder.
+finish_folders() {
+  find_folders_off
+  cut -d ' ' -f 2- "$WORK/folders.off" > "$WORK/list" || full "$WORK"
+  set_times "$TO" "$WORK/list"
+  cut -d ' ' -f 1,4 "$WORK/folders.off" > "$WORK/list" || full "$WORK"
+  set_modes "$TO" "$WORK/list"
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The end
+
+print_summary() {
+  local name reason number=0 code=$DONE
+  lines_of "$WORK/doubtful"
+  if [ "$REPLY" -gt 0 ]; then
+    code=$INCOMPLETE
+    say 'Restored as they were in the backup, but SQLite finds fault with them:'
+    while read -r name reason; do
+      show "$name"
+      say "  $REPLY: $reason"
+    done < "$WORK/doubtful"
+  fi
+  if [ -s "$WORK/chunks.bad" ] || [ -s "$WORK/damaged" ]; then
+    code=$INCOMPLETE
+    say 'Missing or damaged in the backup:'
+    while read -r name reason; do say "  $name $reason"; done < "$WORK/chunks.bad"
+    while read -r name reason; do say "  $ID/$name $reason"; done < "$WORK/damaged"
+  fi
+  lines_of "$WORK/missing"
+  if [ "$REPLY" -gt 0 ]; then
+    code=$INCOMPLETE
+    print_missing "$REPLY"
+  fi
+  if [ "$code" -eq "$DONE" ]; then
+    say 'Everything that was asked for is in place.'
+  fi
+  if [ -d "$TO/$BESIDE" ]; then
+    say "Agents, shell files and package lists lie in $TO/$BESIDE: look at them and copy what you want."
+  fi
+  return "$code"
+}
+
+print_missing() {
+  local name reason number=0
+  count "$1" 'file could not be restored' 'files could not be restored'
+  say "NOT COMPLETE: $REPLY:"
+  while read -r name reason; do
+    number=$((number + 1))
+    if [ "$number" -gt 40 ]; then
+      say "  and $(($1 - 40)) more"
+      break
+    fi
+    show "$name"
+    say "  $REPLY: $reason"
+  done < "$WORK/missing"
+  say 'What to do: wait until OneDrive has synced and run the same command again (what is in place stays), or take them'
+  say 'from an older backup: --backup ID --to ANOTHER-FOLDER.'
+}
+
+# lines_of FILE: how many, in REPLY.
+lines_of() { REPLY=$(awk 'END { print NR }' "$1"); }
+
+main() {
+  export LC_ALL=C
+  # What could change how the tools work.
+  unset CDPATH TAR_OPTIONS GZIP POSIXLY_CORRECT PERL5OPT PERL5LIB PERLLIB BASH_ENV ENV COPYFILE_DISABLE
+  IFS=$' \t\n'
+  UMASK=$(umask)
+  umask 077
+  trap clean_up EXIT
+  trap interrupted INT TERM HUP
+
+  parse_arguments "$@"
+  # No tool may take the answer to a question, or the rest of this script.
+  exec < /dev/null
+  check_tools
+  find_repository
+  make_work
+  choose_backup
+  check_folder
+  choose_place
+  STAMP=$(date -u +%Y%m%d_%H%M%S)
+  BEFORE=$TO.before-restore-$STAMP
+  compare_target
+  print_plan
+  if [ -n "$DRY_RUN" ]; then
+    say 'Nothing was written: this was a dry run.'
+    return "$DONE"
+  fi
+  if [ "$MISSING_BEFORE" -gt 0 ] || [ -s "$WORK/folders.off" ]; then
+    confirm
+    SECONDS=0
+    prepare_scratch
+    assemble
+    stage
+    merge
+    finish_folders
+    size "$RESTORED_BYTES"
+    say
+    say "Restored $RESTORED files ($DATABASES databases), $REPLY, to $TO in $SECONDS s."
+    if [ -d "$BEFORE" ]; then say "What was in the way lies in $BEFORE."; fi
+  else
+    if [ -d "$TO" ]; then remove_leftover; fi
+    say 'There is nothing to do.'
+  fi
+  print_summary
+}
+
+# On one line, so that nothing is read of this file afterwards.
+main "$@"; exit "$?"
