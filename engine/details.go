@@ -67,6 +67,9 @@ func (b *backup) addDetails() error {
 	for _, w := range d.warnings {
 		b.cap.warn("package_list_incomplete", "", w, "mend it, or ignore it if the packages do not matter; the last backup's lists are in `maia-dr show`")
 	}
+	for _, a := range d.deps.Absent {
+		b.e.note("There is no Python at " + a + "; its packages are not listed.")
+	}
 	m.Stats.PipPackages, m.Stats.BrewPackages = d.deps.PipPackages, d.deps.BrewPackages
 	deps := &repository.Component{Details: mustJSON(d.deps)}
 	for _, name := range slices.Sorted(maps.Keys(d.files)) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -104,11 +105,7 @@ type triedError struct {
 }
 
 func (t *triedError) Error() string {
-	s := t.err.Error() + "; tried:"
-	for _, p := range t.tried {
-		s += "\n  " + p
-	}
-	return s
+	return t.err.Error() + "; tried " + strings.Join(t.tried, ", ")
 }
 
 func (t *triedError) Unwrap() error { return t.err }

@@ -53,6 +53,8 @@ type DependencyInfo struct {
 	// PipPackages counts the packages of the first interpreter, BrewPackages Homebrew's formulae.
 	PipPackages  int `json:"pip_packages"`
 	BrewPackages int `json:"brew_packages"`
+	// Absent are the Pythons that agents name and that are not there, each with the agent.
+	Absent []string `json:"absent,omitempty"`
 	// VirtualEnvs are to be rebuilt after a restore.
 	VirtualEnvs []VirtualEnv `json:"virtual_envs,omitempty"`
 }
@@ -74,8 +76,8 @@ type Interpreter struct {
 }
 
 // CaptureDependencies asks the tools for what is installed and returns the files of the component by name; a tool that
-// is not there has no file. Warnings are about tools that are there and fail, and about interpreters that an agent
-// names and that are not there. It returns early, with what it has, when ctx is done.
+// is not there has no file. Warnings are about tools that are there and fail. It returns early, with what it has, when
+// ctx is done.
 func CaptureDependencies(ctx context.Context, d Deps) (files map[string][]byte, info DependencyInfo, warnings []string) {
 	c := &depCapture{inv: d.Inventory, tools: newTools(d.Run, d.GOOS, d.Timeout), files: map[string][]byte{}}
 	c.info.VirtualEnvs = d.Inventory.VirtualEnvs
@@ -228,7 +230,9 @@ func (c *depCapture) interpreter(ctx context.Context, w want) *Interpreter {
 		return nil
 	}
 	if w.agent {
-		c.warn("the Python %s, named by the agent %s, is not there", w.paths[0], w.by)
+		c.mu.Lock()
+		c.info.Absent = append(c.info.Absent, fmt.Sprintf("%s, named by the agent %s", w.paths[0], w.by))
+		c.mu.Unlock()
 	}
 	return nil
 }
