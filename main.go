@@ -3,12 +3,9 @@ package main
 
 import (
 	"context"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
-
-	"golang.org/x/term"
 
 	"maia-dr/engine"
 	"maia-dr/engine/cli"
@@ -25,15 +22,7 @@ func main() {
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	self, err := os.Executable()
-	if err != nil {
-		self = os.Args[0]
-	}
-	return cli.Run(ctx, cli.Program{
-		Env: engine.SystemEnv(), Version: version, Script: resources.RestoreScript, Args: os.Args[1:],
-		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
-		Terminal: term.IsTerminal(int(os.Stderr.Fd())), OutTerminal: term.IsTerminal(int(os.Stdout.Fd())),
-		OpenTTY: func() (io.ReadWriteCloser, error) { return os.OpenFile("/dev/tty", os.O_RDWR, 0) },
-		Self:    self,
-	})
+	p := cli.NewProgram(engine.SystemEnv(), os.Stdin, os.Stdout, os.Stderr)
+	p.Version, p.Script, p.Args = version, resources.RestoreScript, os.Args[1:]
+	return cli.Run(ctx, p)
 }

@@ -11,24 +11,17 @@ import (
 
 	"maia-dr/engine/component"
 	"maia-dr/engine/event"
+	"maia-dr/engine/fsx"
 	"maia-dr/engine/repository"
 )
 
 // scratchFile returns a nameless file: it is gone when it is closed or the process dies.
-func (e *Engine) scratchFile() (*os.File, error) {
+func (e *Engine) scratchFile() (*fsx.File, error) {
 	dir := e.state.Scratch()
 	if _, err := os.Stat(dir); err != nil {
 		dir = os.TempDir()
 	}
-	f, err := os.CreateTemp(dir, "assemble")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
+	return e.fs.Nameless(dir)
 }
 
 // streamFiles are files of one stream that are to be read.
@@ -90,7 +83,7 @@ type fileProblem struct {
 // their end that the files do not need.
 func (e *Engine) checkStreams(ctx context.Context, src *repository.Source, m *repository.Manifest, groups []streamFiles, whole bool) ([]*repository.ChunkError, []fileProblem, error) {
 	var pieces []repository.Piece
-	scratch := make([]*os.File, len(groups))
+	scratch := make([]*fsx.File, len(groups))
 	defer func() {
 		for _, f := range scratch {
 			if f != nil {

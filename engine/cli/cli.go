@@ -14,6 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 	"gopkg.in/natefinch/lumberjack.v2"
 
 	"maia-dr/engine"
@@ -31,12 +32,18 @@ type Program struct {
 	In     io.Reader
 	Out    io.Writer
 	Err    io.Writer
-	// Terminal reports whether Err is a terminal a person looks at; OutTerminal the same for Out.
-	Terminal, OutTerminal bool
+	// Terminal reports whether Err is a terminal a person looks at.
+	Terminal bool
 	// OpenTTY opens the terminal for a question; an error means that there is nobody to ask.
 	OpenTTY func() (io.ReadWriteCloser, error)
-	// Self is the path of this executable.
-	Self string
+}
+
+// NewProgram connects the command line with the process's own streams and terminal.
+func NewProgram(env engine.Env, in, out, err *os.File) Program {
+	return Program{
+		Env: env, In: in, Out: out, Err: err, Terminal: term.IsTerminal(int(err.Fd())),
+		OpenTTY: openTTY,
+	}
 }
 
 // globals are the flags that every command has.

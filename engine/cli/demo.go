@@ -15,6 +15,7 @@ import (
 	"maia-dr/engine"
 	"maia-dr/engine/config"
 	"maia-dr/engine/fixture"
+	"maia-dr/engine/fsx"
 	"maia-dr/engine/repository"
 )
 
@@ -26,7 +27,7 @@ func (a *app) demoCommand() *cobra.Command {
 restore it twice: with this program, and with the shell script that every backup carries. Nothing of yours is read
 or written.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			base, err := os.MkdirTemp("", "maia-demo-")
+			base, err := disk.MkdirTemp("", "maia-demo-")
 			if err != nil {
 				return err
 			}
@@ -38,12 +39,15 @@ or written.`,
 				d.printf("Remove it all with: rm -rf %s\n", base)
 				return nil
 			}
-			return os.RemoveAll(base)
+			return disk.RemoveAll(base)
 		},
 	}
 	cmd.Flags().BoolVar(&keep, "keep", true, "leave the directory for a look; --keep=false removes it")
 	return cmd
 }
+
+// disk is the real one: the demonstration needs no faults.
+var disk fsx.FS
 
 // demo is one run of the demonstration.
 type demo struct {
@@ -166,13 +170,13 @@ func (d *demo) script() (string, error) {
 	ctx, cancel := context.WithTimeout(d.ctx, 5*time.Minute)
 	defer cancel()
 	home := d.path("new-home")
-	if err := os.Mkdir(home, 0o700); err != nil {
+	if err := disk.Mkdir(home, 0o700); err != nil {
 		return "", err
 	}
 	cmd := exec.CommandContext(ctx, "bash", script, "--to", d.path("restored-by-script"), "--target-home", home, "--yes")
 	cmd.Env = []string{"HOME=" + home, "PATH=" + d.Env.Getenv("PATH"), "LC_ALL=C"}
 	log, err := cmd.CombinedOutput()
-	if werr := os.WriteFile(d.path("script.log"), log, 0o600); werr != nil {
+	if werr := disk.WriteAtomic(d.path("script.log"), 0o600, log); werr != nil {
 		return "", werr
 	}
 	if err != nil {

@@ -24,11 +24,11 @@ func realSystem() system {
 
 // listFolder returns the names in a folder, sorted. Names may come with an error: the folder could not be read to its end.
 func listFolder(path string, follow bool) ([]string, error) {
-	flags := os.O_RDONLY | unix.O_DIRECTORY | unix.O_NONBLOCK
+	flags := unix.O_DIRECTORY | unix.O_NONBLOCK
 	if !follow {
 		flags |= unix.O_NOFOLLOW
 	}
-	f, err := os.OpenFile(path, flags, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|flags, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -100,7 +100,7 @@ func (f *FS) RemoveAll(path string) error {
 }
 
 // Discard removes a temporary file as well as it can. What stays behind is removed by the next run, so its error
-// would help nobody; it passes the fault seam by, or no test could tell a leak from an injected fault.
+// would help nobody; it goes round the fault seam, or no test could tell a leak from an injected fault.
 func (f *FS) Discard(path string) { os.Remove(path) }
 
 // SyncDir makes the names in a directory durable.
@@ -160,6 +160,19 @@ func (f *FS) CreateTemp(dir, prefix string) (*File, error) {
 		return nil, err
 	}
 	return &File{File: file, fs: f}, nil
+}
+
+// Nameless opens a new file on dir's volume that has no name: it is gone when it is closed or the process dies.
+func (f *FS) Nameless(dir string) (*File, error) {
+	file, err := f.CreateTemp(dir, "nameless.")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(file.Name()); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
 }
 
 func (f *FS) open(path string, flag int, perm fs.FileMode) (*File, error) {
@@ -294,6 +307,9 @@ func (f *File) Write(p []byte) (int, error) {
 	}
 	return f.File.Write(p)
 }
+
+// WriteString keeps io.WriteString on Write.
+func (f *File) WriteString(s string) (int, error) { return f.Write([]byte(s)) }
 
 // WriteAt writes p at offset off.
 func (f *File) WriteAt(p []byte, off int64) (int, error) {

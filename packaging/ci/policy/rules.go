@@ -60,7 +60,6 @@ var Calls = []Call{
 		},
 		Why: "time, randomness, home and environment come in through engine.Env, so that tests choose them",
 		Except: []Exception{
-			{"main.go", "the composition root"},
 			{"engine/env.go", "the one place that asks the system"},
 			{"packaging/...", "helpers of the build run in the developer's environment"},
 		},
@@ -78,6 +77,7 @@ var Calls = []Call{
 		Except: []Exception{
 			{"engine/fsx/...", "it is fsx"},
 			{"engine/fixture/...", "makes a sample Maia in a folder of its own; a crash loses nothing"},
+			{"engine/cli/tty.go", "writes questions to the terminal, which is no disk"},
 			{"engine/sqlitesnap/...", "scratch copies of a database, removed when the snapshot is closed"},
 		},
 	},

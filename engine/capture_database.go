@@ -1,0 +1,131 @@
+package engine
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"io/fs"
+	"os"
+
+	"maia-dr/engine/component"
+	"maia-dr/engine/repository"
+	"maia-dr/engine/sqlitesnap"
+	"maia-dr/engine/stream"
+)
+
+// database captures a database as a snapshot. nil, nil means that it has to be taken as a plain file: a warning has
+// been given.
+func (c *capture) database(en *component.Entry, padded bool) (*content, error) {
+	var err error
+	for range attempts {
+		var k *content
+		if k, err = c.snapshot(en, padded); err == nil {
+			return k, nil
+		}
+		if !errors.Is(err, sqlitesnap.ErrChanged) {
+			break
+		}
+	}
+	switch {
+	case c.ctx.Err() != nil:
+		return nil, c.ctx.Err()
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, c.gone(en, "it vanished during the backup")
+	case errors.Is(err, sqlitesnap.ErrNotDatabase):
+		c.warn("database_unreadable", en.Path, "it begins like a SQLite database but is none, or is encrypted; it was stored as a plain file", "if a program writes it during backups, its copy may be torn")
+	case errors.Is(err, sqlitesnap.ErrCorrupt):
+		c.warn("database_corrupt", en.Path, "the database is damaged; it was stored byte by byte as it is", "repair it, or restore it from an earlier backup")
+	case errors.Is(err, sqlitesnap.ErrLocked):
+		c.warn("database_locked", en.Path, "another program held the database locked; it was stored as a plain file and may be torn", "close that program and back up again")
+	case errors.Is(err, sqlitesnap.ErrChanged):
+		c.warn("database_busy", en.Path, "the database changed too often for a consistent copy; it was stored as a plain file and may be torn", "back up again when the program that writes it is quiet")
+	default:
+		return nil, err
+	}
+	return nil, nil
+}
+
+func (c *capture) snapshot(en *component.Entry, padded bool) (*content, error) {
+	before, err := os.Lstat(en.Source)
+	if err != nil {
+		return nil, err
+	}
+	wal := walStat(en.Source)
+	snap, err := sqlitesnap.Open(c.ctx, en.Source, sqlitesnap.Options{
+		Scratch: c.e.state.Scratch(), FullCheck: c.fullCheck(en.Source),
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	k := &content{size: snap.Size()}
+	sum := sha256.New()
+	var tail []byte
+	size := stream.PageBlock(snap.PageSize())
+	err = snap.Read(c.ctx, func(p []byte) error {
+		// The stream's hash and its blocks are computed side by side.
+		hashed := make(chan struct{})
+		go func() { sum.Write(p); close(hashed) }()
+		defer func() { <-hashed }()
+		return c.pages(&k.extents, &tail, p, size)
+	})
+	if err == nil && (len(tail) > 0 || padded) {
+		tail = append(tail, make([]byte, padding(padded, k.size))...)
+		if len(tail) > 0 {
+			var e repository.Extent
+			if e, err = c.block(tail); err == nil {
+				k.extents = k.extents.Add(e)
+			}
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	facts, err := snap.Finish(c.ctx)
+	if err != nil {
+		return nil, err
+	}
+	sum.Sum(k.sha256[:0])
+	f := repository.DatabaseFacts(facts)
+	k.facts = &f
+	if f.Check != "none" && f.CheckResult != "ok" {
+		c.warn("database_check_failed", en.Path, f.Check+" reports: "+f.CheckResult, "repair it, or restore it from an earlier backup; this backup holds it as it is")
+	}
+	k.commit = c.remember(en, padded, component.StatOf(before), wal, k)
+	return k, nil
+}
+
+func padding(padded bool, size int64) int {
+	if !padded {
+		return 0
+	}
+	return stream.Padding(size)
+}
+
+// pages stores whole blocks of p; what is left over waits in tail for the next call.
+func (c *capture) pages(x *repository.Extents, tail *[]byte, p []byte, size int) error {
+	if len(*tail) > 0 {
+		n := min(size-len(*tail), len(p))
+		*tail = append(*tail, p[:n]...)
+		p = p[n:]
+		if len(*tail) < size {
+			return nil
+		}
+		e, err := c.block(*tail)
+		if err != nil {
+			return err
+		}
+		*x = x.Add(e)
+		*tail = (*tail)[:0]
+	}
+	for len(p) >= size {
+		e, err := c.block(p[:size])
+		if err != nil {
+			return err
+		}
+		*x = x.Add(e)
+		p = p[size:]
+	}
+	*tail = append(*tail, bytes.Clone(p)...)
+	return nil
+}
