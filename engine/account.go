@@ -89,7 +89,7 @@ func (b *backup) warnSecrets() {
 		return
 	}
 	for _, s := range b.inventory.Secrets {
-		b.cap.warn("secret_not_captured", s.Path, "it is not in the backup: "+s.Reason, "keep a copy of it in a safe place; a vault for such files comes with a later version, and --no-vault says that this is meant")
+		b.cap.warn("secret_not_captured", s.Path, "it is not in the backup: "+s.Reason, "keep copies of such files in a safe place until a later version seals them in a vault; --no-vault says that this is meant")
 	}
 }
 

@@ -326,6 +326,9 @@ func (b *backup) numberChunks() {
 			}
 			x.Chunk = n
 		}
+		if s.Database != nil {
+			s.Database.Chunks = s.Extents.Chunks()
+		}
 	}
 }
 

@@ -26,7 +26,7 @@ type capture struct {
 	oldChunk []int
 	kept     map[string]cacheEntry // for the next cache; extents count in the index
 
-	buf         []byte
+	buf, small  []byte
 	storedBytes int64 // raw bytes of new blocks
 	done, total int64
 	warnings    []repository.Warning
@@ -198,9 +198,11 @@ func (k *content) store(c *capture) (repository.Extents, error) {
 	return k.extents, nil
 }
 
-// cut stores content that is whole in memory, with its padding.
+// cut stores content that is whole in memory, with its padding, for which b has room.
 func (c *capture) cut(b []byte) (repository.Extents, error) {
-	b = append(b, make([]byte, stream.Padding(int64(len(b))))...)
+	pad := stream.Padding(int64(len(b)))
+	b = b[:len(b)+pad]
+	clear(b[len(b)-pad:])
 	var x repository.Extents
 	for len(b) > 0 {
 		n := stream.Cut(b)

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"maia-dr/engine/component"
+	"maia-dr/engine/event"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/sqlitesnap"
 	"maia-dr/engine/stream"
@@ -62,7 +63,10 @@ func (c *capture) snapshot(en *component.Entry, padded bool) (*content, error) {
 	sum := sha256.New()
 	var tail []byte
 	size := stream.PageBlock(snap.PageSize())
+	var done int64
 	err = snap.Read(c.ctx, func(p []byte) error {
+		done += int64(len(p))
+		c.e.progress(event.Capture, c.done+done, c.total)
 		// The stream's hash and its blocks are computed side by side.
 		hashed := make(chan struct{})
 		go func() { sum.Write(p); close(hashed) }()

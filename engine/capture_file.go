@@ -93,7 +93,11 @@ func (c *capture) readAll(file *os.File, limit int64, padded bool) (*content, er
 	sum := sha256.New()
 	in := io.LimitReader(file, limit)
 	if limit <= smallFile && padded {
-		b := make([]byte, limit, limit+stream.TarBlock)
+		// One buffer serves all: a file is stored before the next is read.
+		if c.small == nil {
+			c.small = make([]byte, smallFile+stream.TarBlock)
+		}
+		b := c.small[:limit]
 		n, err := io.ReadFull(in, b)
 		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil, &readError{err}

@@ -25,7 +25,7 @@ func (b *backup) captureSmall() error {
 		sum := repository.SumHash(body)
 		c := &repository.Component{Path: a.file, SizeBytes: int64(len(body)), SHA256: &sum, Count: len(files)}
 		for _, f := range files {
-			c.Files = append(c.Files, string(f.Path))
+			c.Files = append(c.Files, f.Path)
 			c.SourceBytes += f.SizeBytes
 		}
 		m.Components[a.component] = c

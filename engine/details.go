@@ -71,10 +71,10 @@ func (b *backup) addDetails() error {
 		b.e.note("There is no Python at " + a + "; its packages are not listed.")
 	}
 	m.Stats.PipPackages, m.Stats.BrewPackages = d.deps.PipPackages, d.deps.BrewPackages
-	deps := &repository.Component{Details: mustJSON(d.deps)}
+	deps := &repository.Component{Details: mustJSON(d.deps), PythonVersion: d.system.PythonVersion}
 	for _, name := range slices.Sorted(maps.Keys(d.files)) {
 		b.addSmall(component.Dependencies, name, d.files[name])
-		deps.Files = append(deps.Files, name)
+		deps.Files = append(deps.Files, repository.Name(name))
 		deps.Count++
 		deps.SourceBytes += int64(len(d.files[name]))
 	}

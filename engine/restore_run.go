@@ -300,13 +300,12 @@ func (r *restore) staged(p *placement) (string, error) {
 	return path, fsys.Chtimes(path, time.Unix(0, f.ModTimeNS))
 }
 
-// fileMode turns tar's bits into Go's.
+// fileMode turns tar's permission bits into Go's. Setuid and setgid are not given back: a backup that somebody else
+// wrote must not make programs that run as another user.
 func fileMode(bits uint32) fs.FileMode {
 	mode := fs.FileMode(bits & 0o777)
-	for bit, m := range map[uint32]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
-		if bits&bit != 0 {
-			mode |= m
-		}
+	if bits&0o1000 != 0 {
+		mode |= fs.ModeSticky
 	}
 	return mode
 }

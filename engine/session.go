@@ -121,30 +121,37 @@ func (e *Engine) hardwareSHA256() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// owns reports whether a writer file is that of this state directory on this machine.
+func (s *session) owns(w *repository.Writer) bool {
+	hardware := s.e.hardwareSHA256()
+	return w.StateID == s.id.StateID && (w.HardwareSHA256 == hardware || w.HardwareSHA256 == "" || hardware == "")
+}
+
+func (s *session) foreignWriter(w *repository.Writer) error {
+	return &Error{Op: "open the repository", Path: s.target.Dir, Code: CodeForeignWriter,
+		Err: fmt.Errorf("it is written by %s since %s, not by this installation", quoteHost(w.Hostname), w.CreatedAt.Local().Format("2 January 2006"))}
+}
+
 // claim makes sure that this state directory on this machine is the repository's one writer.
 func (s *session) claim(adopt bool) (adopted bool, err error) {
 	w, err := s.target.Writer()
 	if err != nil {
 		return false, err
 	}
-	hardware := s.e.hardwareSHA256()
 	number := 1
 	if w != nil {
-		same := w.StateID == s.id.StateID && (w.HardwareSHA256 == hardware || w.HardwareSHA256 == "" || hardware == "")
-		known := s.id.RepositoryID == "" || s.id.RepositoryID == s.descriptor.RepositoryID
-		if same && known && !adopt {
+		if s.owns(w) && (s.id.RepositoryID == "" || s.id.RepositoryID == s.descriptor.RepositoryID) {
 			s.writer = w.Number
 			return false, nil
 		}
 		if !adopt {
-			return false, &Error{Op: "open the repository", Path: s.target.Dir, Code: CodeForeignWriter,
-				Err: fmt.Errorf("it is written by %s since %s, not by this installation", quoteHost(w.Hostname), w.CreatedAt.Local().Format("2 January 2006"))}
+			return false, s.foreignWriter(w)
 		}
 		number = w.Number + 1
 	}
 	s.writer = number
 	nw := repository.Writer{
-		Format: repository.Format, Number: number, StateID: s.id.StateID, HardwareSHA256: hardware,
+		Format: repository.Format, Number: number, StateID: s.id.StateID, HardwareSHA256: s.e.hardwareSHA256(),
 		Hostname: s.e.env.Hostname, CreatedAt: s.e.now().UTC().Truncate(time.Second),
 	}
 	return w != nil, s.target.WriteJSON(repository.WriterName(number), nw)

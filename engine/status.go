@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"maia-dr/engine/onedrive"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/state"
 )
@@ -120,6 +121,9 @@ func (e *Engine) statusRepository(s *Status) {
 		return
 	}
 	s.OneDrive.State = "local_only"
+	if err := e.checkWriter(folder); err != nil {
+		s.problem(err)
+	}
 	s.Backups, s.TotalBytes = len(l.Backups), l.TotalBytes
 	for i := range l.Backups {
 		b := &l.Backups[i]
@@ -143,6 +147,20 @@ func (e *Engine) statusRepository(s *Status) {
 	e.statusNewest(s)
 }
 
+// checkWriter says whether somebody else may write to the repository now.
+func (e *Engine) checkWriter(folder onedrive.Folder) error {
+	id, err := e.state.PeekIdentity()
+	if err != nil || id == nil {
+		return err
+	}
+	s := &session{e: e, folder: folder, target: e.target(folder), id: id}
+	w, err := s.target.Writer()
+	if err != nil || w == nil || s.owns(w) {
+		return err
+	}
+	return s.foreignWriter(w)
+}
+
 func whatIsWrong(b *BackupInfo) string {
 	if b.Error != "" {
 		return b.Error
@@ -161,16 +179,32 @@ func (e *Engine) statusNewest(s *Status) {
 			Text: fmt.Sprintf("the newest complete backup is %d hours old", int(age.Hours())), Hint: "run `maia-dr backup`"})
 	}
 	if s.LastBackup != nil && s.LastBackup.BackupID == s.Newest.BackupID {
-		for _, w := range s.LastBackup.Warnings {
-			text := w.Text
-			if w.Path != "" {
-				text = string(w.Path) + ": " + text
-			}
-			s.Problems = append(s.Problems, state.Problem{Code: w.Code, Text: text, Hint: w.Hint})
-		}
+		s.warnings(s.LastBackup.Warnings)
 	} else if s.Newest.Warnings > 0 {
 		s.Problems = append(s.Problems, state.Problem{Code: "warnings",
 			Text: fmt.Sprintf("the newest backup has %d warnings", s.Newest.Warnings), Hint: "see them with `maia-dr show`"})
+	}
+}
+
+// warnings turns the newest backup's warnings into problems, one for each kind.
+func (s *Status) warnings(list []repository.Warning) {
+	at := map[string]int{}
+	more := map[int]int{}
+	for _, w := range list {
+		key := w.Code + "\x00" + w.Hint
+		if i, ok := at[key]; ok {
+			more[i]++
+			continue
+		}
+		at[key] = len(s.Problems)
+		text := w.Text
+		if w.Path != "" {
+			text = string(w.Path) + ": " + text
+		}
+		s.Problems = append(s.Problems, state.Problem{Code: w.Code, Text: text, Hint: w.Hint})
+	}
+	for i, n := range more {
+		s.Problems[i].Text += fmt.Sprintf(" (and %d more like it, see `maia-dr show`)", n)
 	}
 }
 

@@ -25,6 +25,7 @@ retention rule (7 daily, 4 weekly, 12 monthly).
 Secret-bearing files are named but not captured by this version: the exit code is 3 then, and 0 with --no-vault.`,
 		Args: argsBetween(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			a.noVaultYet(passwordFile)
 			e, err := a.engine(a.sink())
 			if err != nil {
 				return err
@@ -52,6 +53,13 @@ Secret-bearing files are named but not captured by this version: the exit code i
 	f.BoolVar(&scheduled, "scheduled", false, "this run was started by the schedule")
 	f.StringVar(&passwordFile, "vault-password-file", "", "read the vault password from `FILE` (- is standard input)")
 	return cmd
+}
+
+// noVaultYet says that a password has no use yet: who gives one expects a vault.
+func (a *app) noVaultYet(passwordFile string) {
+	if passwordFile != "" {
+		a.say("The password is not used: this version makes and opens no vault.\n")
+	}
 }
 
 // summary is the last line of JSON output of a run.

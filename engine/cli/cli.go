@@ -166,6 +166,14 @@ func (a *app) engine(sink event.Sink) (*engine.Engine, error) {
 			return nil, err
 		}
 		env.Home = home
+		// The state directory is then found under that home, whatever the session's own is.
+		getenv := env.Getenv
+		env.Getenv = func(name string) string {
+			if name == "XDG_STATE_HOME" {
+				return ""
+			}
+			return getenv(name)
+		}
 	}
 	path := a.flags.config
 	if path == "" {

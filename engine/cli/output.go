@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -72,23 +73,45 @@ func (a *app) writeJSON(v any) error {
 	return enc.Encode(v)
 }
 
-// warnings lists warnings on standard error, the same kind together.
+// warnings lists warnings on standard error, those with the same remedy together.
 func (a *app) warnings(list []repository.Warning) {
 	if a.flags.json {
 		return
 	}
-	for i, w := range list {
-		if i == 10 && !a.flags.verbose {
-			fmt.Fprintf(a.Err, "  and %d more: see them with `maia-dr show`\n", len(list)-i)
-			return
+	for _, group := range groupWarnings(list) {
+		if len(group) > 1 {
+			fmt.Fprintf(a.Err, "%d warnings:\n", len(group))
 		}
-		if w.Path != "" {
-			fmt.Fprintf(a.Err, "warning: %s: %s\n", clean(w.Path), clean(w.Text))
-		} else {
-			fmt.Fprintf(a.Err, "warning: %s\n", clean(w.Text))
+		for i, w := range group {
+			if i == 10 && !a.flags.verbose {
+				fmt.Fprintf(a.Err, "  and %d more: see them with `maia-dr show`\n", len(group)-i)
+				break
+			}
+			lead := "warning: "
+			if len(group) > 1 {
+				lead = "  "
+			}
+			if w.Path != "" {
+				lead += clean(w.Path) + ": "
+			}
+			fmt.Fprintf(a.Err, "%s%s\n", lead, clean(w.Text))
 		}
-		if w.Hint != "" {
-			fmt.Fprintf(a.Err, "  what to do: %s\n", w.Hint)
+		if hint := group[0].Hint; hint != "" {
+			fmt.Fprintf(a.Err, "  what to do: %s\n", hint)
 		}
 	}
+}
+
+// groupWarnings puts warnings with the same code and remedy together, in the order in which each kind first came.
+func groupWarnings(list []repository.Warning) [][]repository.Warning {
+	var out [][]repository.Warning
+	for _, w := range list {
+		i := slices.IndexFunc(out, func(g []repository.Warning) bool { return g[0].Code == w.Code && g[0].Hint == w.Hint })
+		if i < 0 {
+			out = append(out, nil)
+			i = len(out) - 1
+		}
+		out[i] = append(out[i], w)
+	}
+	return out
 }

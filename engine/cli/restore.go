@@ -14,7 +14,7 @@ import (
 
 func (a *app) restoreCommand() *cobra.Command {
 	var o engine.RestoreOptions
-	var yes, verboseInWay bool
+	var yes bool
 	var maps []string
 	var passwordFile string
 	cmd := &cobra.Command{
@@ -34,6 +34,7 @@ With --path and without --to, each file is restored next to the original under a
 					return usageErrorFor(cmd, fmt.Errorf("--map %q is not OLD=NEW", m))
 				}
 			}
+			a.noVaultYet(passwordFile)
 			e, err := a.engine(a.sink())
 			if err != nil {
 				return err
@@ -65,7 +66,6 @@ With --path and without --to, each file is restored next to the original under a
 	f.BoolVar(&o.DryRun, "dry-run", false, "only show the plan")
 	f.BoolVar(&yes, "yes", false, "ask nothing")
 	f.StringVar(&passwordFile, "vault-password-file", "", "read the vault password from `FILE` (- is standard input)")
-	f.BoolVar(&verboseInWay, "no-agents", false, "restore no LaunchAgents")
 	return cmd
 }
 

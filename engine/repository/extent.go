@@ -41,6 +41,17 @@ func (x Extents) Size() int64 {
 	return n
 }
 
+// Chunks returns the numbers of the chunks, ascending, each once; nil for no extents.
+func (x Extents) Chunks() []int {
+	var out []int
+	for _, e := range x {
+		if i, ok := slices.BinarySearch(out, e.Chunk); !ok {
+			out = slices.Insert(out, i, e.Chunk)
+		}
+	}
+	return out
+}
+
 // MarshalText implements encoding.TextMarshaler.
 func (x Extents) MarshalText() ([]byte, error) {
 	b := make([]byte, 0, len(x)*22)

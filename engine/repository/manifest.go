@@ -63,11 +63,13 @@ type Component struct {
 	// Extents of the component's tar.
 	Extents Extents `json:"extents,omitempty"`
 	// Files are the names in a small archive or the files of a component that consists of several.
-	Files     []string   `json:"files,omitempty"`
+	Files     []Name     `json:"files,omitempty"`
 	Databases []Database `json:"databases,omitempty"`
 	// RequirementsTxt and BrewList are the plan's names for two files of the dependencies; empty: not captured.
+	// PythonVersion is that of the interpreter the first is of.
 	RequirementsTxt  string          `json:"requirements_txt,omitempty"`
 	BrewList         string          `json:"brew_list,omitempty"`
+	PythonVersion    string          `json:"python_version,omitempty"`
 	Details          json.RawMessage `json:"details,omitempty"`
 	Encryption       string          `json:"encryption,omitempty"`
 	RequiresPassword bool            `json:"requires_password,omitempty"`
@@ -81,10 +83,12 @@ type Database struct {
 	OriginalSize int64 `json:"original_size"`
 	SHA256       Hash  `json:"sha256"`
 	// Mode is the permission bits, ModTime whole seconds: both only for a stream of its own.
-	Mode    uint32        `json:"mode,omitempty"`
-	ModTime int64         `json:"mtime,omitempty"`
-	Extents Extents       `json:"extents,omitempty"`
-	Facts   DatabaseFacts `json:"facts"`
+	Mode    uint32  `json:"mode,omitempty"`
+	ModTime int64   `json:"mtime,omitempty"`
+	Extents Extents `json:"extents,omitempty"`
+	// Chunks are the numbers of the chunks its extents lie in, ascending.
+	Chunks []int         `json:"chunks,omitempty"`
+	Facts  DatabaseFacts `json:"facts"`
 }
 
 // DatabaseFacts is what was found out about a database when it was captured.
@@ -274,6 +278,9 @@ func (m *Manifest) validateComponent(c *Component) error {
 		}
 		if db.Mode&^0o7777 != 0 || db.OriginalSize < 0 {
 			return fmt.Errorf("mode %o or size %d of %.60q", db.Mode, db.OriginalSize, db.Path)
+		}
+		if len(db.Chunks) > 0 && !slices.Equal(db.Chunks, db.Extents.Chunks()) {
+			return fmt.Errorf("the chunks of %.60q are not those of its extents", db.Path)
 		}
 		if len(db.Extents) > 0 && db.Extents.Size() != db.OriginalSize {
 			return fmt.Errorf("the extents of %.60q do not add up to its size", db.Path)
