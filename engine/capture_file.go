@@ -115,42 +115,30 @@ func (c *capture) readAll(file *os.File, limit int64, padded bool) (*content, er
 // cutReader stores what in yields, cut by content; sum receives the bytes.
 func (c *capture) cutReader(in io.Reader, sum hash.Hash, padded bool) (x repository.Extents, size int64, err error) {
 	if c.buf == nil {
-		c.buf = make([]byte, 4*stream.MaxPiece+stream.TarBlock)
+		c.buf = make([]byte, stream.BufferSize)
 	}
-	have, eof := 0, false
-	for {
-		for !eof && have < 4*stream.MaxPiece {
-			n, err := in.Read(c.buf[have : 4*stream.MaxPiece])
-			sum.Write(c.buf[have : have+n])
-			have += n
-			size += int64(n)
-			if errors.Is(err, io.EOF) {
-				eof = true
-				if padded {
-					pad := stream.Padding(size)
-					clear(c.buf[have : have+pad])
-					have += pad
-				}
-			} else if err != nil {
-				return nil, 0, &readError{err}
-			}
-		}
-		if have == 0 {
-			return x, size, nil
-		}
-		done := 0
-		for have-done >= stream.MaxPiece || eof && have > done {
-			n := stream.Cut(c.buf[done:have])
-			e, err := c.block(c.buf[done : done+n])
-			if err != nil {
-				return nil, 0, err
-			}
-			x = x.Add(e)
-			done += n
-		}
+	size, err = stream.Pieces(&source{in: in, sum: sum}, c.buf, stream.Cut, padded, func(block []byte) error {
 		if err := c.ctx.Err(); err != nil {
-			return nil, 0, err
+			return err
 		}
-		have = copy(c.buf, c.buf[done:have])
+		e, err := c.block(block)
+		x = x.Add(e)
+		return err
+	})
+	return x, size, err
+}
+
+// source reads a file of the user's: its bytes are hashed, its errors told from those of the destination.
+type source struct {
+	in  io.Reader
+	sum hash.Hash
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.in.Read(p)
+	s.sum.Write(p[:n])
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = &readError{err}
 	}
+	return n, err
 }

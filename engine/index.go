@@ -2,7 +2,6 @@ package engine
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 
@@ -142,7 +141,7 @@ func (b *backup) indexStream(x *repository.Index, m *repository.Manifest, s repo
 		return nil
 	}
 	if s.Database != nil {
-		return cutContent(scratch, 0, s.Database.OriginalSize, s.Database.Facts.PageSize, 0, add)
+		return cutContent(scratch, 0, s.Database.OriginalSize, s.Database.Facts.PageSize, false, add)
 	}
 	return cutTar(scratch, m, s.Component, files, add)
 }
@@ -172,45 +171,24 @@ func cutTar(r io.ReaderAt, m *repository.Manifest, name string, files []reposito
 		if !f.HasContent() {
 			continue
 		}
-		pad := stream.Padding(f.SizeBytes)
-		if err := cutContent(r, f.Offset, f.SizeBytes, pageSize[f.Path], pad, visit); err != nil {
+		if err := cutContent(r, f.Offset, f.SizeBytes, pageSize[f.Path], true, visit); err != nil {
 			return err
 		}
-		pos += f.SizeBytes + int64(pad)
+		pos += f.SizeBytes + int64(stream.Padding(f.SizeBytes))
 	}
 	return visit(pos, stream.Trailer)
 }
 
 // cutContent visits the blocks of one file: pages if pageSize is set, else pieces by content.
-func cutContent(r io.ReaderAt, off, size int64, pageSize, pad int, visit func(int64, []byte) error) error {
-	in := io.NewSectionReader(r, off, size+int64(pad))
-	buf := make([]byte, 4*stream.MaxPiece)
-	have, eof := 0, false
-	for {
-		for !eof && have < len(buf) {
-			n, err := in.Read(buf[have:])
-			have += n
-			if errors.Is(err, io.EOF) {
-				eof = true
-			} else if err != nil {
-				return err
-			}
-		}
-		if have == 0 {
-			return nil
-		}
-		done := 0
-		for have-done >= stream.MaxPiece || eof && have > done {
-			n := stream.Cut(buf[done:have])
-			if pageSize > 0 {
-				n = min(stream.PageBlock(pageSize), have-done)
-			}
-			if err := visit(off, buf[done:done+n]); err != nil {
-				return err
-			}
-			off += int64(n)
-			done += n
-		}
-		have = copy(buf, buf[done:have])
+func cutContent(r io.ReaderAt, off, size int64, pageSize int, padded bool, visit func(int64, []byte) error) error {
+	cut := stream.Cut
+	if pageSize > 0 {
+		cut = stream.Pages(pageSize)
 	}
+	_, err := stream.Pieces(io.NewSectionReader(r, off, size), make([]byte, stream.BufferSize), cut, padded, func(block []byte) error {
+		err := visit(off, block)
+		off += int64(len(block))
+		return err
+	})
+	return err
 }

@@ -166,6 +166,7 @@ func (w *walker) finish() {
 	slices.SortFunc(inv.Agents, func(a, b Agent) int { return strings.Compare(a.File, b.File) })
 	slices.SortFunc(inv.VirtualEnvs, func(a, b VirtualEnv) int { return strings.Compare(a.Path, b.Path) })
 	slices.Sort(inv.Repositories)
+	inv.Repositories = slices.Compact(inv.Repositories)
 	rules := slices.Clone(builtinRules)
 	for _, p := range w.patterns {
 		rules = append(rules, p.rule)

@@ -98,14 +98,14 @@ func run(ctx context.Context, path string, args, env []string) ([]byte, error) {
 	}
 	tool := filepath.Base(path)
 	switch {
-	case err == nil:
+	case stdout.over:
+		return nil, fmt.Errorf("run %s: %w", tool, errOutput)
+	case err == nil, errors.Is(err, exec.ErrWaitDelay):
 		return stdout.buf.Bytes(), nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return nil, fmt.Errorf("run %s: it took too long: %w", tool, context.DeadlineExceeded)
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("run %s: %w", tool, ctx.Err())
-	case errors.Is(err, exec.ErrWaitDelay):
-		return stdout.buf.Bytes(), nil
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("run %s: %w", tool, fs.ErrNotExist)
 	}
@@ -127,18 +127,21 @@ func firstLine(b []byte) string {
 	}, strings.ToValidUTF8(string(line), "?"))
 }
 
-// limited keeps the first bytes written to it; beyond them it fails or forgets.
+// limited keeps the first bytes written to it. Beyond them it fails, so that who writes more is told by its pipe, or
+// forgets.
 type limited struct {
 	buf  bytes.Buffer
 	max  int
 	fail bool
+	over bool
 }
 
 func (l *limited) Write(p []byte) (int, error) {
-	room := l.max - l.buf.Len()
-	if len(p) > room && l.fail {
-		return 0, errOutput
+	room := min(len(p), l.max-l.buf.Len())
+	l.buf.Write(p[:room])
+	if room < len(p) && l.fail {
+		l.over = true
+		return room, errOutput
 	}
-	l.buf.Write(p[:min(len(p), max(room, 0))])
 	return len(p), nil
 }

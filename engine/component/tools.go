@@ -82,16 +82,27 @@ func (t *tools) first(ctx context.Context, places []string, args ...string) (pla
 // shims are programs of macOS that open a dialog to install the Command Line Tools where those are missing.
 var shims = []string{"git", "python3", "pip3"}
 
-// isShim reports whether running a program could open that dialog. A name is looked up, and may be found in /usr/bin.
+// isShim reports whether running a program could open that dialog: it is one of them, or a link to one. A bare name is
+// looked up, and may be found in /usr/bin.
 func (t *tools) isShim(program string) bool {
 	if t.goos != "darwin" {
 		return false
 	}
-	if real, err := filepath.EvalSymlinks(program); err == nil && path.IsAbs(program) {
-		program = real
+	for range 16 {
+		dir, name := path.Split(program)
+		if (dir == "" || dir == "/usr/bin/") && slices.Contains(shims, name) {
+			return true
+		}
+		target, err := os.Readlink(program)
+		if err != nil {
+			return false
+		}
+		if !path.IsAbs(target) {
+			target = path.Join(dir, target)
+		}
+		program = target
 	}
-	dir, name := path.Split(program)
-	return (dir == "" || dir == "/usr/bin/") && slices.Contains(shims, name)
+	return false
 }
 
 // commandLineTools reports whether Apple's Command Line Tools are there. An upgrade of macOS can leave a folder named

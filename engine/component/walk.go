@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // walker makes one inventory; used by one goroutine.
@@ -86,9 +88,10 @@ func (w *walker) child(rel, name string, databases map[string]bool) error {
 			w.seenLeftOut(rel, Reason(err), true)
 			return nil
 		case fi.IsDir():
-			return w.folder(rel, fi)
+			err = w.folder(rel, fi)
+		default:
+			err = w.file(rel, name, fi, databases)
 		}
-		err = w.file(rel, name, fi, databases)
 		if errors.Is(err, errOther) {
 			continue
 		}
@@ -98,6 +101,7 @@ func (w *walker) child(rel, name string, databases map[string]bool) error {
 	return nil
 }
 
+// folder walks a folder, unless a rule excludes it. errOther: it is something else by now.
 func (w *walker) folder(rel string, fi fs.FileInfo) error {
 	rule := ""
 	switch {
@@ -118,10 +122,12 @@ func (w *walker) folder(rel string, fi fs.FileInfo) error {
 		return w.excludeFolder(rule, rel)
 	}
 	names, err := w.sys.list(w.abs(rel), false)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
-	}
-	if err != nil {
+	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+		return errOther
+	case err != nil:
 		w.leftOut(Code, rel, "the folder cannot be listed: "+Reason(err), true, true)
 		if len(names) == 0 {
 			return nil

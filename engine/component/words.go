@@ -1,6 +1,7 @@
 package component
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -83,7 +84,7 @@ func harmless(name, value string) bool {
 	case "", "true", "false", "yes", "no", "on", "off", "none", "null", "nil", "()", "( )":
 		return true
 	}
-	if reference.MatchString(value) {
+	if reference.MatchString(value) && !fallback.MatchString(value) {
 		return true
 	}
 	ws := words(name)
@@ -120,10 +121,10 @@ type style struct {
 // secretsIn returns the names of the variables in a text that are called like secrets and have a value; a comment
 // counts, for what stands in it can be read as well. Sorted, each once, never a value.
 func secretsIn(text string, s style) []string {
-	var names []string
+	found := map[string]bool{}
 	add := func(name, value string) {
-		if !slices.Contains(names, name) && secretName(name) && !harmless(name, value) {
-			names = append(names, name)
+		if !found[name] && secretName(name) && !harmless(name, value) {
+			found[name] = true
 		}
 	}
 	for line := range strings.Lines(text) {
@@ -140,16 +141,15 @@ func secretsIn(text string, s style) []string {
 			add(m[1], valueAt(m[2]))
 		}
 		for _, m := range urlPassword.FindAllStringSubmatch(line, -1) {
-			if v := m[1] + m[2]; !reference.MatchString(v) && !slices.Contains(names, nameURL) {
-				names = append(names, nameURL)
+			if !reference.MatchString(m[1] + m[2]) {
+				found[nameURL] = true
 			}
 		}
 	}
 	if strings.Contains(text, "PRIVATE KEY-----") {
-		names = append(names, namePEM)
+		found[namePEM] = true
 	}
-	slices.Sort(names)
-	return names
+	return slices.Sorted(maps.Keys(found))
 }
 
 // accepts judges a match of assignment in a line.
@@ -188,6 +188,11 @@ func valueAt(text string) string {
 	}
 	if strings.HasPrefix(text, "$(") || strings.HasPrefix(text, "`") {
 		return text
+	}
+	if strings.HasPrefix(text, "${") {
+		if i := strings.IndexByte(text, '}'); i >= 0 {
+			return text[:i+1] + valueEnd(text[i+1:])
+		}
 	}
 	return valueEnd(text)
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,22 +25,4 @@ func clone(src, dst string, perm fs.FileMode) error {
 		os.Remove(dst)
 	}
 	return err
-}
-
-func lutimes(path string, mtime time.Time) error {
-	ts := unix.NsecToTimespec(mtime.UnixNano())
-	err := unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW)
-	if err != nil {
-		return &fs.PathError{Op: "set time of", Path: path, Err: err}
-	}
-	return nil
-}
-
-// FreeBytes returns the space that this user may still fill on the file system that holds path.
-func FreeBytes(path string) (int64, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(path, &st); err != nil {
-		return 0, &fs.PathError{Op: "statfs", Path: path, Err: err}
-	}
-	return int64(st.Bavail) * st.Bsize, nil
 }

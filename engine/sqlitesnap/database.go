@@ -51,6 +51,14 @@ func classify(err error) error {
 	return err
 }
 
+// classifyOpen does so while a database is opened, where a plain error says that the format is one of the future.
+func classifyOpen(err error) error {
+	if resultCode(err)&0xff == codeError {
+		return fmt.Errorf("%w: %w", ErrNotDatabase, err)
+	}
+	return classify(err)
+}
+
 // openDatabase connects to a file that exists. The cache is small, because every page is looked at once.
 func openDatabase(ctx context.Context, path, params string, busy time.Duration) (*database, error) {
 	dsn := fmt.Sprintf("%s?%s&_error_rc=1&_pragma=busy_timeout(%d)&_pragma=cache_size(-2000)&_pragma=mmap_size(0)",
@@ -59,7 +67,7 @@ func openDatabase(ctx context.Context, path, params string, busy time.Duration) 
 	conn, err := pool.Conn(ctx)
 	if err != nil {
 		pool.Close()
-		return nil, classify(err)
+		return nil, classifyOpen(err)
 	}
 	return &database{pool: pool, conn: conn}, nil
 }
@@ -74,7 +82,7 @@ func openImmutable(ctx context.Context, path string) (*database, error) {
 	var n int64
 	if err := d.conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n); err != nil {
 		d.close()
-		return nil, classify(err)
+		return nil, classifyOpen(err)
 	}
 	return d, nil
 }
@@ -100,11 +108,16 @@ func (d *database) close() error { return errors.Join(d.conn.Close(), d.pool.Clo
 // begin starts a read transaction, which lasts until close, and returns the state's header and size in bytes.
 func (d *database) begin(ctx context.Context) (header, int64, error) {
 	if _, err := d.conn.ExecContext(ctx, "BEGIN"); err != nil {
-		return header{}, 0, classify(err)
+		return header{}, 0, classifyOpen(err)
 	}
 	var first []byte
-	if err := d.conn.QueryRowContext(ctx, "SELECT data FROM sqlite_dbpage WHERE pgno = 1").Scan(&first); err != nil {
-		return header{}, 0, classify(err)
+	err := d.conn.QueryRowContext(ctx, "SELECT data FROM sqlite_dbpage WHERE pgno = 1").Scan(&first)
+	if errors.Is(err, sql.ErrNoRows) {
+		// A crash in the very first transaction: taken back, it leaves nothing.
+		return header{}, 0, fmt.Errorf("%w: no pages", ErrNotDatabase)
+	}
+	if err != nil {
+		return header{}, 0, classifyOpen(err)
 	}
 	h, err := parseHeader(first)
 	if err != nil {
@@ -115,7 +128,7 @@ func (d *database) begin(ctx context.Context) (header, int64, error) {
 	}
 	var pages int64
 	if err := d.conn.QueryRowContext(ctx, "PRAGMA page_count").Scan(&pages); err != nil {
-		return header{}, 0, classify(err)
+		return header{}, 0, classifyOpen(err)
 	}
 	return h, pages * int64(h.pageSize), nil
 }

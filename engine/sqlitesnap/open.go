@@ -38,7 +38,7 @@ func (s *source) look() (look, error) {
 // hot reports whether the rollback journal was left by a crash, so that the file holds half a transaction. The rules
 // are SQLite's, for someone who holds the read lock: it is not empty, and nobody is in a write transaction.
 func (s *source) hot(l look) (bool, error) {
-	if l.journal.size == 0 {
+	if l.journal.size == 0 || s.lockless {
 		return false, nil
 	}
 	journal, err := openRegular(s.path + "-journal")
@@ -66,6 +66,22 @@ func (s *source) hot(l look) (bool, error) {
 		return false, &againError{err: ErrChanged}
 	}
 	return true, nil
+}
+
+// sidecarsReadable returns the reason why -wal or -shm cannot be opened, which SQLite keeps to itself. It must not be
+// called while SQLite has the -shm open.
+func (s *source) sidecarsReadable() error {
+	for _, suffix := range []string{"-wal", "-shm"} {
+		file, err := openRegular(s.path + suffix)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		file.Close()
+	}
+	return nil
 }
 
 // bracket says that files must stay as they were seen.
@@ -210,8 +226,18 @@ func (s *Snapshot) takeWAL(limit context.Context, h hints) error {
 	switch resultCode(err) & 0xff {
 	case codeReadonly:
 		return &againError{err: fmt.Errorf("%w: %w", ErrLocked, err), change: func(h *hints) { h.sharedShm = true }}
-	case codeBusy, codeCantOpen, codeProtocol:
+	case codeCantOpen:
+		if e := s.src.sidecarsReadable(); e != nil {
+			return e
+		}
 		return &againError{err: fmt.Errorf("%w: %w", ErrLocked, err)}
+	case codeBusy, codeProtocol:
+		return &againError{err: fmt.Errorf("%w: %w", ErrLocked, err)}
+	case codeError, codeCorrupt:
+		// SQLite takes noise for damage.
+		if _, e := readHeader(s.src.file); errors.Is(e, ErrNotDatabase) {
+			return e
+		}
 	}
 	return err
 }

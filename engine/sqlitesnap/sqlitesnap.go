@@ -25,11 +25,12 @@
 //
 // POSIX locks belong to the process, and closing any descriptor of a file
 // drops all that the process holds on it. Hence a source is open only once at
-// a time here, its descriptor outlives the SQLite connection, and a rollback
-// database is never opened by SQLite in place: under its lock it is cloned
-// through the descriptor that holds the lock, or copied by a child process.
-// A program that uses this package must not open and close a source elsewhere
-// while a snapshot of it is open.
+// a time here, its descriptor outlives the SQLite connection, and no rollback
+// database is opened by SQLite in place, but for the check of the way plain,
+// where no lock is held: under its lock it is cloned through the descriptor
+// that has the lock, or copied by a child process. A program that uses this
+// package must not open and close a source elsewhere while a snapshot of it is
+// open.
 package sqlitesnap
 
 import (
@@ -59,8 +60,9 @@ var (
 
 // Options say how a snapshot is taken. The zero value works for databases at rest and for WAL databases in use.
 type Options struct {
-	// Scratch is an existing folder on a local disk, mode 0700, for the ways copy and recovered. Whatever is put
-	// there goes with Close, and after a kill may be removed by whoever owns the folder.
+	// Scratch is an existing folder on a local disk, mode 0700, for the ways copy and recovered; the way plain asks it
+	// for the file system's time. Whatever is put there goes with Close; what a kill leaves (snapshot-*, clock-*.tmp) may
+	// be removed by whoever owns the folder.
 	Scratch string
 	// BusyTimeout is how long SQLite waits for a lock of its own; 0 is 5 s.
 	BusyTimeout time.Duration

@@ -95,12 +95,18 @@ func (d Dir) WriteStatus(s *Status) error {
 
 // ReadStatus reads status.json and the lock. A machine that never ran has an empty, idle status.
 func (d Dir) ReadStatus() (*Status, Activity, error) {
-	for again := false; ; again = true {
-		locked, err := fsx.Locked(filepath.Join(d.Path, lockName))
+	return combine(func() (bool, error) { return fsx.Locked(filepath.Join(d.Path, lockName)) }, d.loadStatus)
+}
+
+// combine looks at the lock and the status until both tell of the same moment.
+func combine(look func() (bool, error), load func() (*Status, error)) (*Status, Activity, error) {
+	var seen *Run
+	for {
+		locked, err := look()
 		if err != nil {
 			return nil, "", fmt.Errorf("look at the run lock: %w", err)
 		}
-		s, err := d.loadStatus()
+		s, err := load()
 		switch {
 		case err != nil:
 			return nil, "", err
@@ -108,10 +114,12 @@ func (d Dir) ReadStatus() (*Status, Activity, error) {
 			return s, Running, nil
 		case s.Run == nil:
 			return s, Idle, nil
-		case again:
+		case seen != nil && seen.PID == s.Run.PID && seen.StartedAt.Equal(s.Run.StartedAt):
+			// The lock was free after this run was seen, and it never said that it ended.
 			return s, Interrupted, nil
 		}
-		// A run may have begun between the two looks; then the next one finds the lock held.
+		// It may have begun between the two looks.
+		seen = s.Run
 	}
 }
 

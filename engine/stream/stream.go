@@ -6,7 +6,9 @@ package stream
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"time"
 	"unicode/utf8"
 )
@@ -111,6 +113,52 @@ func Cut(p []byte) int {
 		}
 	}
 	return n
+}
+
+// BufferSize is how much Pieces looks at together.
+const BufferSize = 4*MaxPiece + TarBlock
+
+// Pieces cuts what in yields with cut, which is Cut or Pages of a size, and calls visit for each block in order; with
+// pad the last one ends with the zeros that follow the content in a tar. buf has BufferSize bytes and is overwritten. It
+// returns how many bytes in had.
+func Pieces(in io.Reader, buf []byte, cut func([]byte) int, pad bool, visit func([]byte) error) (size int64, err error) {
+	have, eof := 0, false
+	for {
+		for !eof && have < 4*MaxPiece {
+			n, err := in.Read(buf[have : 4*MaxPiece])
+			have += n
+			size += int64(n)
+			if errors.Is(err, io.EOF) {
+				eof = true
+			} else if err != nil {
+				return size, err
+			}
+		}
+		if eof && pad {
+			n := Padding(size)
+			clear(buf[have : have+n])
+			have += n
+			pad = false
+		}
+		done := 0
+		for have-done >= MaxPiece || eof && have > done {
+			n := cut(buf[done:have])
+			if err := visit(buf[done : done+n]); err != nil {
+				return size, err
+			}
+			done += n
+		}
+		if eof {
+			return size, nil
+		}
+		have = copy(buf, buf[done:have])
+	}
+}
+
+// Pages returns the cut for a database: blocks of PageBlock bytes, the last one as it comes.
+func Pages(pageSize int) func([]byte) int {
+	size := PageBlock(pageSize)
+	return func(p []byte) int { return min(size, len(p)) }
 }
 
 // PageBlock returns the block size for a database: its page size, or as many small pages as make 4 KiB.

@@ -1,0 +1,245 @@
+package component
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// realRunner is the real Runner with the search path of this machine and an empty home.
+func realRunner(t *testing.T) Runner {
+	return NewRunner(t.TempDir(), func(name string) string {
+		if name == "PATH" {
+			return os.Getenv("PATH")
+		}
+		return ""
+	})
+}
+
+// git runs the real git to make repositories.
+func git(t *testing.T, dir string, args ...string) {
+	t.Helper()
+	cmd := exec.Command("git", append([]string{"-c", "user.name=n", "-c", "user.email=e", "-c", "init.defaultBranch=main", "-c", "protocol.file.allow=always"}, args...)...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "GIT_CONFIG_NOSYSTEM=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("git %v: %v\n%s", args, err, out)
+	}
+}
+
+func commit(t *testing.T, dir, name string) {
+	t.Helper()
+	tree(t, dir, map[string]string{name: name})
+	git(t, dir, "add", "-A")
+	git(t, dir, "commit", "-q", "-m", name)
+}
+
+func TestGitState(t *testing.T) {
+	base := t.TempDir()
+	remote, dir := filepath.Join(base, "remote.git"), filepath.Join(base, "work")
+	git(t, base, "init", "-q", "--bare", remote)
+	git(t, base, "init", "-q", dir)
+	run := realRunner(t)
+	state := func() GitState { t.Helper(); return CaptureGit(t.Context(), dir, run, "") }
+	if s := state(); !reflect.DeepEqual(s, GitState{Present: true, Branch: "main", NoRemote: true}) {
+		t.Errorf("fresh: %+v", s)
+	}
+	commit(t, dir, "one")
+	if s := state(); s.Head == "" || s.Branch != "main" || s.Unpushed != 1 || !slices.Equal(s.Branches, []GitBranch{{"main", 1}}) {
+		t.Errorf("one commit, no remote: %+v", s)
+	}
+	git(t, dir, "remote", "add", "origin", remote)
+	git(t, dir, "remote", "add", "backup", "https://user:hunter2@example.org/x.git?private_token=hunter3")
+	git(t, dir, "push", "-q", "origin", "main")
+	clean := state()
+	want := GitState{
+		Present: true, Head: clean.Head, Branch: "main", Remotes: []GitRemote{{"origin", remote}, {"backup", "https://example.org/x.git"}},
+	}
+	if !reflect.DeepEqual(clean, want) {
+		t.Errorf("pushed: %+v, want %+v", clean, want)
+	}
+	commit(t, dir, "two")
+	git(t, dir, "checkout", "-q", "-b", "feature/ünï")
+	commit(t, dir, "three")
+	must(t, os.WriteFile(dir+"/one", []byte("stashed"), 0o644))
+	git(t, dir, "stash", "-q")
+	must(t, os.WriteFile(dir+"/one", []byte("changed"), 0o644))
+	must(t, os.Remove(dir+"/two"))
+	git(t, dir, "mv", "three", "renamed")
+	tree(t, dir, map[string]string{"new\nline": "x", "folder/a": "x", "folder/b": "x", ".gitignore": "*.o\n", "ignored.o": "x"})
+	s := state()
+	want.Head, want.Branch, want.Dirty, want.Untracked, want.Unpushed, want.Stashes = s.Head, "feature/ünï", 4, 4, 2, 1
+	want.Branches = []GitBranch{{"feature/ünï", 2}, {"main", 1}}
+	if !reflect.DeepEqual(s, want) || s.Head == clean.Head {
+		t.Errorf("busy: %+v, want %+v", s, want)
+	}
+	git(t, dir, "checkout", "-q", "-f", "--detach", "main")
+	commit(t, dir, "four")
+	if s := state(); s.Branch != "" || s.Head == "" || s.Unpushed != 3 || !slices.Contains(s.Branches, GitBranch{"HEAD", 2}) {
+		t.Errorf("detached: %+v", s)
+	}
+	worktree := filepath.Join(base, "tree")
+	git(t, dir, "worktree", "add", "-q", worktree, "main")
+	if s := CaptureGit(t.Context(), worktree, run, ""); s.Branch != "main" || s.Problem != "" || s.Dirty != 0 || s.Unpushed < 1 {
+		t.Errorf("a worktree: %+v", s)
+	}
+}
+
+func TestNoRepository(t *testing.T) {
+	base := t.TempDir()
+	git(t, base, "init", "-q")
+	dir := filepath.Join(base, "folder")
+	must(t, os.Mkdir(dir, 0o755))
+	run := realRunner(t)
+	if s := CaptureGit(t.Context(), dir, run, ""); !reflect.DeepEqual(s, GitState{}) {
+		t.Errorf("the repository above was taken: %+v", s)
+	}
+	tree(t, dir, map[string]string{".git/config": "[core\n"})
+	s := CaptureGit(t.Context(), dir, run, "")
+	if !s.Present || s.Problem == "" || s.Dirty != -1 || s.Unpushed != -1 || s.Head != "" {
+		t.Errorf("damaged: %+v", s)
+	}
+	r := new(recorded)
+	if s := CaptureGit(t.Context(), dir, r.run, "linux"); s.Problem != "git is not installed" || !s.Present {
+		t.Errorf("no git: %+v", s)
+	}
+}
+
+// TestHostileRepository has programs in every place of a repository's configuration that git could run one from. None
+// may run, and nothing may be written.
+func TestHostileRepository(t *testing.T) {
+	base := t.TempDir()
+	trap := filepath.Join(base, "trap")
+	bait := script(t, base+"/bait", fmt.Sprintf("echo \"$0 $*\" >> '%s'; cat", trap))
+	dir := filepath.Join(base, "work")
+	sub := filepath.Join(base, "sub")
+	git(t, base, "init", "-q", sub)
+	commit(t, sub, "inner")
+	git(t, base, "init", "-q", dir)
+	commit(t, dir, "one")
+	git(t, dir, "submodule", "--quiet", "add", sub, "module")
+	tree(t, dir, map[string]string{".gitattributes": "* filter=evil diff=evil\ntwo filter=ev.il\n", "two": "x"})
+	git(t, dir, "add", "-A")
+	git(t, dir, "commit", "-q", "-m", "two")
+	for _, repo := range []string{dir + "/.git/", dir + "/.git/modules/module/"} {
+		config, err := os.ReadFile(repo + "config")
+		must(t, err)
+		included := base + "/included"
+		must(t, os.WriteFile(included, fmt.Appendf(nil, "[filter \"ev.il\"]\n\tclean = %[1]s\n\tprocess = %[1]s\n\trequired = true\n", bait), 0o644))
+		must(t, os.WriteFile(repo+"config", fmt.Appendf(config, `
+[core]
+	fsmonitor = %[1]s
+	hooksPath = %[2]s
+	sshCommand = %[1]s
+	pager = %[1]s
+	editor = %[1]s
+	askPass = %[1]s
+	gitProxy = %[1]s
+	alternateRefsCommand = %[1]s
+[include]
+	path = %[3]s
+[filter "evil"]
+	clean = %[1]s
+	smudge = %[1]s
+	process = %[1]s
+	required = true
+[diff]
+	external = %[1]s
+[diff "evil"]
+	textconv = %[1]s
+	command = %[1]s
+[status]
+	submoduleSummary = true
+	showUntrackedFiles = no
+[log]
+	showSignature = true
+[gpg]
+	program = %[1]s
+[credential]
+	helper = !%[1]s
+[alias]
+	status = !%[1]s
+[protocol "ext"]
+	allow = always
+[extensions]
+	partialClone = evil
+[remote "evil"]
+	url = ext::%[1]s
+	promisor = true
+	uploadpack = %[1]s
+	fetch = +refs/heads/*:refs/remotes/evil/*
+`, bait, base+"/hooks", included), 0o644))
+		for _, hook := range []string{"post-index-change", "fsmonitor-watchman", "reference-transaction", "post-checkout"} {
+			script(t, repo+"hooks/"+hook, fmt.Sprintf("echo hook >> '%s'", trap))
+			script(t, base+"/hooks/"+hook, fmt.Sprintf("echo hook >> '%s'", trap))
+		}
+	}
+	// Content that must be looked at again, and an object that a promisor would be asked for.
+	for _, f := range []string{"one", "two", "module/inner"} {
+		must(t, os.WriteFile(dir+"/"+f, []byte("other"), 0o644))
+	}
+	missing := strings.Repeat("ab", 20)
+	must(t, os.WriteFile(dir+"/.git/refs/heads/broken", []byte(missing+"\n"), 0o644))
+	before := contents(t, dir)
+	s := CaptureGit(t.Context(), dir, realRunner(t), "")
+	if b, err := os.ReadFile(trap); err == nil {
+		t.Errorf("ran: %s", b)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	if !s.Present || s.Dirty < 2 {
+		t.Errorf("%+v", s)
+	}
+	if after := contents(t, dir); !reflect.DeepEqual(after, before) {
+		t.Error("the repository was written to")
+	}
+	// The trap would have worked: git without the precautions runs into it.
+	cmd := exec.Command("git", "status", "--porcelain")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*")
+	_ = cmd.Run() // only whether the trap was run counts
+	if _, err := os.Stat(trap); err != nil {
+		t.Errorf("the trap does not work, so this test proves nothing: %v", err)
+	}
+}
+
+func TestFilterThatCannotBeSwitchedOff(t *testing.T) {
+	dir := t.TempDir()
+	trap := filepath.Join(t.TempDir(), "trap")
+	git(t, dir, "init", "-q")
+	commit(t, dir, "one")
+	tree(t, dir, map[string]string{".gitattributes": "* filter=a=b\n"})
+	f, err := os.OpenFile(dir+"/.git/config", os.O_APPEND|os.O_WRONLY, 0)
+	must(t, err)
+	_, err = fmt.Fprintf(f, "[filter \"a=b\"]\n\tclean = touch %s\n", trap)
+	must(t, errors.Join(err, f.Close()))
+	must(t, os.WriteFile(dir+"/one", []byte("xxx"), 0o644))
+	s := CaptureGit(t.Context(), dir, realRunner(t), "")
+	if s.Dirty != -1 || !strings.Contains(s.Problem, "a=b") {
+		t.Errorf("%+v", s)
+	}
+	if _, err := os.Stat(trap); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it was run: %v", err)
+	}
+}
+
+// contents returns every file below a folder.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	m := map[string]string{}
+	must(t, filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(p)
+		m[p] = string(b) + fmt.Sprint(statOf(t, p))
+		return err
+	}))
+	return m
+}

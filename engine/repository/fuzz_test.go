@@ -1,0 +1,248 @@
+package repository
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// seeds returns the inputs that a fuzz target begins with. TestSeeds holds that none is without good ones.
+func seeds(t testing.TB) map[string][][]byte {
+	t.Helper()
+	x := newExample(t)
+	index := smallIndex(t)
+	list := func(s ...string) (out [][]byte) {
+		for _, v := range s {
+			out = append(out, []byte(v))
+		}
+		return out
+	}
+	var lines []string
+	for _, name := range hostileNames {
+		lines = append(lines, EncodeLine(name))
+	}
+	return map[string][][]byte{
+		"manifest": {x.raw, []byte(`{"format": 2}`), []byte(`{"a":[{"a":1,"a":2}]}`)},
+		"files":    {fileLines(t, x.files), []byte("\n")},
+		"lines":    {x.lines(t), []byte("maia-restore-index 1\nend 1\n")},
+		"index":    {index[:len(index)-32], sealIndex(index)},
+		"extents":  list("0 0 3072", "0 3072 8192,0 3072 4096", "1 2 3,4 5", "", ",", "0 0 0", "0 01 1", "9223372036854775807 1 1"),
+		"name":     list(append(hostileNames, "base64:/w==", "base64:!")...),
+		"line":     list(append(lines, `\0`, `\0141`, "")...),
+	}
+}
+
+func addSeeds(f *testing.F, name string) {
+	f.Helper()
+	for _, s := range seeds(f)[name] {
+		f.Add(s)
+	}
+}
+
+// Each target has seeds, and among them both ones that decode and ones that do not.
+func TestSeeds(t *testing.T) {
+	decode := map[string]func(b []byte) error{
+		"manifest": func(b []byte) error { _, err := DecodeManifest(b); return err },
+		"files":    func(b []byte) error { _, err := DecodeFiles(gzipOf(t, b)); return err },
+		"lines":    func(b []byte) error { _, err := DecodeRestoreIndex(gzipOf(t, b)); return err },
+		"index":    func(b []byte) error { _, err := decodeIndex(sealIndex(b), testRepositoryID); return err },
+		"extents":  func(b []byte) error { return new(Extents).UnmarshalText(b) },
+		"name":     func(b []byte) error { return new(Name).UnmarshalText(b) },
+		"line":     func(b []byte) error { _, err := DecodeLine(string(b)); return err },
+	}
+	all := seeds(t)
+	if len(all) != len(decode) {
+		t.Fatalf("%d kinds of seeds, %d decoders", len(all), len(decode))
+	}
+	for name, list := range all {
+		good, bad := 0, 0
+		for _, s := range list {
+			if decode[name](s) == nil {
+				good++
+			} else {
+				bad++
+			}
+		}
+		if good == 0 || bad == 0 {
+			t.Errorf("%s: %d good and %d bad seeds", name, good, bad)
+		}
+	}
+}
+
+// wantKnownError fails on an error that callers cannot tell apart.
+func wantKnownError(t *testing.T, err error) {
+	t.Helper()
+	if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrNewerFormat) {
+		t.Fatalf("neither damaged nor newer: %v", err)
+	}
+}
+
+// What is decoded encodes to what decodes the same.
+func FuzzDecodeManifest(f *testing.F) {
+	addSeeds(f, "manifest")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := DecodeManifest(b)
+		if err != nil {
+			wantKnownError(t, err)
+			return
+		}
+		raw, err := m.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := DecodeManifest(raw)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, raw)
+		}
+		again, err := n.Encode()
+		if err != nil || !bytes.Equal(again, raw) {
+			t.Fatalf("%v\n%s\nwant\n%s", err, again, raw)
+		}
+		for i, used := range n.ChunkUse() {
+			if used < 0 || used > n.Chunks[i].RawBytes {
+				t.Fatalf("%d bytes of chunk %d are used", used, i)
+			}
+		}
+	})
+}
+
+func FuzzDecodeFiles(f *testing.F) {
+	addSeeds(f, "files")
+	f.Fuzz(func(t *testing.T, lines []byte) {
+		files, err := DecodeFiles(gzipOf(t, lines))
+		if err != nil {
+			wantKnownError(t, err)
+			return
+		}
+		b, err := EncodeFiles(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := DecodeFiles(b)
+		if err != nil || !reflect.DeepEqual(again, files) {
+			t.Fatalf("%v: %+v\nwant %+v", err, again, files)
+		}
+		for i := range files {
+			if p := "/" + string(files[i].Path) + "/"; strings.Contains(p, "/../") || strings.Contains(p, "//") {
+				t.Fatalf("path %q", p)
+			}
+		}
+	})
+}
+
+// An index that is accepted is written in the same bytes.
+func FuzzDecodeRestoreIndex(f *testing.F) {
+	addSeeds(f, "lines")
+	f.Fuzz(func(t *testing.T, lines []byte) {
+		x, err := DecodeRestoreIndex(gzipOf(t, lines))
+		if err != nil {
+			wantKnownError(t, err)
+			return
+		}
+		b, err := x.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := DecodeRestoreIndexLines(b); err != nil || !bytes.Equal(again, lines) {
+			t.Fatalf("%v\n%s\nwant\n%s", err, again, lines)
+		}
+	})
+}
+
+// The input is a body: with a checksum that fits, or nothing would get past it.
+func FuzzDecodeIndex(f *testing.F) {
+	addSeeds(f, "index")
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if _, err := decodeIndex(body, testRepositoryID); err == nil {
+			body = body[:len(body)-32]
+		}
+		x, err := decodeIndex(sealIndex(body), testRepositoryID)
+		if err != nil {
+			wantKnownError(t, err)
+			return
+		}
+		path := t.TempDir() + "/index"
+		if err := x.Save(nil, path); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		y, err := decodeIndex(b, testRepositoryID)
+		if err != nil || y.Len() != x.Len() || !reflect.DeepEqual(y.chunks, x.chunks) {
+			t.Fatalf("%v: %d blocks, want %d", err, y.Len(), x.Len())
+		}
+		for i := range x.table {
+			e := x.table[i]
+			c, off, n, ok := y.Lookup(&e.hash)
+			if e.chunk != 0 && (!ok || c != int(e.chunk-1) || off != int64(e.offset) || n != int64(e.length)) {
+				t.Fatalf("block %x: %d %d %d %v, want %+v", e.hash[:4], c, off, n, ok, e)
+			}
+		}
+	})
+}
+
+func FuzzExtents(f *testing.F) {
+	addSeeds(f, "extents")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var x Extents
+		if x.UnmarshalText(b) != nil {
+			if x != nil {
+				t.Fatalf("refused, and yet %v", x)
+			}
+			return
+		}
+		if again, err := x.MarshalText(); err != nil || !bytes.Equal(again, b) {
+			t.Fatalf("%q, want %q: %v", again, b, err)
+		}
+		for _, e := range x {
+			if e.Chunk < 0 || e.Offset < 0 || e.Length < 1 || e.Offset+e.Length > MaxChunkBytes {
+				t.Fatalf("%+v", e)
+			}
+		}
+	})
+}
+
+func FuzzName(f *testing.F) {
+	addSeeds(f, "name")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		text, err := Name(b).MarshalText()
+		if err != nil || !utf8.Valid(text) {
+			t.Fatalf("%q: %q %v", b, text, err)
+		}
+		var n Name
+		if err := n.UnmarshalText(text); err != nil || string(n) != string(b) {
+			t.Fatalf("%q is read as %q: %v", text, n, err)
+		}
+		if n.UnmarshalText(b) == nil && utf8.Valid(b) {
+			again, err := n.MarshalText()
+			var back Name
+			if err != nil || back.UnmarshalText(again) != nil || back != n {
+				t.Fatalf("%q is read as %q, and %q as %q", b, n, again, back)
+			}
+		}
+	})
+}
+
+func FuzzDecodeLine(f *testing.F) {
+	addSeeds(f, "line")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		line := EncodeLine(string(b))
+		if back, err := DecodeLine(line); err != nil || back != string(b) {
+			t.Fatalf("%q is read as %q: %v", line, back, err)
+		}
+		s, err := DecodeLine(string(b))
+		if err != nil {
+			wantKnownError(t, err)
+			return
+		}
+		if again := EncodeLine(s); again != string(b) {
+			t.Fatalf("%q is read as %q, which is written as %q", b, s, again)
+		}
+	})
+}

@@ -1,0 +1,299 @@
+package repository
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// gzipLines compresses lines as they are.
+func gzipLines(t testing.TB, lines []byte) []byte {
+	t.Helper()
+	if len(lines) <= 65535 {
+		return storedGzip(lines)
+	}
+	t.Fatal("too many lines for storedGzip")
+	return nil
+}
+
+var hostileNames = []string{
+	"a", "-", "--", "-rf", "a b", " ", "a\nb", "a\n", "\n", "\\", `\0141`, `\n`, "$(x)", "`x`", ";", "*", "'", `"`, "ä", "\xff\xfe", "日本", "~", "%s",
+	"base64:YQ==", "base64:", "tab\there", "\x01\x7f\x80", "\U0001f600", strings.Repeat("x", 255), "claude/\r", "#", "end 1", "a\u2028b",
+}
+
+func randomName(rng *rand.Rand) string {
+	if rng.IntN(3) == 0 {
+		return hostileNames[rng.IntN(len(hostileNames))]
+	}
+	b := randomBytes(rng, 1+rng.IntN(20))
+	for i := range b {
+		if b[i] == 0 || b[i] == '/' {
+			b[i] = 'x'
+		}
+	}
+	return string(b)
+}
+
+var wildTimes = []int64{0, 1, -1, 999999999, 1e9, -1e9, -1500000000, 1760320800123456789, 4102444800e9, math.MaxInt64, math.MinInt64}
+
+func randomRestoreIndex(rng *rand.Rand) *RestoreIndex {
+	hash := func() Hash { return Hash(randomBytes(rng, 32)) }
+	x := &RestoreIndex{
+		BackupID: exampleID, CreatedAt: time.Unix(rng.Int64N(1<<33), 0).UTC(), Program: randomName(rng), RepositoryID: testRepositoryID,
+		Root: "/" + randomName(rng), Home: randomName(rng),
+	}
+	for range rng.IntN(3) {
+		x.OldRoots = append(x.OldRoots, randomName(rng))
+	}
+	for i := range rng.IntN(4) {
+		x.Files = append(x.Files, FileRef{fmt.Sprintf("f%d.txt", i), rng.Int64N(1 << 40), hash()})
+	}
+	for range rng.IntN(4) {
+		x.Chunks = append(x.Chunks, ChunkRef{hash(), 1 + rng.Int64N(MaxChunkBytes), 1 + rng.Int64N(MaxChunkBytes)})
+	}
+	for range rng.IntN(5) {
+		s := Stream{Component: "maia_code"}
+		for range rng.IntN(6) {
+			if len(x.Chunks) == 0 {
+				break
+			}
+			c := rng.IntN(len(x.Chunks))
+			off := rng.Int64N(x.Chunks[c].RawBytes)
+			s.Extents = append(s.Extents, Extent{c, off, 1 + rng.Int64N(x.Chunks[c].RawBytes-off)})
+		}
+		if rng.IntN(2) == 0 {
+			s.Component = "maia_data_large"
+			s.Database = &Database{SHA256: hash(), Mode: uint32(rng.IntN(0o10000)), ModTime: rng.Int64N(1<<34) - 1<<33, Path: Name(randomName(rng))}
+			if ValidatePath(string(s.Database.Path)) != nil {
+				s.Database.Path = "db"
+			}
+		}
+		x.Streams = append(x.Streams, s)
+	}
+	for range rng.IntN(20) {
+		x.Entries = append(x.Entries, randomFile(rng))
+	}
+	return x
+}
+
+// randomFile returns a valid file whose Offset is 0: the restore index does not have it.
+func randomFile(rng *rand.Rand) File {
+	types := []string{TypeFile, TypeDatabase, TypeLarge, TypeDir, TypeSymlink}
+	f := File{Component: "maia_code", Type: types[rng.IntN(len(types))], Mode: uint32(rng.IntN(0o10000)), ModTimeNS: int64(rng.Uint64())}
+	for f.Path == "" || ValidatePath(string(f.Path)) != nil {
+		f.Path = Name(randomName(rng))
+		if rng.IntN(2) == 0 {
+			f.Path += "/" + Name(randomName(rng))
+		}
+	}
+	if rng.IntN(3) == 0 {
+		f.ModTimeNS = wildTimes[rng.IntN(len(wildTimes))]
+	}
+	if f.HasContent() {
+		h := Hash(randomBytes(rng, 32))
+		f.SHA256, f.SizeBytes = &h, rng.Int64N(1<<40)
+	}
+	if f.Type == TypeSymlink {
+		f.Link = Name(randomName(rng))
+	}
+	return f
+}
+
+func TestRestoreIndexRoundTrip(t *testing.T) {
+	for seed := range uint64(150) {
+		x := randomRestoreIndex(rand.New(rand.NewPCG(seed, 1)))
+		b, err := x.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		y, err := DecodeRestoreIndex(b)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		if !reflect.DeepEqual(x, y) || !x.Equal(y) {
+			t.Fatalf("seed %d: %+v\nwant %+v", seed, y, x)
+		}
+		lines, err := DecodeRestoreIndexLines(b)
+		if err != nil || !bytes.Contains(lines, []byte("\nbackup "+exampleID+"\n")) {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+	}
+}
+
+// The index of a backup says what its manifest and its file list say.
+func TestRestoreIndexOfManifest(t *testing.T) {
+	x := newExample(t)
+	y, err := DecodeRestoreIndex(gzipLines(t, x.lines(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !y.Equal(x.index) || y.Home != "/Users/me" || len(y.Files) != len(x.manifest.Files)+1 || len(x.manifest.Files) != 2 {
+		t.Errorf("%+v", y)
+	}
+	last := y.Files[len(y.Files)-1]
+	if last != (FileRef{ManifestName, int64(len(x.raw)), SumHash(x.raw)}) {
+		t.Errorf("the manifest is listed as %+v", last)
+	}
+	if !reflect.DeepEqual(y.Chunks, x.manifest.Chunks) || len(y.Streams) != 2 || len(y.Entries) != len(x.files) {
+		t.Errorf("%+v", y)
+	}
+}
+
+func TestRestoreIndexTruncated(t *testing.T) {
+	x := newExample(t)
+	gz, err := x.index.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range gz {
+		if _, err := DecodeRestoreIndex(gz[:n]); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("%d of %d bytes: %v", n, len(gz), err)
+		}
+	}
+	lines := x.lines(t)
+	for n := range lines {
+		if _, err := DecodeRestoreIndex(storedGzip(lines[:n])); !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrNewerFormat) {
+			t.Fatalf("%d of %d bytes of lines: %v", n, len(lines), err)
+		}
+	}
+	split := strings.SplitAfter(string(lines), "\n")
+	for i := range split[:len(split)-1] {
+		less := strings.Join(split[:i], "") + strings.Join(split[i+1:], "")
+		if _, err := DecodeRestoreIndex(storedGzip([]byte(less))); !errors.Is(err, ErrDamaged) {
+			t.Errorf("without line %q: %v", split[i], err)
+		}
+		twice := strings.Join(split[:i+1], "") + strings.Join(split[i:], "")
+		if _, err := DecodeRestoreIndex(storedGzip([]byte(twice))); !errors.Is(err, ErrDamaged) {
+			t.Errorf("twice line %q: %v", split[i], err)
+		}
+	}
+}
+
+// A flipped bit of the gzip file is found, or does not matter (the header's flags and time).
+func TestRestoreIndexFlipped(t *testing.T) {
+	x := newExample(t)
+	gz, err := x.index.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range gz {
+		for bit := range 8 {
+			b := bytes.Clone(gz)
+			b[i] ^= 1 << bit
+			y, err := DecodeRestoreIndex(b)
+			if err == nil && !y.Equal(x.index) {
+				t.Fatalf("byte %d, bit %d: another index is read", i, bit)
+			}
+			if err != nil && !errors.Is(err, ErrDamaged) {
+				t.Fatalf("byte %d, bit %d: %v", i, bit, err)
+			}
+		}
+	}
+}
+
+func TestRestoreIndexNewerFormat(t *testing.T) {
+	b := storedGzip([]byte("maia-restore-index 2\nanything\n"))
+	if _, err := DecodeRestoreIndex(b); !errors.Is(err, ErrNewerFormat) || errors.Is(err, ErrDamaged) {
+		t.Error(err)
+	}
+}
+
+// Each edit keeps the number of lines and makes an index that must be refused: wrong, or in another spelling.
+func TestRestoreIndexRefuses(t *testing.T) {
+	x := newExample(t)
+	lines := string(x.lines(t))
+	sum := x.manifest.Chunks[0].SHA256.String()
+	for what, edit := range map[string][2]string{
+		"no magic":              {"maia-restore-index 1", "maia-restore-list 1"},
+		"id":                    {"backup full_20251013_030000", "backup full_20251313_030000"},
+		"two times":             {"created 1760324400 ", "created 1760324401 "},
+		"time in a zone":        {"2025-10-13T03:00:00Z", "2025-10-13T05:00:00+02:00"},
+		"fraction":              {"03:00:00Z", "03:00:00.5Z"},
+		"two spaces":            {"program 0.1.0", "program  0.1.0"},
+		"space at the end":      {"program 0.1.0", "program 0.1.0 "},
+		"carriage return":       {"program 0.1.0\n", "program 0.1.0\r\n"},
+		"empty field":           {"program 0.1.0", "program "},
+		"escaped for nothing":   {"program 0.1.0", `program \0060.1.0`},
+		"short escape":          {"program 0.1.0", `program 0\010`},
+		"escape above 255":      {"program 0.1.0", `program \0400`},
+		"other escape":          {"program 0.1.0", `program \n`},
+		"raw byte":              {"program 0.1.0", "program \xff"},
+		"order":                 {"root /Users/me/maia\nhome /Users/me\n", "home /Users/me\nroot /Users/me/maia\n"},
+		"root twice":            {"root /Users/me/maia\nhome /Users/me\n", "root /Users/me/maia\nroot /Users/me/maia\n"},
+		"unknown line":          {"oldroot ", "newroot "},
+		"blank line":            {"oldroot /Users/old\\0040name/maia", ""},
+		"file with a path":      {"ed files.jsonl.gz", "ed ../files.jsonl.gz"},
+		"file with a dot":       {"ed files.jsonl.gz", "ed .files.jsonl.gz"},
+		"leading zero":          {"file 706 ", "file 0706 "},
+		"negative":              {"file 706 ", "file -706 "},
+		"sign":                  {"file 706 ", "file +706 "},
+		"hash in capitals":      {"chunk 0 11287 11264 " + sum, "chunk 0 11287 11264 " + strings.ToUpper(sum)},
+		"hash too long":         {sum + "\n", sum + "0\n"},
+		"chunk number":          {"chunk 0 ", "chunk 1 "},
+		"chunk of nothing":      {" 11264 ", " 0 "},
+		"chunk too large":       {" 11264 ", " 48000001 "},
+		"chunk too small":       {" 11264 ", " 11263 "},
+		"stream number":         {"stream 1 ", "stream 2 "},
+		"stream kind":           {"stream 0 tar ", "stream 0 zip "},
+		"tar with a hash":       {"maia_code 3072 1\n", "maia_code 3072 1 " + sum + " 644 0 x\n"},
+		"stream of no name":     {"stream 0 tar maia_code", "stream 0 tar "},
+		"stream of odd name":    {"stream 0 tar maia_code", "stream 0 tar ../x"},
+		"stream longer":         {"maia_code 3072 1\n", "maia_code 3073 1\n"},
+		"too many extents":      {"maia_code 3072 1\n", "maia_code 3072 2\n"},
+		"too few extents":       {"maia_code 3072 1\n", "maia_code 3072 0\n"},
+		"endless extents":       {"maia_code 3072 1\n", "maia_code 3072 999999999999\n"},
+		"extent outside":        {"x 0 3072 8192", "x 0 3073 8192"},
+		"extent of no chunk":    {"x 0 0 3072", "x 1 0 3072"},
+		"extent of nothing":     {"x 0 0 3072", "x 0 0 0"},
+		"database outside":      {"1760320800 claude/data/tickets.db", "1760320800 ../tickets.db"},
+		"database's mode":       {" 600 1760320800 claude", " 100600 1760320800 claude"},
+		"mode in decimal":       {" 600 1760320800 claude", " 689 1760320800 claude"},
+		"type":                  {"entry d ", "entry x "},
+		"folder with a hash":    {"0 - claude\n", "0 " + sum + " claude\n"},
+		"file without a hash":   {"7 " + SumHash([]byte("# Maia\n")).String(), "7 -"},
+		"file with a target":    {" CLAUDE.md\n", " CLAUDE.md x\n"},
+		"link without a target": {" ../CLAUDE.md", ""},
+		"link to nothing":       {" ../CLAUDE.md", " -"},
+		"entry outside":         {" CLAUDE.md\n", " /CLAUDE.md\n"},
+		"entry up":              {" CLAUDE.md\n", " claude/../../x\n"},
+		"entry without a path":  {" CLAUDE.md\n", " -\n"},
+		"entry's component":     {"entry d maia_code", "entry d Maia"},
+		"whole seconds":         {"755 1760320800.000000000", "755 1760320800"},
+		"eight digits":          {"755 1760320800.000000000", "755 1760320800.00000000"},
+		"minus zero":            {"755 1760320800.000000000", "755 -0.000000000"},
+		"beyond all times":      {"755 1760320800.000000000", "755 99999999999.000000000"},
+		"just beyond":           {"755 1760320800.000000000", "755 9223372036.854775808"},
+		"sign in the fraction":  {"755 1760320800.000000000", "755 1760320800.+00000000"},
+		"count":                 {"end 21", "end 22"},
+		"after the end":         {"end 21\n", "end 21\nend 22\n"},
+		"two ends":              {"oldroot /Users/old\\0040name/maia", "end 7"},
+		"NUL":                   {"program 0.1.0", "program 0\x00"},
+	} {
+		b := strings.Replace(lines, edit[0], edit[1], 1)
+		if b == lines {
+			t.Errorf("%s: the edit changes nothing", what)
+		}
+		if y, err := DecodeRestoreIndex(storedGzip([]byte(b))); !errors.Is(err, ErrDamaged) || y != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestSeconds(t *testing.T) {
+	for ns, want := range map[int64]string{
+		0: "0.000000000", 1: "0.000000001", -1: "-1.999999999", -500_000_000: "-1.500000000", -1_000_000_000: "-1.000000000",
+		1_760_320_800_000_000_001: "1760320800.000000001", math.MaxInt64: "9223372036.854775807", math.MinInt64: "-9223372037.145224192",
+	} {
+		got := formatSeconds(ns)
+		back, err := parseSeconds(got)
+		if got != want || err != nil || back != ns {
+			t.Errorf("%d: %s, want %s; back %d %v", ns, got, want, back, err)
+		}
+	}
+}
