@@ -68,20 +68,21 @@ var builtinRules = []string{
 	RuleGit, RuleLogs, RuleLog, RulePID, RuleProcessed, RulePycache, RuleVenv, RuleSidecar, RuleOwn,
 }
 
-// folderRule returns the rule that excludes a folder by its name, or "".
-func folderRule(rel string, keepGit bool) string {
+// folderRule returns the rule that excludes a folder by its name, or "". What a Maia's programs make again is only
+// excluded in a Maia: of any other folder everything is meant.
+func folderRule(rel string, keepGit, maia bool) string {
 	switch {
 	case path.Base(rel) == ".git" && !keepGit:
 		return RuleGit
-	case rel == logsDir:
+	case rel == logsDir && maia:
 		return RuleLogs
-	case path.Base(rel) == "__pycache__":
+	case path.Base(rel) == "__pycache__" && maia:
 		return RulePycache
 	}
 	return ""
 }
 
-// fileRule returns the rule that excludes a regular file by its name, or "".
+// fileRule returns the rule that excludes a regular file of a Maia by its name, or "".
 func fileRule(name string) string {
 	switch {
 	case name == "vtt_processed.json":

@@ -492,12 +492,14 @@ func plainRule(root, rel string, d fs.DirEntry) string {
 		b, _ := os.ReadFile(root + "/" + p)
 		return string(b[:min(16, len(b))])
 	}
+	// What a Maia's programs make again is excluded in a Maia only.
+	maia := isFile("CLAUDE.md") && isDir("claude")
 	parts := strings.Split(rel, "/")
 	for i := range parts {
 		up := strings.Join(parts[:i+1], "/")
 		switch name := parts[i]; {
 		case !isDir(up):
-		case name == ".git", name == "__pycache__", up == "claude/data/logs", name == "cache", strings.HasSuffix(name, ".bak"):
+		case name == ".git", maia && name == "__pycache__", maia && up == "claude/data/logs", name == "cache", strings.HasSuffix(name, ".bak"):
 			return up
 		case isFile(up + "/pyvenv.cfg"):
 			list, _ := os.ReadDir(root + "/" + up)
@@ -514,7 +516,7 @@ func plainRule(root, rel string, d fs.DirEntry) string {
 		return name
 	case !isFile(rel):
 		return ""
-	case name == "vtt_processed.json", strings.HasSuffix(name, ".log"), strings.HasSuffix(name, ".pid"):
+	case maia && (name == "vtt_processed.json" || strings.HasSuffix(name, ".log") || strings.HasSuffix(name, ".pid")):
 		return name
 	}
 	for _, s := range []string{"-wal", "-shm", "-journal"} {

@@ -110,7 +110,7 @@ func (w *walker) folder(rel string, fi fs.FileInfo) error {
 	case w.inPlaceSite(rel):
 		rule = RuleVenv
 	default:
-		rule = folderRule(rel, w.o.KeepGitHistory)
+		rule = folderRule(rel, w.o.KeepGitHistory, w.inv.Maia)
 	}
 	if path.Base(rel) == ".git" && rule != RuleOwn {
 		w.repository(rel)
@@ -154,7 +154,7 @@ func (w *walker) file(rel, name string, fi fs.FileInfo, databases map[string]boo
 	if name == ".git" && regular {
 		w.repository(rel)
 	}
-	if regular {
+	if regular && w.inv.Maia {
 		if rule := fileRule(name); rule != "" {
 			w.exclude(rule, rel, fi)
 			return nil
