@@ -16,10 +16,11 @@ import (
 
 const testRepositoryID = "0123456789abcdef0123456789abcdef"
 
-func blockHash(n int) Hash {
-	var b [8]byte
-	binary.LittleEndian.PutUint64(b[:], uint64(n))
-	return SumHash(b[:])
+// blockHash returns a hash that is as good as the nth block's.
+func blockHash(n int) (h Hash) {
+	binary.LittleEndian.PutUint64(h[:], uint64(n)*0x9e3779b97f4a7c15)
+	binary.LittleEndian.PutUint64(h[8:], uint64(n))
+	return h
 }
 
 // model is what an Index is meant to be.
@@ -65,9 +66,9 @@ func wantIndex(t *testing.T, x, numbered *Index, want model, blocks int) {
 }
 
 func TestIndexAgainstModel(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		blocks := 1 + rng.IntN(3000)
+		blocks := 1 + rng.IntN(2000)
 		x, want := randomIndex(rng, blocks)
 		wantIndex(t, x, x, want, blocks)
 		path := filepath.Join(t.TempDir(), "block.index")

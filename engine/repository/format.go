@@ -34,6 +34,9 @@ const (
 // MaxChunkBytes is the largest number of uncompressed bytes in a chunk. Even incompressible ones stay under 50 MB.
 const MaxChunkBytes = 48_000_000
 
+// maxChunkFile is the largest file of a chunk: what OneDrive uploads in one piece on a slow line within minutes.
+const maxChunkFile = 50_000_000
+
 // maxSmallFile caps what is read into memory of one file of a backup's folder, decompressed or not.
 const maxSmallFile = 1 << 30
 

@@ -1,6 +1,8 @@
 package repository
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -29,23 +31,19 @@ func (m memory) WriteAt(p []byte, off int64) (int, error) {
 
 func randomBytes(rng *rand.Rand, n int) []byte {
 	b := make([]byte, n)
-	for i := 0; i < n; i += 8 {
-		v := rng.Uint64()
-		for k := i; k < min(i+8, n); k++ {
-			b[k] = byte(v)
-			v >>= 8
-		}
-	}
+	var seed [32]byte
+	binary.LittleEndian.PutUint64(seed[:], rng.Uint64())
+	rand.NewChaCha8(seed).Read(b)
 	return b
 }
+
+var sameBytes = bytes.Repeat([]byte("x"), 64)
 
 // mixedBytes compress to about a half.
 func mixedBytes(rng *rand.Rand, n int) []byte {
 	b := randomBytes(rng, n)
-	for i := 0; i < n; i++ {
-		if i&64 == 0 {
-			b[i] = 'x'
-		}
+	for i := 0; i < n; i += 128 {
+		copy(b[i:], sameBytes)
 	}
 	return b
 }

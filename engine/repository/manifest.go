@@ -240,7 +240,7 @@ func (m *Manifest) validate() error {
 	}
 	chunks := make(map[Hash]bool, len(m.Chunks))
 	for _, c := range m.Chunks {
-		if c.RawBytes <= 0 || c.RawBytes > MaxChunkBytes || c.SizeBytes <= 0 || c.SizeBytes > MaxChunkBytes+MaxChunkBytes/20 || chunks[c.SHA256] {
+		if c.RawBytes <= 0 || c.RawBytes > MaxChunkBytes || c.SizeBytes <= 0 || c.SizeBytes > maxChunkFile || chunks[c.SHA256] {
 			return fmt.Errorf("chunk %s", c.SHA256)
 		}
 		chunks[c.SHA256] = true

@@ -61,11 +61,11 @@ func chunkRepo(t testing.TB) (dir, chunks string) {
 
 // Blocks come back byte by byte, through whatever overlapping pieces they are asked for.
 func TestPackerRoundTrip(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range uint64(6) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		dir, chunks := chunkRepo(t)
 		p := NewPacker(t.Context(), nil, chunks, 1+rng.IntN(6))
-		blocks := packAll(t, p, randomBlocks(rng, 1+rng.IntN(3<<20)))
+		blocks := packAll(t, p, randomBlocks(rng, 1+rng.IntN(2<<20)))
 		refs, err := p.Close()
 		if err != nil {
 			t.Fatal(err)
@@ -189,8 +189,8 @@ func TestPackerOfNothing(t *testing.T) {
 // Aborted or cancelled at any moment, a Packer leaves no temporary file; TestMain looks for its goroutines.
 func TestPackerEnds(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 1))
-	blocks := randomBlocks(rng, 12<<20)
-	for stop := 0; stop <= len(blocks); stop += 1 + len(blocks)/8 {
+	blocks := randomBlocks(rng, 6<<20)
+	for stop := 0; stop <= len(blocks); stop += 1 + len(blocks)/5 {
 		for _, how := range []string{"abort", "cancel and close", "cancel and abort"} {
 			dir, chunks := chunkRepo(t)
 			ctx, cancel := context.WithCancel(t.Context())
@@ -261,7 +261,7 @@ func (f *faultAt) fault(op fsx.Op, _ string) error {
 // name, and no temporary file stays.
 func TestPackerFaults(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 1))
-	blocks := randomBlocks(rng, 3<<20)
+	blocks := randomBlocks(rng, 2<<20)
 	f := &faultAt{err: syscall.ENOSPC}
 	for f.n = 1; ; f.n++ {
 		f.calls = 0
