@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"maia-dr/engine/event"
@@ -32,6 +33,10 @@ func (b *backup) publishAll(ctx context.Context) error {
 	if d, err := b.target.Descriptor(); err != nil || d.RepositoryID != b.descriptor.RepositoryID {
 		return &Error{Op: "publish", Path: b.target.Dir, Code: CodeRepositoryGone,
 			Err: errors.Join(errors.New("the repository vanished or was replaced during the backup"), err)}
+	}
+	// Somebody's hand may have removed the folder; the repository itself is there.
+	if err := b.e.fs.Mkdir(b.target.Path(repository.ChunksDir), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("publish: %w", err)
 	}
 	for _, c := range b.catalogue {
 		m := c.manifest

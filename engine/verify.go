@@ -21,10 +21,12 @@ type VerifyOptions struct {
 
 // VerifiedBackup is the verdict on one backup.
 type VerifiedBackup struct {
-	BackupID string   `json:"backup_id"`
-	OK       bool     `json:"ok"`
-	Problems []string `json:"problems,omitempty"`
-	Files    int      `json:"files"`
+	BackupID string `json:"backup_id"`
+	OK       bool   `json:"ok"`
+	// LocalOnly: it was verified in the mirror, because OneDrive does not have its manifest.
+	LocalOnly bool     `json:"local_only,omitempty"`
+	Problems  []string `json:"problems,omitempty"`
+	Files     int      `json:"files"`
 }
 
 // VerifyResult is what a verification found.
@@ -61,6 +63,13 @@ func (e *Engine) Verify(ctx context.Context, o VerifyOptions) (res *VerifyResult
 	}
 	history := new(state.HistoryEntry)
 	defer func() { end(history, err) }()
+	// Before the lock was held, a prune may have removed what was listed.
+	if v, err = e.view(); err != nil {
+		return nil, err
+	}
+	if chosen, err = v.choose(o); err != nil {
+		return nil, err
+	}
 	w := &verification{view: v, ctx: ctx, res: &VerifyResult{Foreign: v.listings[0].Foreign}, bad: map[repository.Hash]error{}}
 	if err := w.run(chosen); err != nil {
 		return nil, explain("verify", "", err)
@@ -106,17 +115,31 @@ type verification struct {
 	*view
 	ctx context.Context
 	res *VerifyResult
-	// bad are chunks of which no copy is whole; seen those that were looked at.
-	bad  map[repository.Hash]error
-	seen map[repository.Hash]bool
+	// bad are chunks of which no copy is whole.
+	bad map[repository.Hash]error
+	// published are the chunks that have to be in the first copy.
+	published map[repository.Hash]bool
+}
+
+// home returns the number of the copy that a backup is verified in: OneDrive, or the mirror for one whose manifest
+// has not got there.
+func (w *verification) home(id string) int {
+	for i, l := range w.listings {
+		if _, ok := l.Backups[id][repository.ManifestName]; ok {
+			return i
+		}
+	}
+	return 0
 }
 
 func (w *verification) run(ids []string) error {
 	manifests := map[string]*repository.Manifest{}
 	raws := map[string][]byte{}
 	chunks := map[repository.Hash]repository.ChunkRef{}
+	published := map[repository.Hash]bool{}
 	for _, id := range ids {
-		m, raw, err := w.repos[0].ReadManifest(id)
+		home := w.home(id)
+		m, raw, err := w.repos[home].ReadManifest(id)
 		if err != nil {
 			w.res.Backups = append(w.res.Backups, VerifiedBackup{BackupID: id, Problems: []string{fmt.Sprintf("%s/%s: %v", id, repository.ManifestName, err)}})
 			continue
@@ -124,8 +147,10 @@ func (w *verification) run(ids []string) error {
 		manifests[id], raws[id] = m, raw
 		for _, c := range m.Chunks {
 			chunks[c.SHA256] = c
+			published[c.SHA256] = published[c.SHA256] || home == 0
 		}
 	}
+	w.published = published
 	if err := w.chunks(chunks); err != nil {
 		return err
 	}
@@ -164,8 +189,9 @@ func (w *verification) chunk(ref repository.ChunkRef) error {
 	var good, bad []int
 	var first error
 	for i, r := range w.repos {
-		// The mirror holds only the chunks of the newest backups: one that is not there is no damage.
-		if _, ok := w.listings[i].Chunks[ref.SHA256]; !ok && i > 0 {
+		// The mirror holds only the chunks of the newest backups, and OneDrive not yet those that were never published:
+		// one that is not there is no damage.
+		if _, ok := w.listings[i].Chunks[ref.SHA256]; !ok && (i > 0 || !w.published[ref.SHA256]) {
 			continue
 		}
 		err := repository.CheckChunk(w.ctx, r.Dir, ref, false)
@@ -224,8 +250,9 @@ func (w *verification) dropFromMirror(ref repository.ChunkRef) error {
 
 // backup verifies one backup's folder and everything in its streams.
 func (w *verification) backup(m *repository.Manifest, raw []byte) error {
-	out := VerifiedBackup{BackupID: m.BackupID, Files: m.Stats.SourceFiles}
-	files, problems := checkFolder(w.repos[0], m, raw)
+	home := w.home(m.BackupID)
+	out := VerifiedBackup{BackupID: m.BackupID, LocalOnly: home > 0, Files: m.Stats.SourceFiles}
+	files, problems := checkFolder(w.repos[home], m, raw)
 	out.Problems = problems
 	for _, c := range m.Chunks {
 		if err := w.bad[c.SHA256]; err != nil {
@@ -270,6 +297,9 @@ func (w *verification) streams(m *repository.Manifest, files []repository.File) 
 	}
 	w.e.phase(event.Verify, 0)
 	src := &repository.Source{Dirs: []string{w.repos[0].Dir}}
+	if w.home(m.BackupID) > 0 {
+		src = w.source()
+	}
 	chunkErrs, problems, err := w.e.checkStreams(w.ctx, src, m, groups, false)
 	if err != nil {
 		if errors.Is(err, repository.ErrDamaged) {

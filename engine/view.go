@@ -255,7 +255,9 @@ func (e *Engine) List() (*ListResult, error) {
 	}
 	out := &ListResult{Repository: v.repos[0].Dir, Backups: []BackupInfo{}, Partial: v.partial(), Foreign: v.listings[0].Foreign}
 	for _, id := range v.ids() {
-		out.Backups = append(out.Backups, v.info(id))
+		info, foreign := v.info(id)
+		out.Backups = append(out.Backups, info)
+		out.Foreign = append(out.Foreign, foreign...)
 	}
 	out.TotalBytes = totalBytes(v.listings[0])
 	return out, nil
@@ -277,13 +279,21 @@ func totalBytes(l *repository.Listing) int64 {
 	return n
 }
 
-func (v *view) info(id string) BackupInfo {
+// info describes a backup, and names what lies in its folder that its manifest does not name: conflict copies above
+// all.
+func (v *view) info(id string) (i BackupInfo, foreign []string) {
 	m, _, err := v.manifest(id)
 	if err != nil {
 		at, _ := repository.IDTime(id)
-		return BackupInfo{BackupID: id, CreatedAt: at, State: StateUnreadable, Error: err.Error()}
+		return BackupInfo{BackupID: id, CreatedAt: at, State: StateUnreadable, Error: err.Error()}, nil
 	}
-	i := BackupInfo{
+	for name := range v.listings[0].Backups[id] {
+		if !m.Names(name) {
+			foreign = append(foreign, id+"/"+name)
+		}
+	}
+	slices.Sort(foreign)
+	i = BackupInfo{
 		BackupID: id, CreatedAt: m.CreatedAt, Phase: systemOf(m).MaiaPhase, State: StateComplete, Status: m.Status,
 		Files: m.Stats.SourceFiles, SourceBytes: m.Stats.SourceBytes, StoredBytes: m.Stats.StoredBytes,
 		Databases: m.Stats.Databases, Warnings: len(m.Warnings), PasswordNumber: m.PasswordNumber,
@@ -294,7 +304,7 @@ func (v *view) info(id string) BackupInfo {
 	} else if !v.remote || len(m.Lacks(v.listings[0])) > 0 {
 		i.State = StateLocalOnly
 	}
-	return i
+	return i, foreign
 }
 
 // Show is everything about one backup.
@@ -315,7 +325,8 @@ func (e *Engine) Show(name string, files bool) (*Show, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Show{BackupInfo: v.info(m.BackupID), Manifest: m, Newer: newer}
+	info, _ := v.info(m.BackupID)
+	s := &Show{BackupInfo: info, Manifest: m, Newer: newer}
 	if files {
 		s.Files, err = v.files(m)
 	}

@@ -63,7 +63,11 @@ func verifySummary(r *engine.VerifyResult, exit int) verifyLine {
 func (a *app) printVerify(r *engine.VerifyResult) {
 	for _, b := range r.Backups {
 		if b.OK {
-			a.printf("%s is whole: %s.\n", b.BackupID, count(b.Files, "file", "files"))
+			where := ""
+			if b.LocalOnly {
+				where = ", on this machine only: the next backup brings it into OneDrive"
+			}
+			a.printf("%s is whole: %s%s.\n", b.BackupID, count(b.Files, "file", "files"), where)
 			continue
 		}
 		a.printf("%s is DAMAGED:\n", b.BackupID)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -189,20 +190,29 @@ func (f *FS) open(path string, flag int, perm fs.FileMode) (*File, error) {
 // WriteDurable replaces path with what write produces: a temporary file beside it, synced, renamed, folder synced.
 // When it returns nil the content survives a power cut; when it fails the old content stands.
 func (f *FS) WriteDurable(path string, perm fs.FileMode, write func(io.Writer) error) error {
-	return f.replace(path, perm, true, write)
+	return f.replace(filepath.Dir(path), path, perm, true, write)
+}
+
+// WriteDurableVia is WriteDurable with the temporary file in another folder, so that a crash leaves nothing beside
+// path. If that folder is on another volume, the temporary file is beside path after all.
+func (f *FS) WriteDurableVia(temp, path string, perm fs.FileMode, write func(io.Writer) error) error {
+	err := f.replace(temp, path, perm, true, write)
+	if errors.Is(err, syscall.EXDEV) {
+		return f.replace(filepath.Dir(path), path, perm, true, write)
+	}
+	return err
 }
 
 // WriteAtomic replaces path with data without syncing: a reader sees the old or the new content, never a part.
 func (f *FS) WriteAtomic(path string, perm fs.FileMode, data []byte) error {
-	return f.replace(path, perm, false, func(w io.Writer) error {
+	return f.replace(filepath.Dir(path), path, perm, false, func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
 	})
 }
 
-func (f *FS) replace(path string, perm fs.FileMode, durable bool, write func(io.Writer) error) (err error) {
-	dir := filepath.Dir(path)
-	file, err := f.CreateTemp(dir, "."+filepath.Base(path)+".")
+func (f *FS) replace(temp, path string, perm fs.FileMode, durable bool, write func(io.Writer) error) (err error) {
+	file, err := f.CreateTemp(temp, "."+filepath.Base(path)+".")
 	if err != nil {
 		return err
 	}
@@ -232,7 +242,7 @@ func (f *FS) replace(path string, perm fs.FileMode, durable bool, write func(io.
 		return err
 	}
 	if durable {
-		return f.SyncDir(dir)
+		return f.SyncDir(filepath.Dir(path))
 	}
 	return nil
 }

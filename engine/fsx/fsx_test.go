@@ -137,7 +137,7 @@ func TestReplaceWriterFails(t *testing.T) {
 // A reader sees the old content or the new one, while a writer replaces it.
 func TestWriteAtomicNeverTorn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "status")
-	contents := [2][]byte{bytes.Repeat([]byte("a"), 100_000), bytes.Repeat([]byte("b"), 50_000)}
+	contents := [2][]byte{bytes.Repeat([]byte("a"), 20_000), bytes.Repeat([]byte("b"), 10_000)}
 	var f *FS
 	if err := f.WriteAtomic(path, 0o600, contents[0]); err != nil {
 		t.Fatal(err)

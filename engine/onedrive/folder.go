@@ -62,12 +62,12 @@ func Find(o Options) (Folder, error) {
 		return Folder{}, err
 	}
 	switch {
-	case len(found) == 0:
-		return Folder{}, fmt.Errorf("%w: looked for %s", ErrNone, strings.Join(tried, " and "))
-	case o.Remembered != "" && slices.ContainsFunc(found, func(path string) bool { return sameDir(path, o.Remembered) }):
+	case o.Remembered != "" && mustBeDir(o.Remembered) == nil:
 		return Folder{Path: o.Remembered, Why: "used before", Candidates: found}, nil
 	case o.Remembered != "":
 		return Folder{}, fmt.Errorf("%w: %s, used before, is gone", ErrNone, o.Remembered)
+	case len(found) == 0:
+		return Folder{}, fmt.Errorf("%w: looked for %s", ErrNone, strings.Join(tried, " and "))
 	case len(found) > 1:
 		return Folder{}, fmt.Errorf("%w: %s", ErrSeveral, strings.Join(found, ", "))
 	}
@@ -83,16 +83,6 @@ func mustBeDir(path string) error {
 		return errors.New("not a folder")
 	}
 	return nil
-}
-
-// sameDir reports whether two paths lead to one folder: ~/OneDrive is a link to a candidate, and none itself.
-func sameDir(a, b string) bool {
-	fa, err := os.Stat(a)
-	if err != nil {
-		return false
-	}
-	fb, err := os.Stat(b)
-	return err == nil && os.SameFile(fa, fb)
 }
 
 // archived matches the name macOS gives to the folder of an account that was removed: "OneDrive-Contoso (1-2-25 3:04 PM)".

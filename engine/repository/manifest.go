@@ -359,6 +359,15 @@ func rejectDuplicateKeys(b []byte) error {
 	}
 }
 
+// Names reports whether a file of the backup's folder is one of the backup's.
+func (m *Manifest) Names(file string) bool {
+	switch file {
+	case ManifestName, RestoreIndexName, MACName:
+		return true
+	}
+	return slices.ContainsFunc(m.Files, func(f FileRef) bool { return f.Path == file })
+}
+
 // ChunkUse returns, for each chunk of the backup, how many of its bytes the backup's streams use. Bytes used twice
 // count once.
 func (m *Manifest) ChunkUse() []int64 {

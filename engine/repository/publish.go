@@ -42,10 +42,9 @@ func (p *Publisher) Publish(ctx context.Context, m *Manifest, manifest []byte, l
 		listing.Chunks[c.SHA256] = c.SizeBytes
 		published++
 	}
-	if published > 0 {
-		if err := p.FS.SyncDir(p.Target.Path(ChunksDir)); err != nil {
-			return published, fmt.Errorf("publish: %w", err)
-		}
+	// Also when all were there already: a run that was killed may have renamed them without syncing their names.
+	if err := p.FS.SyncDir(p.Target.Path(ChunksDir)); err != nil {
+		return published, fmt.Errorf("publish: %w", err)
 	}
 	n, err := p.publishFolder(ctx, m, manifest, listing)
 	return published + n, err

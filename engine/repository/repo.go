@@ -20,6 +20,9 @@ import (
 type Repo struct {
 	Dir string
 	FS  *fsx.FS
+	// Staging is where WriteFile has its temporary files: in OneDrive, what a crash leaves would stay for ever. Empty:
+	// beside the file.
+	Staging string
 }
 
 // Descriptor is repository.json, written once.
@@ -93,7 +96,12 @@ func (r Repo) WriteJSON(name string, v any) error {
 
 // WriteFile durably writes a small file; name is relative to the repository.
 func (r Repo) WriteFile(name string, b []byte) error {
-	err := r.FS.WriteDurable(r.Path(name), 0o600, func(w io.Writer) error {
+	path := r.Path(name)
+	staging := r.Staging
+	if staging == "" {
+		staging = filepath.Dir(path)
+	}
+	err := r.FS.WriteDurableVia(staging, path, 0o600, func(w io.Writer) error {
 		_, err := w.Write(b)
 		return err
 	})
