@@ -18,9 +18,9 @@ import (
 // been given.
 func (c *capture) database(en *component.Entry, padded bool) (*content, error) {
 	var err error
-	for range attempts {
+	for try := range attempts {
 		var k *content
-		if k, err = c.snapshot(en, padded); err == nil {
+		if k, err = c.snapshot(en, padded, try); err == nil {
 			return k, nil
 		}
 		if !errors.Is(err, sqlitesnap.ErrChanged) {
@@ -30,30 +30,45 @@ func (c *capture) database(en *component.Entry, padded bool) (*content, error) {
 	switch {
 	case c.ctx.Err() != nil:
 		return nil, c.ctx.Err()
+	case isStoreError(err):
+		return nil, err
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, c.gone(en, "it vanished during the backup")
+	case errors.Is(err, fs.ErrPermission):
+		// Reading it as a plain file says which permission is missing.
 	case errors.Is(err, sqlitesnap.ErrNotDatabase):
 		c.warn("database_unreadable", en.Path, "it begins like a SQLite database but is none, or is encrypted; it was stored as a plain file", "if a program writes it during backups, its copy may be torn")
 	case errors.Is(err, sqlitesnap.ErrCorrupt):
 		c.warn("database_corrupt", en.Path, "the database is damaged; it was stored byte by byte as it is", "repair it, or restore it from an earlier backup")
 	case errors.Is(err, sqlitesnap.ErrLocked):
-		c.warn("database_locked", en.Path, "another program held the database locked; it was stored as a plain file and may be torn", "close that program and back up again")
+		c.warn("database_locked", en.Path, "it stayed locked by another program, or took too long to copy; it was stored as a plain file and may be torn or old", "close the program that uses it and back up again")
 	case errors.Is(err, sqlitesnap.ErrChanged):
 		c.warn("database_busy", en.Path, "the database changed too often for a consistent copy; it was stored as a plain file and may be torn", "back up again when the program that writes it is quiet")
 	default:
-		return nil, err
+		c.warn("database_unreadable", en.Path, "it could not be read as a database: "+err.Error()+"; it was stored as a plain file and may be torn", "back up again; if it happens again, check the database with sqlite3")
 	}
 	return nil, nil
 }
 
-func (c *capture) snapshot(en *component.Entry, padded bool) (*content, error) {
+// storeError is a failure to store a block: no other way to read the database mends that.
+type storeError struct{ err error }
+
+func (s *storeError) Error() string { return s.err.Error() }
+func (s *storeError) Unwrap() error { return s.err }
+
+func isStoreError(err error) bool {
+	var se *storeError
+	return errors.As(err, &se)
+}
+
+func (c *capture) snapshot(en *component.Entry, padded bool, try int) (*content, error) {
 	before, err := os.Lstat(en.Source)
 	if err != nil {
 		return nil, err
 	}
 	wal := walStat(en.Source)
 	snap, err := sqlitesnap.Open(c.ctx, en.Source, sqlitesnap.Options{
-		Scratch: c.e.state.Scratch(), FullCheck: c.fullCheck(en.Source),
+		Scratch: c.e.state.Scratch(), FullCheck: c.fullCheck(en.Source), Attempt: try,
 	})
 	if err != nil {
 		return nil, err
@@ -71,15 +86,19 @@ func (c *capture) snapshot(en *component.Entry, padded bool) (*content, error) {
 		hashed := make(chan struct{})
 		go func() { sum.Write(p); close(hashed) }()
 		defer func() { <-hashed }()
-		return c.pages(&k.extents, &tail, p, size)
+		if err := c.pages(&k.extents, &tail, p, size); err != nil {
+			return &storeError{err}
+		}
+		return nil
 	})
 	if err == nil && (len(tail) > 0 || padded) {
 		tail = append(tail, make([]byte, padding(padded, k.size))...)
 		if len(tail) > 0 {
 			var e repository.Extent
-			if e, err = c.block(tail); err == nil {
-				k.extents = k.extents.Add(e)
+			if e, err = c.block(tail); err != nil {
+				return nil, &storeError{err}
 			}
+			k.extents = k.extents.Add(e)
 		}
 	}
 	if err != nil {

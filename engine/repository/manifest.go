@@ -101,7 +101,8 @@ type DatabaseFacts struct {
 	Encoding      string `json:"encoding"`
 	// Way is how the snapshot was taken: plain, wal, copy or recovered.
 	Way string `json:"way"`
-	// Check is quick_check, integrity_check or none; CheckResult is "ok" or the first problems.
+	// Check is quick_check, integrity_check or none, with "_partial" behind it where some tables could not be checked
+	// without a program's own functions; CheckResult is "ok" or the first problems.
 	Check              string           `json:"check"`
 	CheckResult        string           `json:"check_result"`
 	ForeignKeyProblems int64            `json:"foreign_key_problems,omitempty"`

@@ -260,7 +260,8 @@ func start(t testing.TB, o orders) *child {
 		t.Fatal(err)
 	}
 	c := &child{t: t, cmd: exec.Command(self)}
-	c.cmd.Env = append(os.Environ(), childVariable+"="+string(text))
+	// The race detector would let every child sleep for a second before it ends.
+	c.cmd.Env = append(os.Environ(), childVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
 	c.cmd.Stderr = os.Stderr
 	if c.stdin, err = c.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)

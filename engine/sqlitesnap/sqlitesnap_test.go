@@ -2,6 +2,7 @@ package sqlitesnap
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
 	"errors"
@@ -130,7 +131,7 @@ func (c captured) checkBank(t testing.TB) {
 	}
 }
 
-// tree is a folder's content: name to mode, time and bytes.
+// tree is a folder's content: name to mode, time, size and hash.
 func tree(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -147,7 +148,7 @@ func tree(t testing.TB, dir string) map[string]string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out[e.Name()] = fmt.Sprintf("%v %d %x", fi.Mode(), fi.ModTime().UnixNano(), b)
+		out[e.Name()] = fmt.Sprintf("%v %d %d %x", fi.Mode(), fi.ModTime().UnixNano(), len(b), sha256.Sum256(b))
 	}
 	fi, err := os.Stat(dir)
 	if err != nil {
@@ -164,7 +165,7 @@ func sameTree(t testing.TB, before, after map[string]string) {
 		if is, ok := after[name]; !ok {
 			t.Errorf("%s is gone", name)
 		} else if is != was {
-			t.Errorf("%s has changed: %.60s… is now %.60s…", name, was, is)
+			t.Errorf("%s has changed: %s is now %s", name, was, is)
 		}
 	}
 	for name := range after {
