@@ -132,7 +132,7 @@ func (e *Engine) findOneDrive() (onedrive.Folder, error) {
 
 // target returns the repository in the OneDrive folder.
 func (e *Engine) target(folder onedrive.Folder) repository.Repo {
-	return repository.Repo{Dir: filepath.Join(folder.Path, repository.DirName), FS: e.fs}
+	return repository.Repo{Dir: filepath.Join(folder.Path, repository.DirName), FS: e.fs, Staging: e.state.Staging()}
 }
 
 func (e *Engine) mirror() repository.Repo {

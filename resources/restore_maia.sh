@@ -316,9 +316,10 @@ decode_names() {
   done
 }
 
-# Reads names that end in NUL, as find -print0 writes them. od and awk do it without a process for each name.
+# encode_names LETTER: reads ./names that end in NUL, as find -print0 writes them, and writes "letter name" lines. od and
+# awk do it without a process for each name.
 encode_names() {
-  od -An -v -t o1 | awk '
+  od -An -v -t o1 | awk -v letter="$1" '
     BEGIN {
       for (i = 0; i < 256; i++) {
         octal = int(i / 64) "" int(i / 8) % 8 "" i % 8
@@ -331,8 +332,7 @@ encode_names() {
         octal = substr(octal, length(octal) - 2)
         if (octal != "000") { name = name table[octal]; continue }
         sub(/^\.\//, "", name)
-        if (name == "-") name = "\\0055"
-        print name
+        print letter, name
         name = ""
       }
     }'
@@ -440,8 +440,9 @@ change_modes() {
 }
 
 # Functions for several awk programs. civil(): 1760324400.5 as 2025-10-13T03:00:00.5Z and 202510130300.00.
-# mode() and moment(): what stat and the index write, in one form (before 1970, GNU writes -0.5 for -1.5).
-# parent(): the folder above, "" at the top.
+# mode(): what stat and the index write, in one form. parent(): the folder above, "" at the top.
+# same_time(): as text, since as numbers times have too many digits; before 1970 GNU writes -0.5 where the index has
+# -1.5; and where touch knows whole seconds only, they are all that counts.
 readonly AWK_LIBRARY='
   function two(n) { return (n < 10 ? "0" : "") n }
   function civil(t, part, days, rest, era, doe, yoe, doy, mp, y, m, d, hour, minute) {
@@ -465,14 +466,17 @@ readonly AWK_LIBRARY='
       y two(m) two(d) two(hour) two(minute) "." two(rest)
   }
   function mode(m) { m = "0000" m; return substr(m, length(m) - 3) }
-  function moment(t, part) {
-    if (stat != "gnu" || t !~ /^-/) return t ""
-    split(t, part, ".")
-    return part[2] + 0 == 0 ? t "" : sprintf("%d.%09d", part[1] - 1, 1000000000 - part[2])
+  function same_time(had, want, part) {
+    if (stat == "gnu" && had ~ /^-/) {
+      split(had, part, ".")
+      if (part[2] + 0 > 0) had = sprintf("%d.%09d", part[1] - 1, 1000000000 - part[2])
+    }
+    if (touch == "old") { sub(/[.].*/, "", had); sub(/[.].*/, "", want) }
+    return had "" == want ""
   }
   function parent(p) {
     if (p !~ /\//) return ""
-    sub(/\/[^\/]*$/, "", p)
+    sub("/[^/]*$", "", p)
     return p == "-" ? "\\0055" : p
   }
 '
@@ -540,7 +544,7 @@ find_repository() {
         'start OneDrive, sign in and wait until MaiaBackups appears; or name the folder with --repository DIR.'
       ;;
     1) REPO=${found[0]} ;;
-    *) choose_repository "${found[@]}" ;;
+    *) choose_repository ${found[@]+"${found[@]}"} ;;
   esac
 }
 
@@ -580,7 +584,7 @@ choose_backup() {
     die "$FAILED" "there is no backup in $REPO." 'wait until OneDrive has synced, or name another folder with --repository DIR.'
   fi
   if [ -n "$wanted" ] && [ "$wanted" != latest ]; then
-    match_backup "$wanted" "${ids[@]}"
+    match_backup "$wanted" ${ids[@]+"${ids[@]}"}
     open_backup "$ID" || die "$FAILED" "$ID cannot be restored: $REPLY." 'choose another one with --backup ID, or wait until OneDrive has synced.'
     return
   fi
@@ -966,7 +970,7 @@ select_entries() {
       for (up = parent($8); up != "" && !(up in needed); up = parent(up)) needed[up] = 1
     }
     END { for (up in needed) if (!(up in folder)) out("i - - 700 0.000000000 0 - " up " -", up) }' "$WORK/index.entries" |
-    sort -t $'\t' -k 1,1 | awk '{ sub(/^[^\t]*\t/, ""); print NR, $0 }' > "$WORK/entries" || full "$WORK"
+    sort -t $'\t' -k 1,1 | cut -f 2- | awk '{ print NR, $0 }' > "$WORK/entries" || full "$WORK"
 }
 
 # compare_target: $WORK/todo has the entries, each with its state in front: M missing, E equal (folders: there),
@@ -1032,8 +1036,8 @@ read_link() {
   REPLY=${REPLY%?x}
 }
 
-# find_folders_off: folders whose mode or time is not the index's, the deepest first: "mode time old-time name" in
-# $WORK/folders.off. Folders that are not there yet count too.
+# find_folders_off: folders whose mode or time is not the index's, or that are not there: "mode name" in
+# $WORK/folders.modes, "time old-style-time name" in $WORK/folders.times, the deepest first.
 find_folders_off() {
   awk '$3 == "d" { print $6, $7, $10 }' "$WORK/todo" > "$WORK/folders" || full "$WORK"
   cut -d ' ' -f 3 "$WORK/folders" > "$WORK/list"
@@ -1042,10 +1046,16 @@ find_folders_off() {
   else
     awk '{ print "-" }' "$WORK/list" > "$WORK/measures" || full "$WORK"
   fi
-  # Times as text: as numbers they have too many digits.
-  awk -v stat="$STAT" "$AWK_LIBRARY"'FILENAME == ARGV[1] { mode_of[FNR] = $2; time_of[FNR] = moment($3); next }
-    mode(mode_of[FNR]) != mode($1) || time_of[FNR] "" != $2 "" { print FNR "\t" $1, civil($2), $3 }' "$WORK/measures" "$WORK/folders" |
-    sort -rn | cut -f 2 > "$WORK/folders.off" || full "$WORK"
+  awk -v stat="$STAT" -v touch="$TOUCH" -v modes="$WORK/folders.modes" -v times="$WORK/folders.times" "$AWK_LIBRARY"'
+    BEGIN { printf "" > modes; printf "" > times }
+    FILENAME == ARGV[1] { mode_of[FNR] = $2; time_of[FNR] = $3; next }
+    { n = FNR; wanted_mode[n] = $1; wanted_time[n] = $2; name[n] = $3 }
+    END {
+      for (; n > 0; n--) {
+        if (mode(mode_of[n]) != mode(wanted_mode[n])) print wanted_mode[n], name[n] > modes
+        if (!same_time(time_of[n], wanted_time[n])) print civil(wanted_time[n]), name[n] > times
+      }
+    }' "$WORK/measures" "$WORK/folders" || full "$WORK"
 }
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -1081,8 +1091,7 @@ print_plan() {
   fi
   say "  from   $REPO"
   say "  to     $TO"
-  size "$bytes"
-  say "  holds  $files files ($databases databases) of $REPLY in $folders folders, and $links links"
+  say "  holds  $(contents "$files" "$databases" "$bytes" "$folders" "$links")"
   if [ -n "$ONLY" ]; then say "  only  $ONLY"; fi
   print_in_the_way "$equal" "$differ"
   if [ "$personal" -gt 0 ]; then
@@ -1110,6 +1119,20 @@ print_plan() {
   if [ "$need" -gt "$FREE" ]; then
     die "$FAILED" 'there is not enough space.' 'free some, restore less with --only, or choose another place with --to DIR.'
   fi
+}
+
+# contents FILES DATABASES BYTES FOLDERS LINKS, in words.
+contents() {
+  count "$1" file files
+  printf '%s' "$REPLY"
+  count "$2" database databases
+  printf ' (%s)' "$REPLY"
+  size "$3"
+  printf ' of %s' "$REPLY"
+  count "$4" folder folders
+  printf ' in %s' "$REPLY"
+  count "$5" link links
+  printf ', and %s' "$REPLY"
 }
 
 print_in_the_way() {
@@ -1393,24 +1416,26 @@ write_slowly() {
 # ---------------------------------------------------------------------------------------------------------------------
 # Streams to verified files
 #
-# Each source is unpacked in a folder of its own, so that a tar cannot reach what another one left: $SCRATCH/t0,
+# Each source is unpacked in a folder of its own, so that a tar cannot reach what another one left: $SCRATCH/stage/t0,
 # large, launchagents ... There everything has the path that it will have below the target.
 
 stage() {
   local number kind bytes
   note 'Unpacking and comparing every file ...'
+  mkdir "$SCRATCH/stage" || full "$SCRATCH"
   while read -r number kind bytes <&3; do
     if [ "$kind" = tar ]; then
-      mkdir "$SCRATCH/t$number" || full "$SCRATCH"
-      unpack "$SCRATCH/stream.$number" "$SCRATCH/t$number"
+      mkdir "$SCRATCH/stage/t$number" || full "$SCRATCH"
+      unpack "$SCRATCH/stream.$number" "$SCRATCH/stage/t$number"
       rm -f "$SCRATCH/stream.$number"
-      verify_stage "t$number"
     fi
   done 3< "$WORK/wanted"
   stage_large
   stage_archive launchagents "$BESIDE/home/Library/LaunchAgents"
   stage_archive shell_configs "$BESIDE/home"
   stage_folder
+  list_needed
+  verify_stage
 }
 
 # needs SOURCE: whether anything of it is to be restored.
@@ -1434,7 +1459,7 @@ unpack() {
   # Past a hole that a bad chunk left there is more.
   if [ -s "$WORK/chunks.bad" ]; then options[7]=--ignore-zeros; fi
   # From standard input: GNU tar takes a file name with a colon for another machine.
-  if ! tar "${options[@]}" -f - -C "$2" < "$1" > /dev/null 2>&1; then
+  if ! tar ${options[@]+"${options[@]}"} -f - -C "$2" < "$1" > /dev/null 2>&1; then
     free_bytes "$SCRATCH"
     if [ "$REPLY" -lt 1000000 ]; then full "$SCRATCH"; fi
   fi
@@ -1445,10 +1470,9 @@ stage_large() {
   needs large || return 0
   awk 'FILENAME == ARGV[1] { if ($1 == "b") number[$8] = substr($3, 2); next }
     ($1 == "M" || $1 == "D") && $5 == "large" { print (number[$10] ~ /^[0-9]+$/ ? number[$10] : "-"), $10 }' "$WORK/index.entries" "$WORK/todo" > "$WORK/list" || full "$WORK"
-  mkdir "$SCRATCH/large" || full "$SCRATCH"
   while read -r number place <&3; do
     printf -v path '%b' "$place"
-    path=$SCRATCH/large/$path dir=${path%/*}
+    path=$SCRATCH/stage/large/$path dir=${path%/*}
     mkdir -p "$dir" || full "$SCRATCH"
     case $number in
       # An empty one has no stream.
@@ -1456,7 +1480,6 @@ stage_large() {
       *) mv "$SCRATCH/stream.$number" "$path" || full "$SCRATCH" ;;
     esac
   done 3< "$WORK/list"
-  verify_stage large
 }
 
 # stage_archive NAME FOLDER: NAME.tar.gz of the backup's folder, unpacked below FOLDER. Its size is known roughly, from
@@ -1464,65 +1487,70 @@ stage_large() {
 stage_archive() {
   local limit file=$REPO/$ID/$1.tar.gz gz sum name
   needs "$1" || return 0
-  mkdir -p "$SCRATCH/$1/$2" || full "$SCRATCH"
-  read -r gz sum name << END
-$(awk -v name="$1.tar.gz" '$3 == name' "$WORK/index.files")
-END
+  mkdir -p "$SCRATCH/stage/$1/$2" || full "$SCRATCH"
+  awk -v name="$1.tar.gz" '$3 == name' "$WORK/index.files" > "$WORK/numbers" || full "$WORK"
+  read -r gz sum name < "$WORK/numbers"
   limit=$(awk -v source="$1" '$3 == source { n += 16384 + $6 } END { printf "%.0f", n + 65536 }' "$WORK/index.entries")
   if [ -f "$file" ] && head -c $((gz + 1)) < "$file" > "$SCRATCH/$name" 2> /dev/null; then
     hash_of "$SCRATCH/$name"
     if [ "$REPLY" = "$sum" ]; then
       gzip -dc < "$SCRATCH/$name" 2> /dev/null | head -c "$limit" > "$SCRATCH/archive" || :
-      unpack "$SCRATCH/archive" "$SCRATCH/$1/$2"
+      unpack "$SCRATCH/archive" "$SCRATCH/stage/$1/$2"
     fi
   fi
   rm -f "$SCRATCH/$name" "$SCRATCH/archive"
-  verify_stage "$1"
 }
 
 # stage_folder: single files of the backup's folder.
 stage_folder() {
   local bytes place name
   needs folder || return 0
-  mkdir -p "$SCRATCH/folder/$BESIDE/packages" || full "$SCRATCH"
+  mkdir -p "$SCRATCH/stage/folder/$BESIDE/packages" || full "$SCRATCH"
   awk '($1 == "M" || $1 == "D") && $5 == "folder" { print $8, $10 }' "$WORK/todo" > "$WORK/list" || full "$WORK"
   while read -r bytes place <&3; do
     name=${place##*/}
     if [ -f "$REPO/$ID/$name" ]; then
-      head -c $((bytes + 1)) < "$REPO/$ID/$name" > "$SCRATCH/folder/$place" 2> /dev/null
+      head -c $((bytes + 1)) < "$REPO/$ID/$name" > "$SCRATCH/stage/folder/$place" 2> /dev/null
     fi
   done 3< "$WORK/list"
-  verify_stage folder
 }
 
-# verify_stage SOURCE: afterwards its folder holds exactly what the index names and the target needs, with the right
-# types, bytes, modes and times. What cannot be had is in $WORK/missing.
+# list_needed: the lines of todo that are missing or differ, each with its name in the stage in front.
+list_needed() {
+  awk '($1 == "M" || $1 == "D") && $3 != "d" && $3 != "i" { print $5 "/" ($10 == "\\0055" ? "-" : $10), $0 }' "$WORK/todo" > "$WORK/needed" || full "$WORK"
+}
+
+# verify_stage: afterwards the stage holds exactly what the index names and the target needs, with the right types,
+# bytes, modes and times. What cannot be had is in $WORK/missing.
 verify_stage() {
-  local dir=$SCRATCH/$1
+  local dir=$SCRATCH/stage
   find "$dir" -type d ! -perm -700 -exec chmod u+rwx {} \; 2> /dev/null
+  find "$dir" -type f -links 1 ! -perm -400 -exec chmod u+r {} + 2> /dev/null
   list_stage "$dir" > "$WORK/staged" || full "$WORK"
-  # A file with a second name (a hard link) could have its other name anywhere: it has no letter, and goes.
-  awk -v source="$1" -v base="$WORK/stage." '
+  # A file with a second name (a hard link) could have its other name anywhere: it is listed as other, and goes.
+  awk -v base="$WORK/stage." "$AWK_LIBRARY"'
     BEGIN { printf "" > (base "files"); printf "" > (base "links"); printf "" > (base "extra"); printf "" > (base "absent") }
-    FILENAME == ARGV[1] {
-      if ($3 == "d" || $3 == "i") folder[$10] = 1
-      else if ($5 == source && ($1 == "M" || $1 == "D")) { n++; line[n] = $0; place[n] = $10; letter[$10] = $3 == "l" ? "l" : "f" }
+    FILENAME ~ /todo$/ { if ($3 == "d") folder[$5 "/" ($10 == "\\0055" ? "-" : $10)] = 1; next }
+    FILENAME ~ /needed$/ {
+      n++; line[n] = $0; name[n] = $1; bare[n] = $6 " " $11
+      letter[$1] = $4 == "l" ? "l" : "f"
+      for (up = parent($1); up != "" && !(up in above); up = parent(up)) folder[up] = above[up] = 1
       next
     }
     {
-      if ($1 == "d" ? $2 in folder : ($2 in letter) && letter[$2] == $1) there[$2] = 1
+      if ($1 == "d" ? $2 in folder || $2 !~ /\// : $2 in letter && letter[$2] == $1) there[$2] = 1
       else print $2 > (base "extra")
     }
     END {
       for (i = 1; i <= n; i++) {
-        if (letter[place[i]] == "l") print line[i] > (base "links")
-        else if (place[i] in there) print line[i] > (base "files")
-        else print place[i] > (base "absent")
+        if (letter[name[i]] == "l") print line[i] > (base "links")
+        else if (name[i] in there) print line[i] > (base "files")
+        else print bare[i] > (base "absent")
       }
-    }' "$WORK/todo" "$WORK/staged" || full "$WORK"
+    }' "$WORK/todo" "$WORK/needed" "$WORK/staged" || full "$WORK"
   remove_staged "$dir" "$WORK/stage.extra"
-  report_missing "$1" 'could not be unpacked' < "$WORK/stage.absent"
-  verify_bytes "$1"
+  report_missing 'could not be unpacked' < "$WORK/stage.absent"
+  verify_bytes "$dir"
   set_attributes "$dir"
   make_links "$dir"
   check_databases "$dir"
@@ -1530,10 +1558,13 @@ verify_stage() {
 
 # list_stage DIR: "letter name" of everything below it: f file, d folder, l link, o other.
 list_stage() {
-  (cd "$1" && find . -type f -links 1 -print0) | encode_names | awk '{ print "f", $0 }' &&
-    (cd "$1" && find . -type d ! -name . -print0) | encode_names | awk '{ print "d", $0 }' &&
-    (cd "$1" && find . -type l -print0) | encode_names | awk '{ print "l", $0 }' &&
-    (cd "$1" && find . ! -type d ! -type l ! \( -type f -links 1 \) -print0) | encode_names | awk '{ print "o", $0 }'
+  (
+    cd "$1" || exit 1
+    find . -type f -links 1 -print0 | encode_names f &&
+      find . -type d ! -name . -print0 | encode_names d &&
+      find . -type l -print0 | encode_names l &&
+      find . ! -type d ! -type l ! \( -type f -links 1 \) -print0 | encode_names o
+  )
 }
 
 # remove_staged DIR LIST
@@ -1543,43 +1574,46 @@ remove_staged() {
   (cd "$1" && xargs -0 -n 250 rm -rf < "$WORK/names") || die "$FAILED" "$1 cannot be cleaned." 'run the same command again.'
 }
 
-# report_missing SOURCE REASON: names on standard input.
+# report_missing REASON: "source name" lines on standard input.
 report_missing() {
-  local place reason=$2
-  case $1 in
-    t* | large) if [ -s "$WORK/chunks.bad" ]; then reason='part of it lay in a chunk that is missing or damaged'; fi ;;
-    launchagents | shell_configs) reason="$1.tar.gz is missing or damaged" ;;
-    folder) reason='is missing or damaged in the backup' ;;
-  esac
-  while read -r place; do
+  local source place reason
+  while read -r source place; do
+    reason=$1
+    case $source in
+      t* | large) if [ -s "$WORK/chunks.bad" ]; then reason='part of it lay in a chunk that is missing or damaged'; fi ;;
+      launchagents | shell_configs) reason="$source.tar.gz is missing or damaged" ;;
+      folder) reason='is missing or damaged in the backup' ;;
+    esac
     printf '%s %s\n' "$place" "$reason" || full "$WORK"
   done >> "$WORK/missing"
 }
 
-# verify_bytes SOURCE: compares every file's size and hash; those that differ go. A size first: a sparse file in a
-# hostile tar could take for ever to hash.
+# verify_bytes DIR: compares every file's size and hash; those that differ go. A size first: a sparse file in a hostile
+# tar could take for ever to hash. A line of stage.good is the mode and the time that the file has, then its line of
+# needed.
 verify_bytes() {
-  cut -d ' ' -f 10 "$WORK/stage.files" > "$WORK/list" || full "$WORK"
-  measure "$SCRATCH/$1" "$WORK/list" "$WORK/measures"
+  cut -d ' ' -f 1 "$WORK/stage.files" > "$WORK/list" || full "$WORK"
+  measure "$1" "$WORK/list" "$WORK/measures"
   awk -v bad="$WORK/stage.bad" -v same="$WORK/same" 'BEGIN { printf "" > bad; printf "" > same }
     FILENAME == ARGV[1] { bytes[FNR] = $1; measure[FNR] = $2 " " $3; next }
-    bytes[FNR] "" == $8 "" { print measure[FNR], $0 > same; next }
-    { print $10 > bad }' "$WORK/measures" "$WORK/stage.files" || full "$WORK"
-  cut -d ' ' -f 12 "$WORK/same" > "$WORK/list" || full "$WORK"
-  hash_list "$SCRATCH/$1" "$WORK/list" "$WORK/sums"
+    bytes[FNR] "" == $9 "" { print measure[FNR], $0 > same; next }
+    { print $1, $6, $11 > bad }' "$WORK/measures" "$WORK/stage.files" || full "$WORK"
+  cut -d ' ' -f 3 "$WORK/same" > "$WORK/list" || full "$WORK"
+  hash_list "$1" "$WORK/list" "$WORK/sums"
   awk -v bad="$WORK/stage.bad" 'FILENAME == ARGV[1] { sum[FNR] = $1; next }
-    sum[FNR] == $11 { print; next } { print $12 >> bad }' "$WORK/sums" "$WORK/same" > "$WORK/stage.good" || full "$WORK"
-  remove_staged "$SCRATCH/$1" "$WORK/stage.bad"
-  report_missing "$1" 'its bytes are not what they were' < "$WORK/stage.bad"
+    sum[FNR] == $12 { print; next } { print $3, $8, $13 >> bad }' "$WORK/sums" "$WORK/same" > "$WORK/stage.good" || full "$WORK"
+  cut -d ' ' -f 1 "$WORK/stage.bad" > "$WORK/list" || full "$WORK"
+  remove_staged "$1" "$WORK/list"
+  cut -d ' ' -f 2- "$WORK/stage.bad" > "$WORK/list" || full "$WORK"
+  report_missing 'its bytes are not what they were' < "$WORK/list"
 }
 
-# set_attributes DIR: modes and times of the good files, where they are not right yet. A line of stage.good is the
-# mode and the time it has, then its line of todo.
+# set_attributes DIR: modes and times of the good files, where they are not right yet.
 set_attributes() {
-  awk -v stat="$STAT" -v modes="$WORK/stage.modes" -v times="$WORK/stage.times" "$AWK_LIBRARY"'
+  awk -v stat="$STAT" -v touch="$TOUCH" -v modes="$WORK/stage.modes" -v times="$WORK/stage.times" "$AWK_LIBRARY"'
     BEGIN { printf "" > modes; printf "" > times }
-    mode($1) != mode($8) { print $8, $12 > modes }
-    moment($2) "" != $9 "" { print civil($9), $12 > times }' "$WORK/stage.good" || full "$WORK"
+    mode($1) != mode($9) { print $9, $3 > modes }
+    !same_time($2, $10) { print civil($10), $3 > times }' "$WORK/stage.good" || full "$WORK"
   sort "$WORK/stage.modes" > "$WORK/stage.sorted" || full "$WORK"
   set_modes "$1" "$WORK/stage.sorted"
   set_times "$1" "$WORK/stage.times"
@@ -1587,11 +1621,11 @@ set_attributes() {
 
 # make_links DIR: a link that is not as the index says is made anew; the index holds all there is to know of it.
 make_links() {
-  local mtime place link path file want
+  local name mtime link path file want
   : > "$WORK/stage.times" || full "$WORK"
-  cut -d ' ' -f 7,10,11 "$WORK/stage.links" > "$WORK/list" || full "$WORK"
-  while read -r mtime place link <&3; do
-    printf -v path '%b' "$place"
+  cut -d ' ' -f 1,8,12 "$WORK/stage.links" > "$WORK/list" || full "$WORK"
+  while read -r name mtime link <&3; do
+    printf -v path '%b' "$name"
     printf -v want '%b' "$link"
     file=$1/$path
     if [ -L "$file" ]; then
@@ -1600,8 +1634,8 @@ make_links() {
       rm -f "$file"
     fi
     mkdir -p "${file%/*}" || full "$SCRATCH"
-    ln -s "$want" "$file" || full "$SCRATCH"
-    printf '%s %s\n' "$mtime" "$place" >> "$WORK/stage.times" || full "$WORK"
+    ln -s -- "$want" "$file" || full "$SCRATCH"
+    printf '%s %s\n' "$mtime" "$name" >> "$WORK/stage.times" || full "$WORK"
   done 3< "$WORK/list"
   [ -s "$WORK/stage.times" ] || return 0
   awk "$AWK_LIBRARY"'{ print civil($1), $2 }' "$WORK/stage.times" > "$WORK/list" || full "$WORK"
@@ -1611,12 +1645,12 @@ make_links() {
 # check_databases DIR: SQLite's own check. A database that fails it is restored all the same: its bytes are those of
 # the backup.
 check_databases() {
-  local place path answer
-  awk '$5 == "q" || $5 == "b" { print $12 }' "$WORK/stage.good" > "$WORK/list" || full "$WORK"
-  while read -r place <&3; do
+  local name place path answer
+  awk '$6 == "q" || $6 == "b" { print $3, $13 }' "$WORK/stage.good" > "$WORK/list" || full "$WORK"
+  while read -r name place <&3; do
     DATABASES=$((DATABASES + 1))
     [ -n "$SQLITE" ] || continue
-    printf -v path '%b' "$place"
+    printf -v path '%b' "$name"
     # Under a plain name: SQLite is given a URI, in which a name may hold special characters.
     ln -s "$1/$path" "$SCRATCH/check.db" || full "$SCRATCH"
     answer=$(cd "$SCRATCH" && sqlite3 -init /dev/null -batch -readonly 'file:check.db?immutable=1' 'PRAGMA integrity_check(1);' 2>&1)
@@ -1644,7 +1678,7 @@ merge_folders() {
   awk '$3 == "d" || $3 == "i" { print $5, $10 }' "$WORK/todo" > "$WORK/list" || full "$WORK"
   while read -r source place <&3; do
     printf -v path '%b' "$place"
-    file=$TO/$path staged=$SCRATCH/$source/$path
+    file=$TO/$path staged=$SCRATCH/stage/$source/$path
     if [ -L "$file" ] || { [ -e "$file" ] && [ ! -d "$file" ]; }; then move_aside "$path"; fi
     if [ -d "$file" ] && [ ! -L "$file" ]; then
       # It gets its own mode at the end.
@@ -1675,12 +1709,12 @@ move_aside() {
 }
 
 merge_files() {
-  local type bytes place path file folder last='' number=0 suffix source batch
+  local type bytes place path file folder last='' number=0 suffix source staged batch
   awk '
     FILENAME == ARGV[1] { missing[$1] = 1; next }
     ($1 == "M" || $1 == "D") && $3 != "d" && $3 != "i" && !($10 in missing) {
       key = $10
-      if (!sub(/\/[^\/]*$/, "", key)) key = ""
+      if (!sub("/[^/]*$", "", key)) key = ""
       print key "\t" $3, $5, $8, $10
     }' "$WORK/missing" "$WORK/todo" | sort -t $'\t' -k 1,1 | cut -f 2 > "$WORK/list" || full "$WORK"
   batch=()
@@ -1691,7 +1725,8 @@ merge_files() {
       move_batch "$last" "$number" ${batch[@]+"${batch[@]}"}
       batch=() number=0 last=$folder
     fi
-    if [ -e "$SCRATCH/$source/$path" ] || [ -L "$SCRATCH/$source/$path" ]; then
+    staged=$SCRATCH/stage/$source/$path
+    if [ -e "$staged" ] || [ -L "$staged" ]; then
       if [ -e "$file" ] || [ -L "$file" ]; then move_aside "$path"; fi
       case $type in
         q | b)
@@ -1701,7 +1736,7 @@ merge_files() {
           done
           ;;
       esac
-      batch[number]=$SCRATCH/$source/$path
+      batch[number]=$staged
       number=$((number + 1))
     elif [ ! -e "$file" ] && [ ! -L "$file" ]; then
       printf '%s could not be put into place\n' "$place" >> "$WORK/missing" || full "$WORK"
@@ -1731,10 +1766,8 @@ move_batch() {
 # the folder.
 finish_folders() {
   find_folders_off
-  cut -d ' ' -f 2- "$WORK/folders.off" > "$WORK/list" || full "$WORK"
-  set_times "$TO" "$WORK/list"
-  cut -d ' ' -f 1,4 "$WORK/folders.off" > "$WORK/list" || full "$WORK"
-  set_modes "$TO" "$WORK/list"
+  set_times "$TO" "$WORK/folders.times"
+  set_modes "$TO" "$WORK/folders.modes"
 }
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -1794,8 +1827,10 @@ lines_of() { REPLY=$(awk 'END { print NR }' "$1"); }
 main() {
   export LC_ALL=C
   # What could change how the tools work.
-  unset CDPATH TAR_OPTIONS GZIP POSIXLY_CORRECT PERL5OPT PERL5LIB PERLLIB BASH_ENV ENV COPYFILE_DISABLE
+  unset CDPATH TAR_OPTIONS GZIP POSIXLY_CORRECT PERL5OPT PERL5LIB PERLLIB PERL_UNICODE PERLIO BASH_ENV ENV COPYFILE_DISABLE
   IFS=$' \t\n'
+  # The shell knows the home folder even where the environment does not.
+  if [ -z "${HOME:-}" ]; then HOME=~; fi
   UMASK=$(umask)
   umask 077
   trap clean_up EXIT
@@ -1818,7 +1853,7 @@ main() {
     say 'Nothing was written: this was a dry run.'
     return "$DONE"
   fi
-  if [ "$MISSING_BEFORE" -gt 0 ] || [ -s "$WORK/folders.off" ]; then
+  if [ "$MISSING_BEFORE" -gt 0 ] || [ -s "$WORK/folders.modes" ] || [ -s "$WORK/folders.times" ]; then
     confirm
     SECONDS=0
     prepare_scratch

@@ -126,9 +126,10 @@ func TestHostileRepository(t *testing.T) {
 	commit(t, dir, "one")
 	git(t, dir, "submodule", "--quiet", "add", sub, "module")
 	tree(t, dir, map[string]string{".gitattributes": "* filter=evil diff=evil\ntwo filter=ev.il\n", "two": "x"})
+	must(t, os.WriteFile(dir+"/.git/modules/module/info/attributes", []byte("* filter=inner\n"), 0o644))
 	git(t, dir, "add", "-A")
 	git(t, dir, "commit", "-q", "-m", "two")
-	for _, repo := range []string{dir + "/.git/", dir + "/.git/modules/module/"} {
+	for repo, name := range map[string]string{dir + "/.git/": "outer", dir + "/.git/modules/module/": "inner"} {
 		config, err := os.ReadFile(repo + "config")
 		must(t, err)
 		included := base + "/included"
@@ -150,6 +151,9 @@ func TestHostileRepository(t *testing.T) {
 	smudge = %[1]s
 	process = %[1]s
 	required = true
+[filter "%[4]s"]
+	clean = %[1]s
+	process = %[1]s
 [diff]
 	external = %[1]s
 [diff "evil"]
@@ -175,7 +179,7 @@ func TestHostileRepository(t *testing.T) {
 	promisor = true
 	uploadpack = %[1]s
 	fetch = +refs/heads/*:refs/remotes/evil/*
-`, bait, base+"/hooks", included), 0o644))
+`, bait, base+"/hooks", included, name), 0o644))
 		for _, hook := range []string{"post-index-change", "fsmonitor-watchman", "reference-transaction", "post-checkout"} {
 			script(t, repo+"hooks/"+hook, fmt.Sprintf("echo hook >> '%s'", trap))
 			script(t, base+"/hooks/"+hook, fmt.Sprintf("echo hook >> '%s'", trap))

@@ -175,6 +175,11 @@ func TestChangesUnderTheWalk(t *testing.T) {
 			if got := placeOf(inv, "victim"); got != c.want || !changed {
 				t.Errorf("it stands at %q, want %q", got, c.want)
 			}
+			for _, e := range inv.Entries {
+				if e.Path == "victim" && e.Stat.ID() != statOf(t, e.Source).ID() {
+					t.Error("the entry has the stat of what was there before")
+				}
+			}
 			if !inv.Ledger().Balanced() {
 				t.Errorf("%+v", inv.Ledger())
 			}

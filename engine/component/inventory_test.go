@@ -201,7 +201,7 @@ func TestAnyFolderIsAllCode(t *testing.T) {
 	root := t.TempDir()
 	tree(t, root, map[string]string{
 		"claude/data/small.db": db, "big.sqlite": db + strings.Repeat("x", 100), "claude/data/x.json": "{}", "pyvenv.cfg": "version = 3.9.1\n",
-		"lib/python3.9/site-packages/p.py": "x", "bin/mine.sh": "x",
+		"lib/python3.9/site-packages/p.py": "x", "bin/mine.sh": "x", "run.log": "x", "claude/data/logs/x": "x", "__pycache__/x": "x", ".git/x": "x",
 	})
 	inv := takeOptions(t, Options{Root: root, LargeDatabase: 100})
 	if inv.Maia {
@@ -210,6 +210,7 @@ func TestAnyFolderIsAllCode(t *testing.T) {
 	for path, want := range map[string]string{
 		"claude/data/small.db": "maia_code database", "claude/data/x.json": "maia_code file", "big.sqlite": "maia_data_large database",
 		"bin/mine.sh": "maia_code file", "pyvenv.cfg": "maia_code file", "lib/python3.9": "maia_code directory", "lib/python3.9/site-packages": "",
+		"run.log": "maia_code file", "claude/data/logs/x": "maia_code file", "__pycache__/x": "maia_code file", ".git/x": "",
 	} {
 		if got := placeOf(inv, path); got != want {
 			t.Errorf("%s stands at %q, want %q", path, got, want)

@@ -80,7 +80,7 @@ func TestPlistSecrets(t *testing.T) {
 func TestAgentIsRead(t *testing.T) {
 	text := xmlPlist(`<key>Label</key><string>com.maia.vtt-watcher</string>
 <key>ProgramArguments</key><array><string>/usr/local/bin/python3</string><string>/Users/n/git/maia/claude/tools/vtt.py</string></array>
-<key>WorkingDirectory</key><string>/Users/n/work/</string>
+<key>WorkingDirectory</key><string>/Users/n/job/</string>
 <key>EnvironmentVariables</key><dict><key>MAIA_ROOT</key><string>/Users/n/other</string><key>PATH</key><string>/a:/b</string></dict>`)
 	for _, b := range []string{text, binaryOf(t, text), "\xef\xbb\xbf" + text, "\n" + text} {
 		top, err := readPlist([]byte(b))
@@ -88,13 +88,13 @@ func TestAgentIsRead(t *testing.T) {
 		a := agentOf("com.maia.vtt-watcher.plist", top)
 		want := Agent{
 			File: "com.maia.vtt-watcher.plist", Label: "com.maia.vtt-watcher", Program: "/usr/local/bin/python3",
-			WorkingDirectory: "/Users/n/work/", MaiaRoot: "/Users/n/other",
+			WorkingDirectory: "/Users/n/job/", MaiaRoot: "/Users/n/other",
 			arguments: []string{"/usr/local/bin/python3", "/Users/n/git/maia/claude/tools/vtt.py"}, path: "/a:/b",
 		}
 		if !reflect.DeepEqual(a, want) {
 			t.Errorf("got %+v, want %+v", a, want)
 		}
-		if want := []string{"/Users/n/other", "/Users/n/work", "/Users/n/git/maia"}; !slices.Equal(a.roots(), want) {
+		if want := []string{"/Users/n/other", "/Users/n/job", "/Users/n/git/maia"}; !slices.Equal(a.roots(), want) {
 			t.Errorf("roots %q, want %q", a.roots(), want)
 		}
 	}
@@ -110,26 +110,58 @@ func TestAgentIsRead(t *testing.T) {
 	}
 }
 
-// bomb makes a binary property list of nested arrays, each of which refers to the next twice: 2^depth strings.
-func bomb(depth int) string {
+// nested makes a binary property list: a dictionary of one key, whose value is an array nested to a depth, each level of
+// which refers to the next so many times.
+func nested(depth, times int) string {
 	b := []byte("bplist00")
-	var offsets []byte
-	for i := range depth {
-		offsets = append(offsets, byte(len(b)))
-		b = append(b, 0xa2, byte(i+1), byte(i+1))
+	var offsets []int
+	object := func(tag byte, refs ...int) {
+		offsets = append(offsets, len(b))
+		b = append(b, tag)
+		for _, ref := range refs {
+			b = binary.BigEndian.AppendUint16(b, uint16(ref))
+		}
 	}
-	offsets = append(offsets, byte(len(b)))
-	b = append(b, 0x51, 'x')
+	object(0xd1, depth+1, 1)
+	for i := range depth {
+		object(0xa0|byte(times), slices.Repeat([]int{i + 2}, times)...)
+	}
+	b[len(b)-1]++ // the last array holds the string after the key
+	object(0x51)
+	b = append(b, 'k')
+	object(0x51)
+	b = append(b, 'v')
+	if times > 1 {
+		// Both references of the last array.
+		b[offsets[depth]+2]++
+	}
 	return trailer(b, offsets)
 }
 
-func trailer(b, offsets []byte) string {
+// trailer ends a binary property list whose references and offsets have two bytes.
+func trailer(b []byte, offsets []int) string {
 	table := len(b)
-	b = append(b, offsets...)
-	b = append(b, 0, 0, 0, 0, 0, 0, 1, 1)
+	for _, at := range offsets {
+		b = binary.BigEndian.AppendUint16(b, uint16(at))
+	}
+	b = append(b, 0, 0, 0, 0, 0, 0, 2, 2)
 	b = binary.BigEndian.AppendUint64(b, uint64(len(offsets)))
 	b = binary.BigEndian.AppendUint64(b, 0)
 	return string(binary.BigEndian.AppendUint64(b, uint64(table)))
+}
+
+func TestNestedBinaryPlistIsRead(t *testing.T) {
+	for _, depth := range []int{1, 3, 10} {
+		top, err := readPlist([]byte(nested(depth, 2)))
+		must(t, err)
+		v := top["k"]
+		for range depth {
+			v = v.([]any)[1]
+		}
+		if v != "v" {
+			t.Errorf("depth %d: %v", depth, top)
+		}
+	}
 }
 
 func TestPlistsThatAreRefused(t *testing.T) {
@@ -138,9 +170,11 @@ func TestPlistsThatAreRefused(t *testing.T) {
 		"empty": "", "text": "hello", "OpenStep": `{ Label = "com.maia.x"; TOKEN = "abc"; }`, "JSON": `{"Label":"x"}`,
 		"no dictionary": `<?xml version="1.0"?><plist><array/></plist>`, "cut": agentPlist("x", "y")[:200], "no plist": "<?xml version=\"1.0\"?><html/>",
 		"deep": xmlPlist("<key>a</key>" + deep), "large": xmlPlist("<key>a</key><string>" + strings.Repeat("x", maxPlist) + "</string>"),
-		"binary cut": binaryOf(t, agentPlist("x", "y"))[:50], "binary short": "bplist00", "bomb": bomb(60), "deep binary": bomb(80),
-		"itself": trailer([]byte("bplist00\xa1\x00"), []byte{8}), "itself, later": trailer([]byte("bplist00\xa1\x01\xa1\x00"), []byte{8, 10}),
-		"no such object": trailer([]byte("bplist00\xa1\x09"), []byte{8}), "bad key": trailer([]byte("bplist00\xd1\x00\x00"), []byte{8}),
+		"binary cut": binaryOf(t, agentPlist("x", "y"))[:50], "binary short": "bplist00", "bomb": nested(40, 2), "deep binary": nested(3000, 1),
+		"itself":         trailer([]byte("bplist00\xa1\x00\x00"), []int{8}),
+		"itself, later":  trailer([]byte("bplist00\xa1\x00\x01\xa1\x00\x00"), []int{8, 11}),
+		"no such object": trailer([]byte("bplist00\xa1\x00\x09"), []int{8}),
+		"bad key":        trailer([]byte("bplist00\xd1\x00\x01\x00\x01\x09"), []int{8, 13}),
 	} {
 		if top, err := readPlist([]byte(text)); !errors.Is(err, errPlist) {
 			t.Errorf("%s: %v, %v", name, top, err)
@@ -150,7 +184,7 @@ func TestPlistsThatAreRefused(t *testing.T) {
 
 func FuzzReadPlist(f *testing.F) {
 	agent := agentPlist("com.maia.x", "/usr/bin/python3", "--token", "abc")
-	for _, s := range []string{agent, binaryOf(f, agent), bomb(10), xmlPlist("<key>a</key><dict><key>b</key><date>2025-01-01T00:00:00Z</date></dict>"), "bplist00"} {
+	for _, s := range []string{agent, binaryOf(f, agent), nested(10, 2), xmlPlist("<key>a</key><dict><key>b</key><date>2025-01-01T00:00:00Z</date></dict>"), "bplist00"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -17,7 +17,7 @@ func TestFindRootOrder(t *testing.T) {
 	for _, m := range []string{"above", "h/git/maia", "h/maia"} {
 		tree(t, base, map[string]string{m + "/CLAUDE.md": "x", m + "/claude/": ""})
 	}
-	tree(t, base, map[string]string{"flag/": "", "env/": "", "config/": "", "above/deep/er/": "", "elsewhere/": ""})
+	tree(t, base, map[string]string{"flag/": "", "env/": "", "config/": "", "above/deep/er/~odd/": "", "elsewhere/": ""})
 	must(t, os.Symlink(at("flag"), at("link")))
 	o := FindRootOptions{
 		Flag: at("flag"), Config: at("config"), Home: at("h"), Cwd: at("above/deep/er"),
@@ -29,7 +29,8 @@ func TestFindRootOrder(t *testing.T) {
 		next func()
 	}{
 		{at("flag"), func() { o.Flag = "../../../link/." }},
-		{at("link"), func() { o.Flag = "~/maia" }},
+		{at("link"), func() { o.Flag = "~odd" }},
+		{at("above/deep/er/~odd"), func() { o.Flag = "~/maia" }},
 		{at("h/maia"), func() { o.Flag = "" }},
 		{at("env"), func() { o.Getenv = func(string) string { return "" } }},
 		{at("config"), func() { o.Config = "~/git/maia/claude/.." }},

@@ -53,11 +53,15 @@ func Locked(path string) (bool, error) {
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return true, nil
 	}
+	if err == nil {
+		err = flock(file, unix.LOCK_UN) // for the reason given at Unlock
+	}
 	return false, err
 }
 
-// Unlock releases the lock.
-func (l *Lock) Unlock() error { return l.file.Close() }
+// Unlock releases the lock. Closing the file would not be enough: a program that is being started holds a copy of it
+// until it runs.
+func (l *Lock) Unlock() error { return errors.Join(flock(l.file, unix.LOCK_UN), l.file.Close()) }
 
 func flock(file *os.File, how int) error {
 	for {

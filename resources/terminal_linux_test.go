@@ -1,0 +1,111 @@
+package resources
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// onTerminal runs the script on a terminal of its own and types answers, each when its question is there.
+func (m *machine) onTerminal(script string, dialogue [][2]string, args ...string) result {
+	m.t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer master.Close()
+	fd := int(master.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		m.t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	tty, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	cmd := m.command(script, args...)
+	// The terminal is where questions go, whatever the outputs are.
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = nil, tty, tty
+	cmd.ExtraFiles = []*os.File{tty}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 3}
+	if err := cmd.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	tty.Close()
+	chunks := make(chan []byte)
+	go func() {
+		defer close(chunks)
+		for {
+			buf := make([]byte, 4096)
+			n, err := master.Read(buf)
+			if err != nil {
+				return
+			}
+			chunks <- buf[:n]
+		}
+	}()
+	var out bytes.Buffer
+	timeout := time.After(2 * time.Minute)
+	for open := true; open; {
+		select {
+		case b, ok := <-chunks:
+			open = ok
+			out.Write(b)
+		case <-timeout:
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+			m.t.Fatalf("no end:\n%s", out.String())
+		}
+		if len(dialogue) > 0 && bytes.Contains(out.Bytes(), []byte(dialogue[0][0])) {
+			if _, err := master.WriteString(dialogue[0][1]); err != nil {
+				m.t.Fatal(err)
+			}
+			dialogue = dialogue[1:]
+		}
+	}
+	_ = cmd.Wait() // the exit code is the result
+	if len(dialogue) > 0 {
+		m.t.Fatalf("it never asked %q:\n%s", dialogue[0][0], out.String())
+	}
+	return result{cmd.ProcessState.ExitCode(), out.String()}
+}
+
+// TestQuestions: at most two for one repository, each with a default, and none of them writes before it is answered.
+func TestQuestions(t *testing.T) {
+	t.Parallel()
+	b := smallRepository(t, func(b *builder) { b.created = time.Now().Add(-72 * time.Hour) })
+	m := newMachine(t, "tar", "perl")
+	script := filepath.Join(b.dir, "restore_maia.sh")
+	place := m.home + "/git/maia"
+	where, goAhead := "Where shall Maia go? ["+place+"] ", "Go ahead? [y/N] "
+
+	m.onTerminal(script, [][2]string{{where, "\n"}, {goAhead, "\n"}}).want(t, 130, "PLEASE NOTE: this backup is 3 days old", "Nothing was written")
+	m.onTerminal(script, [][2]string{{where, "\n"}, {goAhead, "\x03"}}).want(t, 130, "cancelled")
+	m.onTerminal(script, [][2]string{{where, "\x04"}}).want(t, 130, "no answer")
+	if _, err := os.Lstat(filepath.Join(m.home, "git")); err == nil {
+		t.Fatal("something was written")
+	}
+	m.onTerminal(script, [][2]string{{where, "~/my place\n"}, {goAhead, "y\n"}}).want(t, 0)
+	checkTree(t, m.home+"/my place", b.items)
+	m.onTerminal(script, [][2]string{{goAhead, "yes\n"}}, "--to", place).want(t, 0)
+	checkTree(t, place, b.items)
+	m.onTerminal(script, nil, "--to", place).want(t, 0, "There is nothing to do.")
+
+	second := smallRepository(t, nil)
+	for name, dir := range map[string]string{"OneDrive-A": b.dir, "OneDrive-B": second.dir} {
+		mustMkdir(t, filepath.Join(m.home, "Library/CloudStorage", name))
+		mustLink(t, dir, filepath.Join(m.home, "Library/CloudStorage", name, "MaiaBackups"))
+	}
+	elsewhere := filepath.Join(m.home, "restore_maia.sh")
+	write(t, elsewhere, RestoreScript)
+	m.onTerminal(elsewhere, [][2]string{{"Which one? [1] ", "2\n"}, {goAhead, "n\n"}}, "--to", m.home+"/x").want(t, 130, "  from   "+second.dir)
+	m.onTerminal(elsewhere, [][2]string{{"Which one? [1] ", "3\n"}}, "--to", m.home+"/x").want(t, 2, "there is no number 3")
+}
