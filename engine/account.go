@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"maia-dr/engine/component"
 	"maia-dr/engine/repository"
@@ -131,15 +130,4 @@ func (b *backup) warnShrunk() {
 				"if that was not meant, look with `maia-dr show "+last.BackupID+" --files` for what is missing and restore it")
 		}
 	}
-}
-
-// countLines counts the lines that name a package.
-func countLines(b []byte) int {
-	n := 0
-	for line := range strings.Lines(string(b)) {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-			n++
-		}
-	}
-	return n
 }

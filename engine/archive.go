@@ -146,8 +146,9 @@ func checkArchive(b []byte, files []repository.File) error {
 	return nil
 }
 
-// readArchive returns the files of a small archive by name.
-func (v *view) readArchive(m *repository.Manifest, name string) (map[string][]byte, error) {
+// readArchive returns the listed files of a small archive by name. Of an archive that holds more than the list says,
+// no more than that is read: it could be a bomb.
+func (v *view) readArchive(m *repository.Manifest, name string, list []repository.File) (map[string][]byte, error) {
 	b, err := v.readFile(m, name)
 	if err != nil {
 		return nil, err
@@ -156,8 +157,18 @@ func (v *view) readArchive(m *repository.Manifest, name string) (map[string][]by
 	if err != nil {
 		return nil, fmt.Errorf("%s: %v: %w", name, err, repository.ErrDamaged)
 	}
+	size := map[string]int64{}
+	limit := int64(len(stream.Trailer))
+	for i := range list {
+		f := &list[i]
+		if f.HasContent() && f.SizeBytes <= maxArchived {
+			size[string(f.Path)] = f.SizeBytes
+		}
+		// A header takes up at most three blocks and what its long names need.
+		limit += f.SizeBytes + 4*stream.TarBlock + 4*int64(len(f.Path)+len(f.Link))
+	}
 	out := map[string][]byte{}
-	tr := tar.NewReader(zr)
+	tr := tar.NewReader(io.LimitReader(zr, limit))
 	for {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {
@@ -166,10 +177,10 @@ func (v *view) readArchive(m *repository.Manifest, name string) (map[string][]by
 		if err != nil {
 			return nil, fmt.Errorf("%s: %v: %w", name, err, repository.ErrDamaged)
 		}
-		if h.Typeflag != tar.TypeReg {
+		if n, ok := size[h.Name]; !ok || h.Typeflag != tar.TypeReg || h.Size != n {
 			continue
 		}
-		body, err := io.ReadAll(io.LimitReader(tr, maxArchived))
+		body, err := io.ReadAll(tr)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %v: %w", name, err, repository.ErrDamaged)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"time"
@@ -102,7 +103,7 @@ type backup struct {
 }
 
 func (b *backup) run() error {
-	if err := b.finishPrune(); err != nil {
+	if err := b.finishPrune(b.ctx); err != nil {
 		return err
 	}
 	if err := b.trimMirror(); err != nil {
@@ -286,7 +287,7 @@ func (b *backup) captureLarge(comp *repository.Component, en *component.Entry) e
 		return err
 	}
 	db := repository.Database{
-		Database: baseName(en.Path), Path: repository.Name(en.Path), OriginalSize: k.size, SHA256: k.sha256,
+		Database: repository.Name(path.Base(en.Path)), Path: repository.Name(en.Path), OriginalSize: k.size, SHA256: k.sha256,
 		Mode: en.Mode, ModTime: floorSeconds(en.Stat.MTimeNS), Extents: slices.Clone(extents),
 	}
 	if k.facts != nil {

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"path"
+	"time"
 
 	"maia-dr/engine/component"
 	"maia-dr/engine/event"
@@ -27,7 +29,6 @@ type capture struct {
 	kept     map[string]cacheEntry // for the next cache; extents count in the index
 
 	buf, small  []byte
-	storedBytes int64 // raw bytes of new blocks
 	done, total int64
 	warnings    []repository.Warning
 	vanished    []vanishedFile
@@ -67,7 +68,6 @@ func (c *capture) hashedBlock(h *repository.Hash, b []byte) (repository.Extent, 
 		c.chunkOf = append(c.chunkOf, c.index.AddChunk(repository.ChunkRef{RawBytes: repository.MaxChunkBytes}))
 	}
 	c.index.Add(h, c.chunkOf[ordinal], off, int64(len(b)))
-	c.storedBytes += int64(len(b))
 	return repository.Extent{Chunk: c.chunkOf[ordinal], Offset: off, Length: int64(len(b))}, nil
 }
 
@@ -147,7 +147,7 @@ func (c *capture) tarEntry(t *tarResult, en *component.Entry) error {
 	t.source += f.SizeBytes
 	if got.facts != nil {
 		t.databases = append(t.databases, repository.Database{
-			Database: baseName(en.Path), Path: f.Path, OriginalSize: got.size, SHA256: got.sha256, Facts: *got.facts,
+			Database: repository.Name(path.Base(en.Path)), Path: f.Path, OriginalSize: got.size, SHA256: got.sha256, Facts: *got.facts,
 		})
 	}
 	return nil
@@ -269,6 +269,9 @@ func (c *capture) cached(en *component.Entry, padded bool) *content {
 	c.kept[cacheKey(en.Source, padded)] = cacheEntry{
 		Kind: old.Kind, Stat: old.Stat, WAL: old.WAL, Size: old.Size, SHA256: old.SHA256, Extents: x, Facts: old.Facts,
 	}
+	if old.Facts != nil {
+		c.warnCheck(en, old.Facts)
+	}
 	return &content{size: old.Size, sha256: old.SHA256, facts: old.Facts, extents: x}
 }
 
@@ -281,8 +284,9 @@ func cacheKey(source string, padded bool) string {
 }
 
 // remember returns the function that enters a file in the next cache once its extents are known.
-func (c *capture) remember(en *component.Entry, padded bool, st, wal component.Stat, k *content) func(repository.Extents) {
-	if !rested(st, c.e.now()) || wal != (component.Stat{}) && !rested(wal, c.e.now()) {
+// began is when it began to be read.
+func (c *capture) remember(en *component.Entry, padded bool, began time.Time, st, wal component.Stat, k *content) func(repository.Extents) {
+	if !rested(st, began) || wal != (component.Stat{}) && !rested(wal, began) {
 		return nil
 	}
 	return func(x repository.Extents) {
@@ -290,13 +294,4 @@ func (c *capture) remember(en *component.Entry, padded bool, st, wal component.S
 			Kind: en.Kind, Stat: st, WAL: wal, Size: k.size, SHA256: k.sha256, Extents: x, Facts: k.facts,
 		}
 	}
-}
-
-func baseName(path string) repository.Name {
-	for i := len(path) - 1; i >= 0; i-- {
-		if path[i] == '/' {
-			return repository.Name(path[i+1:])
-		}
-	}
-	return repository.Name(path)
 }

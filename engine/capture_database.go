@@ -62,6 +62,7 @@ func isStoreError(err error) bool {
 }
 
 func (c *capture) snapshot(en *component.Entry, padded bool, try int) (*content, error) {
+	began := c.e.now()
 	before, err := os.Lstat(en.Source)
 	if err != nil {
 		return nil, err
@@ -110,12 +111,32 @@ func (c *capture) snapshot(en *component.Entry, padded bool, try int) (*content,
 	}
 	sum.Sum(k.sha256[:0])
 	f := repository.DatabaseFacts(facts)
+	f.Tables = nameTables(f.Tables)
 	k.facts = &f
+	c.warnCheck(en, k.facts)
+	k.commit = c.remember(en, padded, began, component.StatOf(before), wal, k)
+	return k, nil
+}
+
+// warnCheck repeats what a database's check found in every backup that holds it so.
+func (c *capture) warnCheck(en *component.Entry, f *repository.DatabaseFacts) {
 	if f.Check != "none" && f.CheckResult != "ok" {
 		c.warn("database_check_failed", en.Path, f.Check+" reports: "+f.CheckResult, "repair it, or restore it from an earlier backup; this backup holds it as it is")
 	}
-	k.commit = c.remember(en, padded, component.StatOf(before), wal, k)
-	return k, nil
+}
+
+// nameTables makes keys that JSON can hold of table names, which may be any bytes.
+func nameTables(tables map[string]int64) map[string]int64 {
+	if tables == nil {
+		return nil
+	}
+	out := make(map[string]int64, len(tables))
+	for name, rows := range tables {
+		// It never fails.
+		key, _ := repository.Name(name).MarshalText()
+		out[string(key)] = rows
+	}
+	return out
 }
 
 func padding(padded bool, size int64) int {

@@ -65,6 +65,7 @@ func (c *capture) readOnce(en *component.Entry, padded bool) (*content, error) {
 		return nil, &readError{err}
 	}
 	defer file.Close()
+	began := c.e.now()
 	before, err := file.Stat()
 	if err != nil {
 		return nil, &readError{err}
@@ -80,10 +81,13 @@ func (c *capture) readOnce(en *component.Entry, padded bool) (*content, error) {
 	if err != nil {
 		return nil, &readError{err}
 	}
-	if st := component.StatOf(before); component.StatOf(after) != st || k.size != before.Size() {
+	st := component.StatOf(before)
+	if component.StatOf(after) != st || k.size != before.Size() {
 		return k, errUnstable
-	} else {
-		k.commit = c.remember(en, padded, st, component.Stat{}, k)
+	}
+	if en.Kind != component.Database {
+		// A database that could only be kept as a plain file is tried, and warned about, again.
+		k.commit = c.remember(en, padded, began, st, component.Stat{}, k)
 	}
 	return k, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 
 	"maia-dr/engine/component"
@@ -46,19 +47,9 @@ func (b *backup) captureSmall() error {
 		m.Files = append(m.Files, repository.FileRef{Path: name, SizeBytes: int64(len(body)), SHA256: repository.SumHash(body)})
 		m.Stats.StoredBytes += int64(len(body))
 	}
-	slices.SortFunc(m.Files, func(x, y repository.FileRef) int { return compareStrings(x.Path, y.Path) })
+	slices.SortFunc(m.Files, func(x, y repository.FileRef) int { return strings.Compare(x.Path, y.Path) })
 	b.raw, err = m.Encode()
 	return err
-}
-
-func compareStrings(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // commit writes the backup's folder in the mirror, reads everything back, and renames the manifest into place.
@@ -84,6 +75,9 @@ func (b *backup) commit() error {
 	}
 	if err := b.readBack(); err != nil {
 		return fmt.Errorf("check what was written: %w", err)
+	}
+	if back, err := repository.DecodeManifest(b.raw); err != nil || back.BackupID != m.BackupID {
+		return fmt.Errorf("the manifest that was made cannot be read: %w", errors.Join(err, repository.ErrDamaged))
 	}
 	if err := b.chunksPresent(); err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 )
 
 func TestRoundTrip(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	before := snapshotTree(t, r.fix.Home)
 	first := r.backup()
@@ -51,7 +52,7 @@ func TestRoundTrip(t *testing.T) {
 }
 
 // snapshotTreeWithout leaves out what the backup itself put into OneDrive, and the folder's own time does not count.
-func snapshotTreeWithout(t *testing.T, dir, without string) map[string]string {
+func snapshotTreeWithout(t testing.TB, dir, without string) map[string]string {
 	out := snapshotTree(t, dir)
 	rel, _ := filepath.Rel(dir, without)
 	for path := range out {
@@ -63,6 +64,7 @@ func snapshotTreeWithout(t *testing.T, dir, without string) map[string]string {
 }
 
 func TestUnchangedStoresNothing(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.backup()
 	r.clock = time.Now().Add(time.Hour) // the files' times are settled
@@ -78,6 +80,7 @@ func TestUnchangedStoresNothing(t *testing.T) {
 
 // TestCaches: whatever happens to the local caches, the next backup is whole.
 func TestCaches(t *testing.T) {
+	t.Parallel()
 	for name, spoil := range map[string]func(t *testing.T, r *rig){
 		"index deleted":      func(t *testing.T, r *rig) { remove(t, filepath.Join(r.state, "block.index")) },
 		"index damaged":      func(t *testing.T, r *rig) { flip(t, filepath.Join(r.state, "block.index"), 100) },
@@ -95,6 +98,7 @@ func TestCaches(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			r.clock = time.Now().Add(time.Hour)
 			r.backup()
@@ -113,6 +117,7 @@ func TestCaches(t *testing.T) {
 
 // TestOlderIndex: an index from an older state directory refers only to chunks that are there.
 func TestOlderIndex(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.clock = time.Now().Add(time.Hour)
 	r.backup()
@@ -132,6 +137,7 @@ func TestOlderIndex(t *testing.T) {
 }
 
 func TestVanishedFilesArePublishedAgain(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	first := r.backup()
 	chunk := repository.ChunkName(first.Manifest.Chunks[0].SHA256)
@@ -149,6 +155,7 @@ func TestVanishedFilesArePublishedAgain(t *testing.T) {
 }
 
 func TestVerifyMendsFromTheTwin(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	first := r.backup()
 	chunk := filepath.Join("chunks", repository.ChunkName(first.Manifest.Chunks[0].SHA256))
@@ -174,6 +181,7 @@ func TestVerifyMendsFromTheTwin(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name string
 		code engine.Code
@@ -270,6 +278,7 @@ func TestErrors(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			err := c.make(t, r)
 			if engine.CodeOf(err) != c.code || err == nil {
@@ -292,6 +301,7 @@ func TestEveryCodeHasAHint(t *testing.T) {
 }
 
 func TestAdopt(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	first := r.backup()
 	r.hardware, r.state = "machine-2", filepath.Join(r.base, "state-2")
@@ -323,7 +333,7 @@ func (r *rig) failOn(op fsx.Op, part string, err error) {
 	r.fault.Store(&f)
 }
 
-func read(t *testing.T, path string) []byte {
+func read(t testing.TB, path string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -332,28 +342,28 @@ func read(t *testing.T, path string) []byte {
 	return b
 }
 
-func write(t *testing.T, path string, b []byte) {
+func write(t testing.TB, path string, b []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func remove(t *testing.T, path string) {
+func remove(t testing.TB, path string) {
 	t.Helper()
 	if err := os.RemoveAll(path); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func mkdir(t *testing.T, path string) {
+func mkdir(t testing.TB, path string) {
 	t.Helper()
 	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func truncate(t *testing.T, path string, n int64) {
+func truncate(t testing.TB, path string, n int64) {
 	t.Helper()
 	if err := os.Truncate(path, n); err != nil {
 		t.Fatal(err)
@@ -361,7 +371,7 @@ func truncate(t *testing.T, path string, n int64) {
 }
 
 // flip flips one bit.
-func flip(t *testing.T, path string, at int) {
+func flip(t testing.TB, path string, at int) {
 	t.Helper()
 	b := read(t, path)
 	b[at] ^= 1

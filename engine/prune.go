@@ -59,7 +59,7 @@ func (e *Engine) Prune(ctx context.Context, o PruneOptions) (res *PruneResult, e
 			return res, explain("forget "+o.Forget, "", err)
 		}
 	}
-	if err := s.finishPrune(); err != nil {
+	if err := s.finishPrune(ctx); err != nil {
 		return nil, explain("prune", s.target.Dir, err)
 	}
 	out, err := s.prune(ctx, o.DryRun)
@@ -158,6 +158,7 @@ func (s *session) prune(ctx context.Context, dryRun bool) (*PruneResult, error) 
 	if dryRun || len(gone) == 0 {
 		return res, nil
 	}
+	journal.RepositoryID, journal.Writer = s.descriptor.RepositoryID, s.writer
 	if err := s.e.state.SavePruneJournal(journal); err != nil {
 		return nil, err
 	}
@@ -234,6 +235,11 @@ func (s *session) carryOut(j *state.PruneJournal) error {
 				return err
 			}
 		}
+		for _, dust := range []string{".DS_Store", "desktop.ini"} {
+			if err := remove(id, dust); err != nil {
+				return err
+			}
+		}
 		// Something foreign in the folder keeps it; it is reported as foreign from then on.
 		if err := remove(id); err != nil && !isNotEmpty(err) {
 			return err
@@ -244,17 +250,24 @@ func (s *session) carryOut(j *state.PruneJournal) error {
 		s.catalogue = slices.DeleteFunc(s.catalogue, func(c catalogued) bool { return c.manifest.BackupID == id })
 		delete(s.listing.Backups, id)
 	}
+	// No chunk goes before the manifests that named it are gone for good.
+	if err := s.e.fs.SyncDir(s.target.Dir); err != nil {
+		return err
+	}
 	for _, h := range j.Chunks {
 		if err := remove(repository.ChunksDir, repository.ChunkName(h)); err != nil {
 			return err
 		}
 		delete(s.listing.Chunks, h)
 	}
+	if err := s.e.fs.SyncDir(s.target.Path(repository.ChunksDir)); err != nil {
+		return err
+	}
 	return s.e.state.SavePruneJournal(nil)
 }
 
 // finishPrune carries out what an interrupted prune had begun. A chunk that a catalogued backup names by now stays.
-func (s *session) finishPrune() error {
+func (s *session) finishPrune(ctx context.Context) error {
 	j, err := s.e.state.PruneJournal()
 	if j == nil || err != nil {
 		if err != nil {
@@ -264,14 +277,15 @@ func (s *session) finishPrune() error {
 		}
 		return nil
 	}
-	for _, c := range s.catalogue {
-		if slices.Contains(j.Backups, c.manifest.BackupID) {
-			continue
-		}
-		for _, ref := range c.manifest.Chunks {
-			j.Chunks = slices.DeleteFunc(j.Chunks, func(h repository.Hash) bool { return h == ref.SHA256 })
-		}
+	if j.RepositoryID != s.descriptor.RepositoryID || j.Writer != s.writer {
+		return s.e.state.SavePruneJournal(nil)
 	}
+	res := &PruneResult{Removed: j.Backups}
+	needed, err := s.neededChunks(ctx, res)
+	if err != nil {
+		return err
+	}
+	j.Chunks = slices.DeleteFunc(j.Chunks, func(h repository.Hash) bool { return needed[h] || res.ChunksKept != "" })
 	return s.carryOut(j)
 }
 
@@ -289,6 +303,9 @@ func (b *backup) applyRetention() ([]string, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if res.ChunksKept != "" {
+		b.lateWarning("chunks_kept", "", "no old chunk was deleted: "+res.ChunksKept, "move the folder elsewhere if it is yours, or wait until OneDrive has synced it")
 	}
 	return res.Removed, nil
 }

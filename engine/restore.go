@@ -114,8 +114,10 @@ type restore struct {
 	files  []repository.File
 	plan   *RestorePlan
 	places []*placement
-	stage  string
-	res    *RestoreResult
+	// beside and stageName are BesideDir and stageName, or others where the backup has something of that name.
+	beside, stageName string
+	stage             string
+	res               *RestoreResult
 }
 
 // Restore brings files of a backup back. It makes a plan, has it confirmed, writes every file under a temporary name,
@@ -176,7 +178,8 @@ func (r *restore) prepare() error {
 	if r.files, err = r.view.files(r.m); err != nil {
 		return err
 	}
-	if err := checkTree(r.files); err != nil {
+	r.beside, r.stageName = r.freeName(BesideDir), r.freeName(stageName)
+	if err := r.checkTree(); err != nil {
 		return err
 	}
 	stamp := r.e.now().UTC().Format("20060102_150405")
@@ -197,14 +200,14 @@ func (r *restore) prepare() error {
 
 // checkTree refuses a file list that could lead outside the target: a path below a link or below a file, or one path
 // twice.
-func checkTree(files []repository.File) error {
+func (r *restore) checkTree() error {
 	kinds := map[string]string{}
-	for i := range files {
-		key := treeOf(files[i].Component) + string(files[i].Path)
+	for i := range r.files {
+		key := r.below(&r.files[i])
 		if kinds[key] != "" {
-			return fmt.Errorf("%.80q stands twice in the backup: %w", files[i].Path, repository.ErrDamaged)
+			return fmt.Errorf("%.80q stands twice in the backup: %w", r.files[i].Path, repository.ErrDamaged)
 		}
-		kinds[key] = files[i].Type
+		kinds[key] = r.files[i].Type
 	}
 	for key := range kinds {
 		for i := strings.LastIndexByte(key, '/'); i > 0; i = strings.LastIndexByte(key[:i], '/') {
@@ -216,12 +219,19 @@ func checkTree(files []repository.File) error {
 	return nil
 }
 
-// treeOf tells the places apart to which components are restored.
-func treeOf(name string) string {
-	if inStream(name) {
-		return "root:"
+// freeName returns name, with a number if the Maia root of the backup has something of that name itself.
+func (r *restore) freeName(name string) string {
+	taken := func(name string) bool {
+		return slices.ContainsFunc(r.files, func(f repository.File) bool {
+			first, _, _ := strings.Cut(string(f.Path), "/")
+			return inStream(f.Component) && first == name
+		})
 	}
-	return name + ":"
+	free := name
+	for n := 2; taken(free); n++ {
+		free = fmt.Sprintf("%s-%d", name, n)
+	}
+	return free
 }
 
 // choose picks the files and their destinations.
@@ -253,7 +263,7 @@ func (r *restore) choose() error {
 		if row == nil {
 			row = &PlannedComponent{Name: f.Component, To: r.opt.To}
 			if !inStream(f.Component) {
-				row.To = filepath.Join(r.opt.To, BesideDir)
+				row.To = filepath.Join(r.opt.To, r.beside)
 				r.plan.Beside = row.To
 			}
 			rows[f.Component] = row
@@ -300,19 +310,23 @@ func slashDir(p string) string {
 	return "."
 }
 
-// place returns where a file goes, relative to the target. Personal files are laid beside: nothing that runs is
+// below returns where a file goes, relative to the target. Personal files are laid beside: nothing that runs is
 // activated from a backup that was not authenticated.
-func (r *restore) place(f *repository.File) string {
-	path := string(f.Path)
+func (r *restore) below(f *repository.File) string {
 	switch f.Component {
 	case component.LaunchAgents:
-		path = BesideDir + "/home/Library/LaunchAgents/" + path
+		return r.beside + "/home/Library/LaunchAgents/" + string(f.Path)
 	case component.ShellConfigs:
-		path = BesideDir + "/home/" + path
+		return r.beside + "/home/" + string(f.Path)
 	case component.Code, component.DataSmall, component.DataLarge:
-	default:
-		path = BesideDir + "/packages/" + path
+		return string(f.Path)
 	}
+	return r.beside + "/packages/" + string(f.Path)
+}
+
+// place is below, but for a file that is restored beside its original.
+func (r *restore) place(f *repository.File) string {
+	path := r.below(f)
 	if !r.opt.BesideOriginal {
 		return path
 	}
@@ -335,7 +349,7 @@ func (r *restore) compare() error {
 			return err
 		}
 		var err error
-		if p.equal, p.inWay, err = compareOne(p); err != nil {
+		if p.equal, p.inWay, err = r.compareOne(p); err != nil {
 			return err
 		}
 		if p.equal {
@@ -367,6 +381,23 @@ func (r *restore) compare() error {
 	return nil
 }
 
+// realParents reports whether everything above a place in the target is a folder, and no link to one.
+func (r *restore) realParents(rel string) (bool, error) {
+	for i, c := range rel {
+		if c != '/' {
+			continue
+		}
+		fi, err := os.Lstat(filepath.Join(r.opt.To, filepath.FromSlash(rel[:i])))
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		if err != nil || !fi.IsDir() {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
 func existingParent(path string) string {
 	for {
 		if ok, err := dirExists(path); ok || err != nil {
@@ -376,9 +407,12 @@ func existingParent(path string) string {
 	}
 }
 
-// compareOne reports whether a file is in its place already, or something else is. A link above it counts as
-// something else: it is moved aside when its folder is made.
-func compareOne(p *placement) (equal, inWay bool, err error) {
+// compareOne reports whether a file is in its place already, or something else is. Behind a link nothing is in its
+// place: the link is moved aside when the folder is made.
+func (r *restore) compareOne(p *placement) (equal, inWay bool, err error) {
+	if real, err := r.realParents(p.rel); !real {
+		return false, false, err
+	}
 	fi, err := os.Lstat(p.dest)
 	if errors.Is(err, fs.ErrNotExist) || isNotDir(err) {
 		return false, false, nil

@@ -33,7 +33,7 @@ func (r *restore) run() (err error) {
 	if err := fsys.MkdirAll(r.opt.To, 0o755); err != nil {
 		return err
 	}
-	r.stage = filepath.Join(r.opt.To, stageName)
+	r.stage = filepath.Join(r.opt.To, r.stageName)
 	if err := fsys.RemoveAll(r.stage); err != nil {
 		return err
 	}
@@ -165,19 +165,19 @@ func (r *restore) stageFile(scratch *fsx.File, g *streamFiles, f *repository.Fil
 // fetchSmall gets the files of small archives and those of the backup's folder.
 func (r *restore) fetchSmall(wanted map[*repository.File]*placement) error {
 	archives := map[string]map[string][]byte{}
+	unreadable := map[string]error{}
 	for f, p := range wanted {
 		if inStream(f.Component) {
 			continue
 		}
 		name := string(f.Path)
 		if archive := archiveOf(f.Component); archive != "" {
-			if archives[archive] == nil {
-				content, err := r.readArchive(r.m, archive)
-				if err != nil {
-					p.reason = err.Error()
-					continue
-				}
-				archives[archive] = content
+			if archives[archive] == nil && unreadable[archive] == nil {
+				archives[archive], unreadable[archive] = r.readArchive(r.m, archive, filesOf(r.files, f.Component))
+			}
+			if err := unreadable[archive]; err != nil {
+				p.reason = err.Error()
+				continue
 			}
 			p.body = archives[archive][name]
 		} else {
@@ -232,10 +232,20 @@ func (r *restore) putAll() error {
 func (r *restore) put(p *placement) error {
 	f := p.file
 	if p.equal {
-		if f.HasContent() {
+		// The plan was made before the question and the lock.
+		equal, _, err := r.compareOne(p)
+		switch {
+		case err != nil:
+			return err
+		case !equal && f.Type != repository.TypeDir && f.HasContent():
+			r.res.Failed = append(r.res.Failed, p.rel+": it was changed while the restore ran; run it again")
+			return nil
+		case equal && f.HasContent():
 			r.res.Equal++
 		}
-		return nil
+		if equal {
+			return nil
+		}
 	}
 	if f.HasContent() && p.staged == "" && p.body == nil {
 		r.res.Failed = append(r.res.Failed, p.rel+": "+p.reason)
@@ -365,6 +375,9 @@ func (r *restore) finishDirs() error {
 	}
 	slices.SortFunc(dirs, func(a, b *placement) int { return strings.Count(b.rel, "/") - strings.Count(a.rel, "/") })
 	for _, p := range dirs {
+		if real, err := r.realParents(p.rel); err != nil || !real {
+			continue
+		}
 		if fi, err := os.Lstat(p.dest); err != nil || !fi.IsDir() {
 			continue
 		}

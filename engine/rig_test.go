@@ -19,11 +19,12 @@ import (
 	"maia-dr/engine/fixture"
 	"maia-dr/engine/fsx"
 	"maia-dr/engine/repository"
+	"maia-dr/resources"
 )
 
 // rig is a sample Maia with an engine, a clock that the test sets, and the fault seam.
 type rig struct {
-	t     *testing.T
+	t     testing.TB
 	fix   *fixture.Fixture
 	base  string
 	clock time.Time
@@ -31,23 +32,20 @@ type rig struct {
 	fault atomic.Pointer[func(fsx.Op, string) error]
 	// hardware, host and state stand for the machine.
 	hardware, state string
+	config          config.Config
 	sink            event.Sink
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t testing.TB) *rig {
 	t.Helper()
 	base := t.TempDir()
-	fix, err := fixture.Make(t.Context(), fixture.Options{Base: filepath.Join(base, "mac"), Seed: 7})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rigOn(t, base, fix)
+	return rigOn(t, base, copyMac(t, filepath.Join(base, "mac")))
 }
 
-func rigOn(t *testing.T, base string, fix *fixture.Fixture) *rig {
+func rigOn(t testing.TB, base string, fix *fixture.Fixture) *rig {
 	r := &rig{
 		t: t, fix: fix, base: base, clock: time.Date(2025, 10, 20, 3, 0, 0, 0, time.UTC),
-		hardware: "machine-1", state: filepath.Join(base, "state"),
+		hardware: "machine-1", state: filepath.Join(base, "state"), config: config.Defaults(),
 	}
 	r.fsys = &fsx.FS{Fault: func(op fsx.Op, path string) error {
 		if f := r.fault.Load(); f != nil {
@@ -59,13 +57,36 @@ func rigOn(t *testing.T, base string, fix *fixture.Fixture) *rig {
 }
 
 func (r *rig) engine() *engine.Engine {
-	env := engine.Env{
-		Now: func() time.Time { return r.clock }, Random: rand.Reader, Getenv: func(string) string { return "" },
-		Home: r.fix.Home, Cwd: r.base, Hostname: "test-mac", PID: os.Getpid(), HardwareID: func() string { return r.hardware }, Zone: time.UTC,
+	return r.mac().engine(func() time.Time { return r.clock }, r.fsys, r.sink)
+}
+
+// mac is the rig's machine, as a child process is told of it.
+func (r *rig) mac() mac {
+	return mac{
+		Home: r.fix.Home, Root: r.fix.Root, OneDrive: r.fix.OneDrive, State: r.state, Hardware: r.hardware, Clock: r.clock,
+		Retention: r.config.Retention, Exclude: r.config.Capture.Exclude,
 	}
+}
+
+// mac is a machine with a Maia: everything an engine is made from.
+type mac struct {
+	Home, Root, OneDrive, State, Hardware string
+	Clock                                 time.Time
+	Retention                             config.Retention
+	Exclude                               []string
+}
+
+func (m mac) engine(now func() time.Time, fsys *fsx.FS, sink event.Sink) *engine.Engine {
+	env := engine.Env{
+		Now: now, Random: rand.Reader, Getenv: func(string) string { return "" }, Home: m.Home, Cwd: filepath.Dir(m.State),
+		Hostname: "test-mac", PID: os.Getpid(), HardwareID: func() string { return m.Hardware }, Zone: time.UTC,
+	}
+	c := config.Defaults()
+	// One MB: the sample's ticket database is then a stream of its own.
+	c.Retention, c.Capture.Exclude, c.Capture.LargeDatabaseMB = m.Retention, m.Exclude, 1
 	return engine.New(env, engine.Options{
-		MaiaRoot: r.fix.Root, OneDrivePath: r.fix.OneDrive, StateDir: r.state, Config: config.Defaults(), Version: "0.1.0-test",
-		Script: []byte("#!/bin/bash\nexit 0\n"), FS: r.fsys, Log: zerolog.Nop(), Run: noTools, Sink: r.sink,
+		MaiaRoot: m.Root, OneDrivePath: m.OneDrive, StateDir: m.State, Config: c, Version: "0.1.0-test",
+		Script: resources.RestoreScript, FS: fsys, Log: zerolog.Nop(), Run: noTools, Sink: sink,
 	})
 }
 
@@ -123,7 +144,7 @@ func (r *rig) restore(name string) (string, *engine.RestoreResult) {
 }
 
 // snapshotTree maps every path below dir to what makes it what it is.
-func snapshotTree(t *testing.T, dir string) map[string]string {
+func snapshotTree(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -162,11 +183,16 @@ func snapshotTree(t *testing.T, dir string) map[string]string {
 // unchanged, and nothing else is.
 func (r *rig) sameAsSource(restored string, m *repository.Manifest) {
 	r.t.Helper()
+	r.sameTrees(snapshotTree(r.t, r.fix.Root), snapshotTree(r.t, restored), m)
+}
+
+// sameTrees is sameAsSource for trees that were looked at earlier.
+func (r *rig) sameTrees(src, dst map[string]string, m *repository.Manifest) {
+	r.t.Helper()
 	secret := map[string]bool{}
 	for _, s := range m.Coverage.Secrets {
 		secret[string(s.Path)] = true
 	}
-	src, dst := snapshotTree(r.t, r.fix.Root), snapshotTree(r.t, restored)
 	for path, want := range src {
 		if path == "." || r.excluded(path) || secret[path] {
 			continue

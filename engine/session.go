@@ -128,6 +128,11 @@ func (s *session) owns(w *repository.Writer) bool {
 }
 
 func (s *session) foreignWriter(w *repository.Writer) error {
+	if w == nil {
+		return &Error{Op: "open the repository", Path: s.target.Dir, Code: CodeForeignWriter,
+			Err:  errors.New("there are backups in it, but nothing says that this installation may write to it"),
+			Hint: "wait until OneDrive has synced; if this machine should take over, run `maia-dr backup --adopt`"}
+	}
 	return &Error{Op: "open the repository", Path: s.target.Dir, Code: CodeForeignWriter,
 		Err: fmt.Errorf("it is written by %s since %s, not by this installation", quoteHost(w.Hostname), w.CreatedAt.Local().Format("2 January 2006"))}
 }
@@ -138,23 +143,32 @@ func (s *session) claim(adopt bool) (adopted bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	number := 1
-	if w != nil {
-		if s.owns(w) && (s.id.RepositoryID == "" || s.id.RepositoryID == s.descriptor.RepositoryID) {
-			s.writer = w.Number
-			return false, nil
+	number, fresh := 1, len(s.listing.Backups) == 0 && len(s.listing.Chunks) == 0
+	switch {
+	case w != nil && s.owns(w) && (s.id.RepositoryID == "" || s.id.RepositoryID == s.descriptor.RepositoryID):
+		s.writer = w.Number
+		return false, nil
+	case w == nil && (fresh || s.id.RepositoryID == s.descriptor.RepositoryID):
+		// A new repository, or our own whose writer file is gone.
+	case !adopt:
+		// Without a writer file it may be another machine's that has not been synced in full.
+		return false, s.foreignWriter(w)
+	default:
+		if w != nil {
+			number = w.Number + 1
 		}
-		if !adopt {
-			return false, s.foreignWriter(w)
+		// Before the claim: a run that is killed in between begins the mirror anew in any case.
+		adopted = true
+		if err := s.emptyMirror(); err != nil {
+			return false, err
 		}
-		number = w.Number + 1
 	}
 	s.writer = number
 	nw := repository.Writer{
 		Format: repository.Format, Number: number, StateID: s.id.StateID, HardwareSHA256: s.e.hardwareSHA256(),
 		Hostname: s.e.env.Hostname, CreatedAt: s.e.now().UTC().Truncate(time.Second),
 	}
-	return w != nil, s.target.WriteJSON(repository.WriterName(number), nw)
+	return adopted, s.target.WriteJSON(repository.WriterName(number), nw)
 }
 
 func quoteHost(h string) string {
@@ -175,17 +189,17 @@ func (s *session) openMirror(adopted bool) error {
 	if err != nil && !errors.Is(err, repository.ErrNotRepository) && !errors.Is(err, repository.ErrDamaged) {
 		return err
 	}
-	fs := s.e.fs
-	stale := []string{s.e.state.BlockIndex(), s.e.state.StatCache(), s.mirror.Path(repository.RepositoryName)}
-	if adopted || err == nil {
-		stale = append(stale, s.mirror.Dir)
-	}
-	for _, path := range stale {
-		if err := fs.RemoveAll(path); err != nil {
+	if err == nil && !adopted {
+		if err := s.emptyMirror(); err != nil {
 			return err
 		}
 	}
-	if err := fs.MkdirAll(s.mirror.Dir, 0o700); err != nil {
+	for _, path := range []string{s.e.state.BlockIndex(), s.e.state.StatCache(), s.mirror.Path(repository.RepositoryName)} {
+		if err := s.e.fs.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	if err := s.e.fs.MkdirAll(s.mirror.Dir, 0o700); err != nil {
 		return err
 	}
 	// The descriptor comes last: an import that was cut off is taken up again.
@@ -193,6 +207,17 @@ func (s *session) openMirror(adopted bool) error {
 		return err
 	}
 	return s.mirror.Init(*s.descriptor)
+}
+
+// emptyMirror forgets a mirror that is not, or no longer, of this writer's repository, with what was meant to be pruned
+// there.
+func (s *session) emptyMirror() error {
+	for _, path := range []string{s.e.state.BlockIndex(), s.e.state.StatCache(), s.mirror.Dir} {
+		if err := s.e.fs.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	return s.e.state.SavePruneJournal(nil)
 }
 
 // importCatalogue copies the small files of the backups in OneDrive into the mirror. What cannot be read stays

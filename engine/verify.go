@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+	"time"
 
 	"maia-dr/engine/event"
 	"maia-dr/engine/repository"
@@ -38,6 +40,8 @@ type VerifyResult struct {
 	Foreign   []string `json:"foreign,omitempty"`
 	Chunks    int      `json:"chunks"`
 	Bytes     int64    `json:"bytes"`
+	// Duration is how long it took.
+	Duration time.Duration `json:"-"`
 }
 
 // OK reports whether every backup that was looked at is whole.
@@ -62,6 +66,7 @@ func (e *Engine) Verify(ctx context.Context, o VerifyOptions) (res *VerifyResult
 		return nil, err
 	}
 	history := new(state.HistoryEntry)
+	started := e.now()
 	defer func() { end(history, err) }()
 	// Before the lock was held, a prune may have removed what was listed.
 	if v, err = e.view(); err != nil {
@@ -74,6 +79,7 @@ func (e *Engine) Verify(ctx context.Context, o VerifyOptions) (res *VerifyResult
 	if err := w.run(chosen); err != nil {
 		return nil, explain("verify", "", err)
 	}
+	w.res.Duration = e.now().Sub(started)
 	history.Result = repository.StatusCompleted
 	e.statusMu.Lock()
 	e.status.LastVerify = &state.VerifyResult{At: e.now().UTC(), Backups: len(chosen), Bad: w.summary()}
@@ -161,7 +167,7 @@ func (w *verification) run(ids []string) error {
 			}
 		}
 	}
-	slices.SortFunc(w.res.Backups, func(a, b VerifiedBackup) int { return compareStrings(b.BackupID, a.BackupID) })
+	slices.SortFunc(w.res.Backups, func(a, b VerifiedBackup) int { return strings.Compare(b.BackupID, a.BackupID) })
 	return nil
 }
 
@@ -172,7 +178,7 @@ func (w *verification) chunks(all map[repository.Hash]repository.ChunkRef) error
 		total += c.SizeBytes
 	}
 	w.e.phase(event.Verify, total)
-	order := slices.SortedFunc(maps.Keys(all), func(a, b repository.Hash) int { return compareStrings(a.String(), b.String()) })
+	order := slices.SortedFunc(maps.Keys(all), func(a, b repository.Hash) int { return strings.Compare(a.String(), b.String()) })
 	for _, h := range order {
 		if err := w.chunk(all[h]); err != nil {
 			return err
@@ -214,7 +220,11 @@ func (w *verification) chunk(ref repository.ChunkRef) error {
 	case len(good) == 0:
 		w.bad[ref.SHA256] = first
 		w.res.BadChunks = append(w.res.BadChunks, fmt.Sprintf("%s: %v", name, first))
-		return w.dropFromMirror(ref)
+		if errors.Is(first, repository.ErrDamaged) {
+			return w.dropFromMirror(ref)
+		}
+		// What cannot be read today may be whole: nothing is removed for that.
+		return nil
 	}
 	for _, i := range bad {
 		if err := w.mend(w.repos[good[0]], w.repos[i], ref); err != nil {
@@ -239,7 +249,7 @@ func (w *verification) dropFromMirror(ref repository.ChunkRef) error {
 		if i == 0 && w.remote {
 			continue
 		}
-		if _, ok := w.listings[i].Chunks[ref.SHA256]; ok {
+		if err := repository.CheckChunk(w.ctx, r.Dir, ref, false); errors.Is(err, repository.ErrDamaged) {
 			if err := w.e.fs.Remove(r.Path(repository.ChunksDir, repository.ChunkName(ref.SHA256))); err != nil {
 				return err
 			}
@@ -251,7 +261,7 @@ func (w *verification) dropFromMirror(ref repository.ChunkRef) error {
 // backup verifies one backup's folder and everything in its streams.
 func (w *verification) backup(m *repository.Manifest, raw []byte) error {
 	home := w.home(m.BackupID)
-	out := VerifiedBackup{BackupID: m.BackupID, LocalOnly: home > 0, Files: m.Stats.SourceFiles}
+	out := VerifiedBackup{BackupID: m.BackupID, LocalOnly: home > 0 || !w.remote, Files: m.Stats.SourceFiles}
 	files, problems := checkFolder(w.repos[home], m, raw)
 	out.Problems = problems
 	for _, c := range m.Chunks {

@@ -79,6 +79,16 @@ type summary struct {
 	ExitCode    int                  `json:"exit_code"`
 }
 
+// runFields are in the summary of every run; a run that reads stores nothing.
+type runFields struct {
+	BackupID    string               `json:"backup_id"`
+	StoredBytes int64                `json:"stored_bytes"`
+	SourceBytes int64                `json:"source_bytes"`
+	Seconds     float64              `json:"duration_s"`
+	Warnings    []repository.Warning `json:"warnings"`
+	Sync        syncSummary          `json:"sync"`
+}
+
 type syncSummary struct {
 	State string `json:"state"`
 }
@@ -102,8 +112,8 @@ type failure struct {
 	Kind     string       `json:"kind"`
 	Status   string       `json:"status"`
 	Error    failureError `json:"error"`
-	Sync     syncSummary  `json:"sync"`
 	ExitCode int          `json:"exit_code"`
+	runFields
 }
 
 type failureError struct {
@@ -118,7 +128,8 @@ func (a *app) fail(kind string, err error) error {
 	if !a.flags.json {
 		return err
 	}
-	f := failure{Event: "summary", Version: 1, Kind: kind, Status: "failed", Sync: syncSummary{State: "unknown"}, ExitCode: exitCode(err)}
+	f := failure{Event: "summary", Version: 1, Kind: kind, Status: "failed", ExitCode: exitCode(err),
+		runFields: runFields{Warnings: []repository.Warning{}, Sync: syncSummary{State: "unknown"}}}
 	f.Error = failureError{Code: engine.CodeOf(err), Message: err.Error()}
 	if f.Error.Code == engine.CodeCancelled {
 		f.Status = "cancelled"

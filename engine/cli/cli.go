@@ -94,10 +94,10 @@ func (r *reportedError) Unwrap() error { return r.err }
 func (a *app) report(err error) {
 	var known *engine.Error
 	if !errors.As(err, &known) {
-		fmt.Fprintf(a.Err, "maia-dr: %v\n", err)
+		fmt.Fprintf(a.Err, "maia-dr: %s\n", cleanLines(err.Error()))
 		return
 	}
-	fmt.Fprintf(a.Err, "maia-dr: %v\n", known)
+	fmt.Fprintf(a.Err, "maia-dr: %s\n", cleanLines(known.Error()))
 	if advice := known.Advice(); advice != "" {
 		fmt.Fprintf(a.Err, "  what to do: %s\n", advice)
 	}
@@ -144,7 +144,7 @@ func usageErrorFor(cmd *cobra.Command, err error) error {
 		Hint: fmt.Sprintf("see `%s --help`", cmd.CommandPath())}
 }
 
-// exact is cobra's argument check with our error.
+// argsBetween is cobra's argument check with our error; high below 0: any number.
 func argsBetween(low, high int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < low {

@@ -175,7 +175,7 @@ func (a *app) printSecrets(s *engine.Show) {
 		if f.Captured {
 			kept = "in the vault"
 		}
-		rows = append(rows, []string{clean(f.Path), kept, f.Reason, strings.Join(f.Names, " ")})
+		rows = append(rows, []string{clean(f.Path), kept, clean(f.Reason), clean(strings.Join(f.Names, " "))})
 	}
 	table(a.Out, rows)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"maia-dr/engine"
+	"maia-dr/engine/repository"
 )
 
 func (a *app) restoreCommand() *cobra.Command {
@@ -43,6 +44,12 @@ With --path and without --to, each file is restored next to the original under a
 				if err := a.askTarget(cmd, e, &o); err != nil {
 					return err
 				}
+			}
+			if !yes && !o.DryRun && (a.flags.json || a.flags.quiet) {
+				return usageErrorFor(cmd, errors.New("--json and --quiet show no plan to confirm: add --yes or --dry-run"))
+			}
+			if o.TargetHome != "" || len(maps) > 0 {
+				a.say("--target-home and --map change nothing here: without a vault nothing proves who made the backup, so agents and shell files are laid beside.\n")
 			}
 			if !yes && !o.DryRun {
 				o.Confirm = a.confirmRestore
@@ -167,11 +174,11 @@ func (a *app) printPlan(p *engine.RestorePlan) {
 }
 
 type restoreSummary struct {
-	Event     string              `json:"event"`
-	Version   int                 `json:"version"`
-	Kind      string              `json:"kind"`
-	Status    string              `json:"status"`
-	BackupID  string              `json:"backup_id"`
+	Event   string `json:"event"`
+	Version int    `json:"version"`
+	Kind    string `json:"kind"`
+	Status  string `json:"status"`
+	runFields
 	To        string              `json:"to"`
 	Restored  int                 `json:"restored"`
 	Equal     int                 `json:"equal"`
@@ -180,7 +187,6 @@ type restoreSummary struct {
 	Aside     string              `json:"moved_aside,omitempty"`
 	Failed    []string            `json:"failed,omitempty"`
 	Doubtful  []string            `json:"doubtful,omitempty"`
-	Seconds   float64             `json:"duration_s"`
 	Plan      *engine.RestorePlan `json:"plan"`
 	ExitCode  int                 `json:"exit_code"`
 }
@@ -197,9 +203,11 @@ func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool) error {
 	}
 	if a.flags.json {
 		return a.line(restoreSummary{
-			Event: "summary", Version: 1, Kind: "restore", Status: status, BackupID: r.Plan.BackupID, To: r.Plan.To,
+			Event: "summary", Version: 1, Kind: "restore", Status: status, To: r.Plan.To,
+			runFields: runFields{BackupID: r.Plan.BackupID, SourceBytes: r.Bytes, Seconds: r.Duration.Seconds(),
+				Warnings: []repository.Warning{}, Sync: syncSummary{State: "local_only"}},
 			Restored: r.Restored, Equal: r.Equal, Databases: r.Databases, Bytes: r.Bytes, Aside: r.MovedAside,
-			Failed: r.Failed, Doubtful: r.Doubtful, Seconds: r.Duration.Seconds(), Plan: r.Plan, ExitCode: a.exit,
+			Failed: r.Failed, Doubtful: r.Doubtful, Plan: r.Plan, ExitCode: a.exit,
 		})
 	}
 	if dryRun {
@@ -212,10 +220,10 @@ func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool) error {
 		return nil
 	}
 	for _, f := range r.Failed {
-		a.say("NOT RESTORED: %s\n", clean(f))
+		fmt.Fprintf(a.Err, "NOT RESTORED: %s\n", clean(f))
 	}
 	for _, f := range r.Doubtful {
-		a.say("DOUBTFUL: %s\n", clean(f))
+		fmt.Fprintf(a.Err, "DOUBTFUL: %s\n", clean(f))
 	}
 	a.printf("Restored %s, %s, to %s in %s; %s.\n", count(r.Restored, "file", "files"), size(r.Bytes), clean(r.Plan.To), took(r.Duration),
 		count(r.Databases, "database checked", "databases checked"))

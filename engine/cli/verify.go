@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"maia-dr/engine"
+	"maia-dr/engine/repository"
 )
 
 func (a *app) verifyCommand() *cobra.Command {
@@ -49,6 +50,7 @@ type verifyLine struct {
 	Kind     string `json:"kind"`
 	Status   string `json:"status"`
 	ExitCode int    `json:"exit_code"`
+	runFields
 	*engine.VerifyResult
 }
 
@@ -57,7 +59,15 @@ func verifySummary(r *engine.VerifyResult, exit int) verifyLine {
 	if !r.OK() {
 		status = "damaged"
 	}
-	return verifyLine{Event: "summary", Version: 1, Kind: "verify", Status: status, ExitCode: exit, VerifyResult: r}
+	return verifyLine{Event: "summary", Version: 1, Kind: "verify", Status: status, ExitCode: exit, VerifyResult: r,
+		runFields: runFields{BackupID: firstID(r), Seconds: r.Duration.Seconds(), Warnings: []repository.Warning{}, Sync: syncSummary{State: "local_only"}}}
+}
+
+func firstID(r *engine.VerifyResult) string {
+	if len(r.Backups) == 0 {
+		return ""
+	}
+	return r.Backups[0].BackupID
 }
 
 func (a *app) printVerify(r *engine.VerifyResult) {

@@ -58,12 +58,14 @@ func EncodeFiles(files []File) ([]byte, error) {
 
 // DecodeFiles reads files.jsonl.gz. Every path it returns passes ValidatePath.
 func DecodeFiles(b []byte) ([]File, error) {
-	raw, err := decompress(b, maxSmallFile)
+	zr, err := gzip.NewReader(bytes.NewReader(b))
 	if err != nil {
-		return nil, fmt.Errorf("read file list: %w", err)
+		return nil, fmt.Errorf("read file list: %v: %w", err, ErrDamaged)
 	}
 	var files []File
-	sc := bufio.NewScanner(bytes.NewReader(raw))
+	// Line by line: of a bomb, only as much is in memory as makes sense.
+	limited := &io.LimitedReader{R: zr, N: maxSmallFile + 1}
+	sc := bufio.NewScanner(limited)
 	sc.Buffer(nil, 1<<20)
 	for sc.Scan() {
 		var f File
@@ -77,6 +79,9 @@ func DecodeFiles(b []byte) ([]File, error) {
 	}
 	if err := sc.Err(); err != nil {
 		return nil, fmt.Errorf("read file list: %v: %w", err, ErrDamaged)
+	}
+	if limited.N <= 0 {
+		return nil, fmt.Errorf("read file list: too large: %w", ErrDamaged)
 	}
 	return files, nil
 }

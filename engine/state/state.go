@@ -130,7 +130,10 @@ func (d Dir) writeJSON(name string, durable bool, v any) error {
 
 // PruneJournal is the intention of a prune, written before the first deletion.
 type PruneJournal struct {
-	Backups []string `json:"backups"`
+	// RepositoryID and Writer say whose intention it is: after an adoption it is void.
+	RepositoryID string   `json:"repository_id"`
+	Writer       int      `json:"writer"`
+	Backups      []string `json:"backups"`
 	// Files are the names in each backup's folder, manifest first.
 	Files  map[string][]string `json:"files"`
 	Chunks []repository.Hash   `json:"chunks"`
