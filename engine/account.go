@@ -111,7 +111,12 @@ func (b *backup) warnLeftOut() {
 // warnShrunk compares counts with the backup before: something may have gone that nobody meant to delete.
 func (b *backup) warnShrunk() {
 	last := b.last()
-	if last == nil || last.MaiaRoot != b.manifest.MaiaRoot {
+	if last == nil {
+		return
+	}
+	if last.MaiaRoot != b.manifest.MaiaRoot {
+		b.cap.warn("root_changed", "", fmt.Sprintf("the last backup was of %s, this one is of %s", last.MaiaRoot, b.manifest.MaiaRoot),
+			"if that was not meant, name the right folder with --maia-root and back up again: the retention rule does not tell roots apart")
 		return
 	}
 	was, is := last.Stats, b.manifest.Stats

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -66,6 +67,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, "child:", err)
 			os.Exit(1)
 		}
+		debug.SetGCPercent(400)
 		if o.Gate {
 			io.Copy(io.Discard, os.Stdin) //nolint:errcheck // however it ends, it has ended
 		}
@@ -81,6 +83,7 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	flag.Parse()
+	debug.SetGCPercent(400) // there is memory, and little else
 	// Thousands of durable writes: where there is memory for them, no test waits for somebody else's disk.
 	const memory = "/dev/shm"
 	if n, err := fsx.FreeBytes(memory); err == nil && n > 2<<30 && flag.Lookup("test.bench").Value.String() == "" {

@@ -127,7 +127,7 @@ func TestFailingBackup(t *testing.T) {
 			}
 			k.clock = k.clock.Add(24 * time.Hour)
 			kinds, succeeded := map[fsx.Op]bool{}, 0
-			for i, x := range ordinals(count.counts, 2, k.rnd) {
+			for i, x := range ordinals(count.counts, 2-lane, k.rnd) {
 				f := failures[i%len(failures)]
 				x.err, x.forever = f.err, forever
 				k.change()

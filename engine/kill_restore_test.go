@@ -79,7 +79,7 @@ func TestKilledRestore(t *testing.T) {
 	want := snapshotTree(t, to)
 	k.sameSource(want, m)
 	shelf := k.scene()
-	for _, n := range k.moments(calls, 14, k.rnd) {
+	for _, n := range k.moments(calls, 9, k.rnd) {
 		to := fresh()
 		k.kill(orders{Verb: "restore", Backup: m.BackupID, To: to}, n, len(calls), func() {
 			k.survived(shelf)

@@ -114,7 +114,7 @@ func TestKilledBackup(t *testing.T) {
 				k.change()
 			}
 			calls := k.calls(orders{Mac: k.mac(), Verb: "backup"})
-			for i, n := range k.moments(calls, 25, k.rnd) {
+			for i, n := range k.moments(calls, 17, k.rnd) {
 				k.change()
 				before := k.scene()
 				k.kill(orders{Verb: "backup"}, n, len(calls), func() {
@@ -140,7 +140,7 @@ func TestKilledFirstBackup(t *testing.T) {
 	k := newKiller(t, 10)
 	k.config.Retention = keepTwo
 	calls := k.calls(orders{Mac: k.mac(), Verb: "backup"})
-	for i, n := range k.moments(calls, 8, k.rnd) {
+	for i, n := range k.moments(calls, 6, k.rnd) {
 		remove(t, k.repo())
 		remove(t, k.state)
 		before := k.scene()
@@ -181,7 +181,7 @@ func TestKilledPrune(t *testing.T) {
 	back := k.bookmark()
 	k.config.Retention = keepTwo
 	calls := k.calls(orders{Mac: k.mac(), Verb: "prune"})
-	for i, n := range k.moments(calls, 12, k.rnd) {
+	for i, n := range k.moments(calls, 8, k.rnd) {
 		back()
 		before := k.scene()
 		k.kill(orders{Verb: "prune"}, n, len(calls), func() {
@@ -219,7 +219,7 @@ func TestKilledVerify(t *testing.T) {
 	}
 	spoil()
 	calls := k.calls(orders{Mac: k.mac(), Verb: "verify"})
-	for _, n := range k.moments(calls, 6, k.rnd) {
+	for _, n := range k.moments(calls, 4, k.rnd) {
 		spoil()
 		before := k.scene()
 		k.kill(orders{Verb: "verify"}, n, len(calls), func() {

@@ -17,6 +17,9 @@ func TestLiveDatabases(t *testing.T) {
 	r := newRig(t)
 	r.config.Retention = keepTwo
 	const bank = "claude/data/bank.db"
+	for _, dir := range []string{"agents", "commands", "context", "tools"} { // they rest
+		remove(t, filepath.Join(r.fix.Root, "claude", dir))
+	}
 	makeBank(t, filepath.Join(r.fix.Root, bank))
 	tickets := start(t, orders{Mac: r.mac(), Verb: "tickets"})
 	transfers := start(t, orders{Verb: "bank", Path: filepath.Join(r.fix.Root, bank)})

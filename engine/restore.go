@@ -171,6 +171,15 @@ func (r *restore) prepare() error {
 		to = real
 	}
 	r.opt.To = to
+	for _, own := range append([]string{r.e.state.Path}, r.source().Dirs...) {
+		if real, err := filepath.EvalSymlinks(own); err == nil {
+			own = real
+		}
+		if within(to, own) || within(own, to) {
+			return &Error{Op: "restore", Path: to, Code: CodeUsage, Err: fmt.Errorf("it holds, or lies in, %s, which the backups are made with", own),
+				Hint: "choose another place with --to"}
+		}
+	}
 	var newer []string
 	if r.m, r.raw, newer, err = r.resolve(r.opt.Backup); err != nil {
 		return err
@@ -217,6 +226,12 @@ func (r *restore) checkTree() error {
 		}
 	}
 	return nil
+}
+
+// within reports whether path is dir or lies below it.
+func within(path, dir string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }
 
 // freeName returns name, with a number if the Maia root of the backup has something of that name itself.
@@ -432,6 +447,14 @@ func (r *restore) compareOne(p *placement) (equal, inWay bool, err error) {
 		return target == string(f.Link), target != string(f.Link), err
 	case !fi.Mode().IsRegular() || fi.Size() != f.SizeBytes:
 		return false, true, nil
+	}
+	if f.Type != repository.TypeFile {
+		for _, suffix := range []string{"-wal", "-journal"} {
+			if fi, err := os.Lstat(p.dest + suffix); err == nil && fi.Size() > 0 {
+				// It would be played into the database when that is opened: the state is not the backup's.
+				return false, true, nil
+			}
+		}
 	}
 	sum, _, err := repository.HashFile(p.dest)
 	return err == nil && sum == *f.SHA256, err != nil || sum != *f.SHA256, nil

@@ -89,7 +89,10 @@ func TestTwoYears(t *testing.T) {
 	if v := r.verifyAll(); len(v.Backups) != len(kept) {
 		t.Errorf("%d verified", len(v.Backups))
 	}
-	for _, id := range kept {
+	for i, id := range kept {
+		if i%4 != 0 && i != len(kept)-1 && !*full {
+			continue // all were verified
+		}
 		restored, _ := r.restore(id)
 		r.sameTrees(sources[id], snapshotTree(t, restored), manifests[id])
 		remove(t, restored)
