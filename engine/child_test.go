@@ -41,6 +41,7 @@ type orders struct {
 	Verb string
 	// Backup and To are for restore. Path is a writer's database.
 	Backup, To, Path string
+	Adopt            bool
 	// KillAt is the call of fsx, counted from 1, before which the child kills itself; 0: it lives.
 	KillAt int64
 	// Gate: wait until standard input ends. Clock runs instead of standing still.
@@ -128,7 +129,7 @@ func (o orders) run() (a answer) {
 func (o orders) do(ctx context.Context, e *engine.Engine) (id string, steps int, err error) {
 	switch o.Verb {
 	case "backup":
-		res, err := e.Backup(ctx, engine.BackupOptions{NoVault: true})
+		res, err := e.Backup(ctx, engine.BackupOptions{NoVault: true, Adopt: o.Adopt})
 		if err != nil {
 			return "", 0, err
 		}

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -204,4 +205,34 @@ func TestBesideARun(t *testing.T) {
 	r.survived(before)
 	r.clock = r.clock.Add(time.Hour)
 	r.recovered(true)
+}
+
+// TestPrunedWhileAsked: a prune that ends while the user looks at the plan of a restore takes the backup away. The
+// restore says so, and nothing in the target has been touched.
+func TestPrunedWhileAsked(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	gone := r.backup().BackupID
+	for n := range 3 {
+		r.day(n + 1)
+		r.backup()
+	}
+	r.config.Retention = keepTwo
+	to := filepath.Join(r.base, "to")
+	mkdir(t, to)
+	write(t, filepath.Join(to, "CLAUDE.md"), []byte("mine"))
+	before := contents(t, to)
+	_, err := r.engine().Restore(t.Context(), engine.RestoreOptions{Backup: gone, To: to, Confirm: func(*engine.RestorePlan) (bool, error) {
+		res, err := r.engine().Prune(t.Context(), engine.PruneOptions{})
+		if err != nil || !slices.Contains(res.Removed, gone) {
+			t.Errorf("%+v, %v", res, err)
+		}
+		return true, nil
+	}})
+	var known *engine.Error
+	if !errors.As(err, &known) || known.Code == engine.CodeFailed || known.Advice() == "" {
+		t.Errorf("the backup is gone, and the restore says %v", err)
+	}
+	sameMaps(t, "the target", before, contents(t, to))
+	r.unlocked()
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,18 +53,23 @@ func fineTree(t testing.TB, dir string) map[string]string {
 	return out
 }
 
-// sameMaps fails the test for every path in which two trees differ.
+// sameMaps fails the test if two trees differ, and tells of the first paths in which they do.
 func sameMaps(t testing.TB, what string, want, got map[string]string) {
 	t.Helper()
+	var differ []string
 	for path, w := range want {
 		if got[path] != w {
-			t.Errorf("%s: %q is %q, want %q", what, path, got[path], w)
+			differ = append(differ, fmt.Sprintf("%q is %q, want %q", path, got[path], w))
 		}
 	}
 	for path, g := range got {
 		if _, ok := want[path]; !ok {
-			t.Errorf("%s: %q, %q, should not be there", what, path, g)
+			differ = append(differ, fmt.Sprintf("%q, %q, should not be there", path, g))
 		}
+	}
+	if len(differ) > 0 {
+		slices.Sort(differ)
+		t.Errorf("%s: %d differences:\n%s", what, len(differ), strings.Join(differ[:min(len(differ), 10)], "\n"))
 	}
 }
 

@@ -114,7 +114,7 @@ func TestKilledBackup(t *testing.T) {
 				k.change()
 			}
 			calls := k.calls(orders{Mac: k.mac(), Verb: "backup"})
-			for i, n := range k.moments(calls, 17, k.rnd) {
+			for i, n := range k.moments(calls, 14, k.rnd) {
 				k.change()
 				before := k.scene()
 				k.kill(orders{Verb: "backup"}, n, len(calls), func() {
@@ -234,4 +234,78 @@ func TestKilledVerify(t *testing.T) {
 		})
 	}
 	k.recovered(true)
+}
+
+// TestKilledAdopt kills a machine that takes the repository over. Whether it says so again or not, it ends as the
+// writer of all that is there.
+func TestKilledAdopt(t *testing.T) {
+	t.Parallel()
+	k := newKiller(t, 35)
+	for range 2 {
+		k.backup()
+		k.change()
+	}
+	back := k.bookmark()
+	k.hardware, k.state = "machine-2", filepath.Join(k.base, "state-2")
+	k.config.Retention = keepTwo
+	calls := k.calls(orders{Mac: k.mac(), Verb: "backup", Adopt: true})
+	for i, n := range k.moments(calls, 6, k.rnd) {
+		back()
+		remove(t, k.state)
+		before := k.scene()
+		k.kill(orders{Verb: "backup", Adopt: true}, n, len(calls), func() {
+			k.survived(before)
+			k.clock = k.clock.Add(time.Hour)
+			_, err := k.engine().Backup(t.Context(), engine.BackupOptions{NoVault: true})
+			if engine.CodeOf(err) == engine.CodeForeignWriter && err != nil {
+				_, err = k.engine().Backup(t.Context(), engine.BackupOptions{NoVault: true, Adopt: true})
+			}
+			if err != nil {
+				t.Fatalf("after a killed adoption: %v", err)
+			}
+			k.clock = k.clock.Add(24 * time.Hour)
+			res := k.backup()
+			kept := k.whole(k.shelf())
+			if ids := newestFirst(kept); len(ids) != 2 || ids[0] != res.BackupID {
+				t.Errorf("retention does not reach what was adopted: %v are left", ids)
+			}
+			k.tidyMirror(kept)
+			if i%3 == 0 {
+				k.verifyAll()
+			}
+		})
+	}
+}
+
+// TestKilledAnyTime kills by the clock: between calls, in SQLite, in the middle of whatever it is.
+func TestKilledAnyTime(t *testing.T) {
+	t.Parallel()
+	k := newKiller(t, 45)
+	k.config.Retention = keepTwo
+	k.backup()
+	began := time.Now()
+	k.calls(orders{Mac: k.mac(), Verb: "backup"})
+	took := time.Since(began)
+	kills := 5
+	if *full {
+		kills = 200
+	}
+	for i := range kills {
+		k.change()
+		before := k.scene()
+		c := start(t, orders{Mac: k.mac(), Verb: "backup"})
+		after := time.Duration(k.rnd.Int64N(int64(took)))
+		time.Sleep(after)
+		if err := c.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_, _, last := c.wait(t)
+		done := k.said("seed %d, killed after %v of %v: %s", killSeed, after, took, last)
+		k.survived(before)
+		k.clock = k.clock.Add(time.Hour)
+		k.recovered(i%3 == 0)
+		if done(); t.Failed() {
+			return
+		}
+	}
 }

@@ -147,6 +147,9 @@ func (e *Engine) Restore(ctx context.Context, o RestoreOptions) (res *RestoreRes
 	}
 	history := &state.HistoryEntry{BackupID: r.m.BackupID}
 	defer func() { end(history, err) }()
+	if err := r.stillThere(); err != nil {
+		return nil, explain("restore", o.To, err)
+	}
 	if err := r.run(); err != nil {
 		return nil, explain("restore", o.To, err)
 	}
@@ -157,6 +160,20 @@ func (e *Engine) Restore(ctx context.Context, o RestoreOptions) (res *RestoreRes
 		history.Result, history.Warnings = repository.StatusCompletedWithWarnings, len(r.res.Failed)+len(r.res.Doubtful)
 	}
 	return r.res, nil
+}
+
+// stillThere looks once more, under the lock: while somebody read the plan, a prune may have taken the backup away.
+func (r *restore) stillThere() error {
+	now, err := r.e.view()
+	if err != nil {
+		return err
+	}
+	if lacks := now.lacks(r.m); len(lacks) > len(r.plan.Lacks) {
+		return &Error{Op: "restore", Code: CodeIncomplete,
+			Err:  fmt.Errorf("since the plan was made, %s has lost %d of its files, %s among them; nothing was restored", r.m.BackupID, len(lacks)-len(r.plan.Lacks), lacks[0]),
+			Hint: "choose a backup from `maia-dr list`"}
+	}
+	return nil
 }
 
 // prepare reads what the backup holds and makes the plan. It writes nothing.

@@ -22,9 +22,9 @@ func calendar() []time.Time {
 			out = append(out, at)
 		}
 	}
-	add(16, 30)
-	add(8, 7)
-	add(4, 3)
+	add(13, 30)
+	add(6, 7)
+	add(3, 3)
 	add(9, 1)
 	if *full {
 		add(120, 1)

@@ -40,7 +40,7 @@ func (o orders) write(ctx context.Context) (steps int, err error) {
 		select {
 		case <-stopped:
 			return steps, end()
-		case <-time.After(3 * time.Millisecond):
+		case <-time.After(6 * time.Millisecond):
 		}
 	}
 }

@@ -228,7 +228,7 @@ check_options() {
 
 check_tools() {
   local tool missing=''
-  for tool in awk cat chmod cp cut date df find gzip head ln mkdir mktemp mv od openssl readlink rm rmdir sort stat tar touch xargs; do
+  for tool in awk cat chmod cp cut date df find grep gzip head ln mkdir mktemp mv od openssl readlink rm rmdir sort stat tail tar touch xargs; do
     command -v "$tool" > /dev/null 2>&1 || missing="$missing $tool"
   done
   if [ -n "$missing" ]; then
@@ -245,10 +245,10 @@ check_tools() {
     WRITER=perl
   elif zsh -f -c 'zmodload zsh/system && (( $+builtins[sysseek] ))' > /dev/null 2>&1; then
     WRITER=zsh
-  elif command -v dd > /dev/null 2>&1 && command -v tail > /dev/null 2>&1; then
+  elif command -v dd > /dev/null 2>&1; then
     WRITER='tail'
   else
-    die "$FAILED" 'this machine lacks what a restore needs: perl, or zsh, or dd and tail.' 'install one of them.'
+    die "$FAILED" 'this machine lacks what a restore needs: perl, or zsh, or dd.' 'install one of them.'
   fi
   if stat -c %s / > /dev/null 2>&1; then STAT=gnu; else STAT=bsd; fi
   if date -u -d @0 +%s > /dev/null 2>&1; then DATE=gnu; else DATE=bsd; fi
@@ -1298,7 +1298,7 @@ assemble() {
       write_extents "$SCRATCH/chunk" "$SCRATCH/stream." "$list" || full "$SCRATCH"
     else
       note "  chunks/$sha.gz $REPLY: files that need it cannot be restored"
-      printf 'chunks/%s.gz %s\n' "$sha" "$REPLY" >> "$WORK/chunks.bad"
+      printf '%s chunks/%s.gz %s\n' "$number" "$sha" "$REPLY" >> "$WORK/chunks.bad" || full "$WORK"
     fi
     rm -f "$SCRATCH/chunk" "$SCRATCH/chunk.gz" "$list"
   done 3< "$WORK/index.chunks"
@@ -1426,7 +1426,7 @@ stage() {
   while read -r number kind bytes <&3; do
     if [ "$kind" = tar ]; then
       mkdir "$SCRATCH/stage/t$number" || full "$SCRATCH"
-      unpack "$SCRATCH/stream.$number" "$SCRATCH/stage/t$number"
+      unpack_stream "$number" "$bytes" "$SCRATCH/stage/t$number"
       rm -f "$SCRATCH/stream.$number"
     fi
   done 3< "$WORK/wanted"
@@ -1441,7 +1441,36 @@ stage() {
 # needs SOURCE: whether anything of it is to be restored.
 needs() { awk -v source="$1" '($1 == "M" || $1 == "D") && $5 == source { found = 1; exit } END { exit !found }' "$WORK/todo"; }
 
-# unpack TAR DIR. Neither owners, modes, attributes nor flags are taken from a tar. Its exit code means little: a name
+# unpack_stream NUMBER BYTES DIR. A tar reader is lost in the holes that a bad chunk left, so each part between two holes
+# is unpacked by itself, from the first header in it: "ustar" stands at byte 257 of one, and headers at multiples of 512.
+unpack_stream() {
+  local stream=$SCRATCH/stream.$1 from length
+  awk -v stream="$1" 'FILENAME == ARGV[1] { bad[$1] = 1; next } $2 == stream && $1 in bad { printf "%.0f %.0f\n", $3, $3 + $5 }' \
+    "$WORK/chunks.bad" "$WORK/index.extents" > "$WORK/holes" || full "$WORK"
+  if [ ! -s "$WORK/holes" ]; then
+    unpack "$3" < "$stream"
+    return
+  fi
+  grep -abo ustar "$stream" | awk -F : '$1 % 512 == 257 { printf "%.0f\n", $1 - 257 }' > "$WORK/headers"
+  awk -v end="$2" '
+    function part(a, b) {
+      while (next_header <= headers && header[next_header] < a) next_header++
+      if (next_header <= headers && header[next_header] + 512 <= b) printf "%.0f %.0f\n", header[next_header], b - header[next_header]
+    }
+    BEGIN { next_header = 1; from = 0 }
+    FILENAME == ARGV[1] { header[++headers] = $1 + 0; next }
+    { part(from, $1 + 0); from = $2 + 0 }
+    END { part(from, end + 0) }' "$WORK/headers" "$WORK/holes" > "$WORK/parts" || full "$WORK"
+  while read -r from length <&4; do
+    tail -c +$((from + 1)) < "$stream" 2> /dev/null | head -c "$length" > "$SCRATCH/part" || :
+    # The zeros are the padding of a file whose last block is cut, and the end of the tar.
+    head -c 10240 /dev/zero >> "$SCRATCH/part" || full "$SCRATCH"
+    unpack "$3" < "$SCRATCH/part"
+  done 4< "$WORK/parts"
+  rm -f "$SCRATCH/part"
+}
+
+# unpack DIR: a tar on standard input. Neither owners, modes, attributes nor flags are taken from a tar. Its exit code means little: a name
 # that is not in the locale's character set is a warning, and the files are compared afterwards.
 unpack() {
   local options
@@ -1456,10 +1485,10 @@ unpack() {
       options[6]=',^,./,S'
     fi
   fi
-  # Past a hole that a bad chunk left there is more.
+  # A part may begin within a tar that was a file of its own; what follows it counts too.
   if [ -s "$WORK/chunks.bad" ]; then options[7]=--ignore-zeros; fi
-  # From standard input: GNU tar takes a file name with a colon for another machine.
-  if ! tar ${options[@]+"${options[@]}"} -f - -C "$2" < "$1" > /dev/null 2>&1; then
+  # Not by its name: GNU tar takes one with a colon for another machine.
+  if ! tar ${options[@]+"${options[@]}"} -f - -C "$1" > /dev/null 2>&1; then
     free_bytes "$SCRATCH"
     if [ "$REPLY" -lt 1000000 ]; then full "$SCRATCH"; fi
   fi
@@ -1495,7 +1524,7 @@ stage_archive() {
     hash_of "$SCRATCH/$name"
     if [ "$REPLY" = "$sum" ]; then
       gzip -dc < "$SCRATCH/$name" 2> /dev/null | head -c "$limit" > "$SCRATCH/archive" || :
-      unpack "$SCRATCH/archive" "$SCRATCH/stage/$1/$2"
+      unpack "$SCRATCH/stage/$1/$2" < "$SCRATCH/archive"
     fi
   fi
   rm -f "$SCRATCH/$name" "$SCRATCH/archive"
@@ -1774,7 +1803,7 @@ finish_folders() {
 # The end
 
 print_summary() {
-  local name reason number=0 code=$DONE
+  local name reason number code=$DONE
   lines_of "$WORK/doubtful"
   if [ "$REPLY" -gt 0 ]; then
     code=$INCOMPLETE
@@ -1787,7 +1816,7 @@ print_summary() {
   if [ -s "$WORK/chunks.bad" ] || [ -s "$WORK/damaged" ]; then
     code=$INCOMPLETE
     say 'Missing or damaged in the backup:'
-    while read -r name reason; do say "  $name $reason"; done < "$WORK/chunks.bad"
+    while read -r number name reason; do say "  $name $reason"; done < "$WORK/chunks.bad"
     while read -r name reason; do say "  $ID/$name $reason"; done < "$WORK/damaged"
   fi
   lines_of "$WORK/missing"
@@ -1804,19 +1833,16 @@ print_summary() {
   return "$code"
 }
 
+# print_missing NUMBER: every name, however many, as nothing else tells them; the number last, where it is seen.
 print_missing() {
-  local name reason number=0
-  count "$1" 'file could not be restored' 'files could not be restored'
-  say "NOT COMPLETE: $REPLY:"
+  local name reason
+  say 'Not restored:'
   while read -r name reason; do
-    number=$((number + 1))
-    if [ "$number" -gt 40 ]; then
-      say "  and $(($1 - 40)) more"
-      break
-    fi
     show "$name"
     say "  $REPLY: $reason"
   done < "$WORK/missing"
+  count "$1" 'file' 'files'
+  say "NOT COMPLETE: $REPLY could not be restored."
   say 'What to do: wait until OneDrive has synced and run the same command again (what is in place stays), or take them'
   say 'from an older backup: --backup ID --to ANOTHER-FOLDER.'
 }
