@@ -59,6 +59,15 @@ func (b *backup) ledger() {
 	for _, x := range inv.Excluded {
 		c.Excluded[x.Rule] = repository.Count{Files: x.Files, Bytes: x.Bytes}
 	}
+	if taken := b.cap.besideTaken; len(taken) > 0 {
+		n := c.Excluded[component.RuleSidecar]
+		for _, size := range taken {
+			n.Files, n.Bytes = n.Files-1, n.Bytes-size
+		}
+		if c.Excluded[component.RuleSidecar] = n; n.Files == 0 {
+			delete(c.Excluded, component.RuleSidecar)
+		}
+	}
 	leftOut := 0
 	for _, l := range inv.LeftOut {
 		c.LeftOut = append(c.LeftOut, repository.LeftOut{Path: repository.Name(l.Path), Reason: l.Reason})

@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"maia-dr/engine/component"
@@ -94,6 +95,7 @@ type backup struct {
 	manifest  *repository.Manifest
 	raw       []byte
 	files     []repository.File
+	large     []repository.File // the large databases, which come after the tars in files
 	small     map[string][]byte // the files of the backup's folder
 	details   *details
 	// storedBytes is what the backup adds to the repository, manifest and index included.
@@ -159,7 +161,7 @@ func (b *backup) takeInventory() error {
 		return fmt.Errorf("look at %s: %w", b.root, err)
 	}
 	b.inventory = inv
-	b.cap = &capture{e: b.e, ctx: b.ctx, old: old, kept: map[string]cacheEntry{}}
+	b.cap = &capture{e: b.e, ctx: b.ctx, old: old, kept: map[string]cacheEntry{}, plain: map[string]bool{}, beside: inv.Sidecars}
 	for i := range inv.Entries {
 		b.cap.total += inv.Entries[i].Stat.Size
 	}
@@ -189,6 +191,10 @@ func (b *backup) captureAll() (err error) {
 		MaiaRoot: repository.Name(b.root), OneDrivePath: repository.Name(b.folder.Path),
 		Components:          map[string]*repository.Component{},
 		RestorationMetadata: repository.RestorationMetadata{RequiresUserInput: []string{"maia_location"}},
+	}
+	for _, u := range b.unreadable {
+		b.cap.warn("manifest_unreadable", u.id, fmt.Sprintf("neither this machine nor OneDrive has a whole manifest of this earlier backup: %v", u.err),
+			"restore its folder from OneDrive's recycle bin, or give it up with `maia-dr prune --forget "+u.id+"`; until then no chunk is deleted")
 	}
 	if behind {
 		b.cap.warn("clock_behind", "", "the clock is behind the newest backup; this backup is named one second after it", "set the clock right")
@@ -235,9 +241,19 @@ func (b *backup) captureAll() (err error) {
 	return b.captureSmall()
 }
 
+// captureStreams captures the large databases first: one that can only be kept as a plain file goes into a tar, with
+// what lies beside it.
 func (b *backup) captureStreams() error {
+	plain, err := b.captureLargeOnes()
+	if err != nil {
+		return err
+	}
 	for _, name := range []string{component.Code, component.DataSmall} {
 		entries := b.entries(name)
+		if name == component.DataSmall && len(plain) > 0 {
+			entries = append(slices.Clone(entries), plain...)
+			slices.SortFunc(entries, func(x, y component.Entry) int { return strings.Compare(x.Path, y.Path) })
+		}
 		if len(entries) == 0 {
 			continue
 		}
@@ -250,58 +266,66 @@ func (b *backup) captureStreams() error {
 		}
 		b.files = append(b.files, t.files...)
 	}
-	large := b.entries(component.DataLarge)
-	if len(large) == 0 {
-		return nil
-	}
-	comp := &repository.Component{}
-	b.manifest.Components[component.DataLarge] = comp
-	for i := range large {
-		if err := b.captureLarge(comp, &large[i]); err != nil {
-			return fmt.Errorf("capture %s: %w", large[i].Path, err)
-		}
-		b.cap.done += large[i].Stat.Size
-		b.e.progress(event.Capture, b.cap.done, b.cap.total)
-	}
+	b.files = append(b.files, b.large...)
 	return nil
 }
 
-func (b *backup) captureLarge(comp *repository.Component, en *component.Entry) error {
+// captureLargeOnes captures the large databases, and returns those that are none a snapshot can be taken of.
+func (b *backup) captureLargeOnes() (plain []component.Entry, err error) {
+	comp := &repository.Component{}
+	for _, en := range b.entries(component.DataLarge) {
+		isDatabase, err := b.captureLarge(comp, &en)
+		if err != nil {
+			return nil, fmt.Errorf("capture %s: %w", en.Path, err)
+		}
+		if !isDatabase {
+			b.cap.plain[en.Source] = true
+			en.Component = component.DataSmall
+			plain = append(plain, en)
+			continue
+		}
+		b.cap.done += en.Stat.Size
+		b.e.progress(event.Capture, b.cap.done, b.cap.total)
+	}
+	if comp.Count > 0 {
+		b.manifest.Components[component.DataLarge] = comp
+	}
+	return plain, nil
+}
+
+// captureLarge captures a large database as a stream of its own. isDatabase is false if it has to be taken as a plain
+// file.
+func (b *backup) captureLarge(comp *repository.Component, en *component.Entry) (isDatabase bool, err error) {
 	c := b.cap
 	k := c.cached(en, false)
-	var err error
 	if k == nil {
 		k, err = c.database(en, false)
 	}
-	if k == nil && err == nil {
-		k, err = c.plainFile(en, false)
-	}
-	if errors.Is(err, errGone) {
-		return nil
-	}
-	if err != nil {
-		return err
+	switch {
+	case errors.Is(err, errGone):
+		return true, nil
+	case err != nil:
+		return false, err
+	case k == nil:
+		return false, nil
 	}
 	extents, err := k.store(c)
 	if err != nil {
-		return err
+		return false, err
 	}
 	db := repository.Database{
 		Database: repository.Name(path.Base(en.Path)), Path: repository.Name(en.Path), OriginalSize: k.size, SHA256: k.sha256,
-		Mode: en.Mode, ModTime: floorSeconds(en.Stat.MTimeNS), Extents: slices.Clone(extents),
-	}
-	if k.facts != nil {
-		db.Facts = *k.facts
+		Mode: en.Mode, ModTime: floorSeconds(en.Stat.MTimeNS), Extents: slices.Clone(extents), Facts: *k.facts,
 	}
 	comp.Databases = append(comp.Databases, db)
 	comp.Count++
 	comp.SizeBytes += k.size
 	comp.SourceBytes += k.size
-	b.files = append(b.files, repository.File{
+	b.large = append(b.large, repository.File{
 		Component: en.Component, Path: db.Path, Type: repository.TypeLarge, SizeBytes: k.size, Mode: en.Mode,
 		ModTimeNS: db.ModTime * 1e9, SHA256: &db.SHA256,
 	})
-	return nil
+	return true, nil
 }
 
 // floorSeconds rounds down, before 1970 too.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
+	"strings"
 	"time"
 
 	"maia-dr/engine/component"
@@ -33,6 +35,11 @@ type capture struct {
 	warnings    []repository.Warning
 	vanished    []vanishedFile
 	fullCheck   func(source string) bool
+	// plain are databases that have been tried and can only be kept as plain files; beside is what lies beside each
+	// database, and besideTaken the sizes of what was captured of that after all.
+	plain       map[string]bool
+	beside      map[string][]component.Entry
+	besideTaken []int64
 }
 
 // smallFile is the size up to which a file is read whole before any of it is stored: then its header and content
@@ -109,7 +116,7 @@ func (c *capture) tar(entries []component.Entry) (*tarResult, error) {
 	return t, nil
 }
 
-func (c *capture) tarEntry(t *tarResult, en *component.Entry) error {
+func (c *capture) tarEntry(t *tarResult, en *component.Entry) (err error) {
 	f := repository.File{
 		Component: en.Component, Path: repository.Name(en.Path), Mode: en.Mode, ModTimeNS: en.Stat.MTimeNS,
 	}
@@ -127,6 +134,13 @@ func (c *capture) tarEntry(t *tarResult, en *component.Entry) error {
 	}
 	if err != nil {
 		return err
+	}
+	if en.Kind == component.Database && got.facts == nil {
+		defer func() {
+			if err == nil {
+				err = c.sidecars(t, en)
+			}
+		}()
 	}
 	f.Type, f.SizeBytes, f.SHA256 = repository.TypeFile, got.size, &got.sha256
 	if got.facts != nil {
@@ -151,6 +165,28 @@ func (c *capture) tarEntry(t *tarResult, en *component.Entry) error {
 		})
 	}
 	return nil
+}
+
+// sidecars captures what lies beside a database that is kept as a plain file: committed rows may be only there.
+func (c *capture) sidecars(t *tarResult, database *component.Entry) error {
+	for i := range c.beside[database.Path] {
+		en := &c.beside[database.Path][i]
+		if strings.HasSuffix(en.Path, "-shm") {
+			continue // SQLite makes it again out of the -wal
+		}
+		before := len(t.files)
+		if err := c.tarEntry(t, en); err != nil {
+			return err
+		}
+		if len(t.files) > before || c.isVanished(en.Path) {
+			c.besideTaken = append(c.besideTaken, en.Stat.Size)
+		}
+	}
+	return nil
+}
+
+func (c *capture) isVanished(path string) bool {
+	return slices.ContainsFunc(c.vanished, func(v vanishedFile) bool { return string(v.Path) == path })
 }
 
 func (c *capture) bareEntry(t *tarResult, f *repository.File, kind byte) error {
@@ -238,7 +274,7 @@ func (c *capture) content(en *component.Entry) (*content, error) {
 	if k := c.cached(en, true); k != nil {
 		return k, nil
 	}
-	if en.Kind == component.Database {
+	if en.Kind == component.Database && !c.plain[en.Source] {
 		k, err := c.database(en, true)
 		if k != nil || err != nil {
 			return k, err

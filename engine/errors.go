@@ -34,7 +34,7 @@ const (
 
 // hints say what to do about each code where the place that found the error knows nothing better.
 var hints = map[Code]string{
-	CodeFailed:          "run `maia-dr doctor`, and look at the log that `maia-dr status --verbose` names",
+	CodeFailed:          "look at the log that `maia-dr status --verbose` names, and run the command again",
 	CodeUsage:           "run the command with --help to see what it takes",
 	CodeNoRoot:          "name the folder to protect with --maia-root DIR or set MAIA_ROOT",
 	CodeNoOneDrive:      "start OneDrive and sign in, or name its folder with --onedrive-path DIR or MAIA_ONEDRIVE_PATH",

@@ -78,14 +78,19 @@ func (e *Engine) Prune(ctx context.Context, o PruneOptions) (res *PruneResult, e
 // forget takes a backup out of the catalogue. Nothing of it in OneDrive is touched.
 func (s *session) forget(o PruneOptions) (*PruneResult, error) {
 	i := slices.IndexFunc(s.catalogue, func(c catalogued) bool { return c.manifest.BackupID == o.Forget })
-	if i < 0 {
+	u := slices.IndexFunc(s.unreadable, func(u unreadable) bool { return u.id == o.Forget })
+	if i < 0 && u < 0 {
 		return nil, &Error{Op: "forget " + o.Forget, Code: CodeUnknownBackup, Err: errors.New("it is not in this machine's catalogue")}
 	}
 	res := &PruneResult{Forgotten: o.Forget, DryRun: o.DryRun}
 	if o.DryRun {
 		return res, nil
 	}
-	s.catalogue = slices.Delete(s.catalogue, i, i+1)
+	if u >= 0 {
+		s.unreadable = slices.Delete(s.unreadable, u, u+1)
+	} else {
+		s.catalogue = slices.Delete(s.catalogue, i, i+1)
+	}
 	return res, s.removeMirrored(o.Forget)
 }
 
@@ -178,6 +183,10 @@ func (s *session) neededChunks(ctx context.Context, res *PruneResult) (map[repos
 		for _, ref := range c.manifest.Chunks {
 			needed[ref.SHA256] = true
 		}
+	}
+	for _, u := range s.unreadable {
+		known[u.id] = true
+		res.ChunksKept = fmt.Sprintf("the manifest of %s cannot be read: %v", u.id, u.err)
 	}
 	for _, id := range s.listing.IDs() {
 		if known[id] {

@@ -28,6 +28,14 @@ type session struct {
 	listing *repository.Listing
 	// catalogue is every backup this writer made or adopted, oldest first.
 	catalogue []catalogued
+	// unreadable are backups of the catalogue of which no copy says reliably what they consist of. They are kept, and so
+	// is everything they may need.
+	unreadable []unreadable
+}
+
+type unreadable struct {
+	id  string
+	err error
 }
 
 type catalogued struct {
@@ -224,10 +232,10 @@ func (s *session) emptyMirror() error {
 // foreign, which keeps its chunks from being pruned.
 func (s *session) importCatalogue() error {
 	for _, id := range s.listing.IDs() {
-		if _, _, err := s.mirror.ReadManifest(id); err == nil {
+		if _, _, err := s.mirror.CheckedManifest(id); err == nil {
 			continue
 		}
-		m, raw, err := s.target.ReadManifest(id)
+		m, raw, err := s.target.CheckedManifest(id)
 		if err != nil {
 			s.e.note(fmt.Sprintf("%s cannot be read and is left alone: %v", id, err))
 			continue
@@ -271,17 +279,25 @@ func (s *session) loadCatalogue() error {
 		return err
 	}
 	for _, id := range l.IDs() {
-		m, raw, err := s.mirror.ReadManifest(id)
-		if errors.Is(err, repository.ErrDamaged) {
+		m, raw, err := s.mirror.CheckedManifest(id)
+		if err != nil && !errors.Is(err, repository.ErrNewerFormat) {
 			// Its twin in OneDrive may be whole.
-			if m, raw, err = s.target.ReadManifest(id); err == nil {
-				err = s.importBackup(m, raw)
+			var terr error
+			if m, raw, terr = s.target.CheckedManifest(id); terr == nil {
+				if err := s.importBackup(m, raw); err != nil {
+					return err
+				}
+				err = nil
 			}
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, repository.ErrNewerFormat):
 			return fmt.Errorf("%s: %w", id, err)
+		case err != nil:
+			s.unreadable = append(s.unreadable, unreadable{id, err})
+		default:
+			s.catalogue = append(s.catalogue, catalogued{manifest: m, raw: raw})
 		}
-		s.catalogue = append(s.catalogue, catalogued{manifest: m, raw: raw})
 	}
 	return nil
 }
@@ -299,6 +315,9 @@ func (s *session) allIDs() []string {
 	ids := s.listing.IDs()
 	for _, c := range s.catalogue {
 		ids = append(ids, c.manifest.BackupID)
+	}
+	for _, u := range s.unreadable {
+		ids = append(ids, u.id)
 	}
 	return ids
 }
@@ -319,8 +338,11 @@ func (s *session) wanted() map[repository.Hash]bool {
 }
 
 // trimMirror removes from the mirror the chunks nobody needs there: those of older backups, and leftovers of runs
-// that never reached their manifest.
+// that never reached their manifest. What a backup that cannot be read needs, nobody knows.
 func (s *session) trimMirror() error {
+	if len(s.unreadable) > 0 {
+		return nil
+	}
 	l, err := s.mirror.List()
 	if err != nil {
 		return err

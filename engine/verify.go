@@ -34,7 +34,7 @@ type VerifiedBackup struct {
 // VerifyResult is what a verification found.
 type VerifyResult struct {
 	Backups []VerifiedBackup `json:"backups"`
-	// Repaired are chunks that were replaced by a whole copy; BadChunks those of which there is none.
+	// Repaired are chunks and files that were replaced by a whole copy; BadChunks the chunks of which there is none.
 	Repaired  []string `json:"repaired,omitempty"`
 	BadChunks []string `json:"bad_chunks,omitempty"`
 	Foreign   []string `json:"foreign,omitempty"`
@@ -50,7 +50,7 @@ func (r *VerifyResult) OK() bool {
 }
 
 // Verify compares stored bytes with their hashes: the files of each backup's folder, every chunk, every file in a
-// stream and every database. A chunk that is bad in OneDrive or in the mirror is replaced by its twin if that is
+// stream and every database. A chunk or a file of a folder that is bad in OneDrive or in the mirror is replaced by its twin if that is
 // whole; one that is bad everywhere leaves the mirror, so that the next backup stores its content again.
 func (e *Engine) Verify(ctx context.Context, o VerifyOptions) (res *VerifyResult, err error) {
 	v, err := e.view()
@@ -145,7 +145,10 @@ func (w *verification) run(ids []string) error {
 	published := map[repository.Hash]bool{}
 	for _, id := range ids {
 		home := w.home(id)
-		m, raw, err := w.repos[home].ReadManifest(id)
+		m, raw, err := w.manifest(id)
+		if cerr := w.ctx.Err(); cerr != nil {
+			return cerr
+		}
 		if err != nil {
 			w.res.Backups = append(w.res.Backups, VerifiedBackup{BackupID: id, Problems: []string{fmt.Sprintf("%s/%s: %v", id, repository.ManifestName, err)}})
 			continue

@@ -105,17 +105,22 @@ func (v *view) partial() []string {
 	return out
 }
 
-// manifest reads a backup's manifest, from the mirror if it is there: nothing has to be downloaded for that.
+// manifest reads a backup's manifest, from the mirror if it is there: nothing has to be downloaded for that. One that
+// agrees with its restore index is preferred, but any that can be read will do to restore by: its content has hashes.
 func (v *view) manifest(id string) (*repository.Manifest, []byte, error) {
 	err := error(repository.ErrMissing)
-	for i := len(v.repos) - 1; i >= 0; i-- {
-		if _, ok := v.listings[i].Backups[id][repository.ManifestName]; !ok {
-			continue
-		}
-		var m *repository.Manifest
-		var raw []byte
-		if m, raw, err = v.repos[i].ReadManifest(id); err == nil {
-			return m, raw, nil
+	for _, read := range []func(repository.Repo, string) (*repository.Manifest, []byte, error){
+		repository.Repo.CheckedManifest, repository.Repo.ReadManifest,
+	} {
+		for i := len(v.repos) - 1; i >= 0; i-- {
+			if _, ok := v.listings[i].Backups[id][repository.ManifestName]; !ok {
+				continue
+			}
+			var m *repository.Manifest
+			var raw []byte
+			if m, raw, err = read(v.repos[i], id); err == nil {
+				return m, raw, nil
+			}
 		}
 	}
 	return nil, nil, explain("read the manifest of", id, err)

@@ -76,6 +76,8 @@ type Inventory struct {
 	Excluded []RuleCount
 	Secrets  []SecretFile
 	LeftOut  []LeftOut
+	// Sidecars are the files excluded by RuleSidecar, by the path of their database.
+	Sidecars map[string][]Entry
 	// Outside are links under the root to folders outside of it: the links are captured, the folders are not.
 	Outside []LeftOut
 	// Agents are all agents that could be read, also those that are secret-bearing.

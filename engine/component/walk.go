@@ -203,7 +203,7 @@ func (w *walker) content(rel, name string, fi fs.FileInfo, databases map[string]
 			w.seenLeftOut(rel, Reason(err), true)
 			return nil
 		case sidecar && (err != nil || isSidecar(name, head)):
-			w.exclude(RuleSidecar, rel, fi)
+			w.sidecar(rel, fi)
 			return nil
 		}
 		kind = File
@@ -217,6 +217,18 @@ func (w *walker) content(rel, name string, fi fs.FileInfo, databases map[string]
 	w.inv.seen++
 	w.entry(w.componentOf(rel, kind, st.Size), rel, kind, fi, "")
 	return nil
+}
+
+// sidecar excludes what lies beside a database, and remembers it: a database that cannot be snapshotted needs it.
+func (w *walker) sidecar(rel string, fi fs.FileInfo) {
+	w.exclude(RuleSidecar, rel, fi)
+	if w.inv.Sidecars == nil {
+		w.inv.Sidecars = map[string][]Entry{}
+	}
+	database := sidecarOf(rel)
+	w.inv.Sidecars[database] = append(w.inv.Sidecars[database], Entry{
+		Component: w.componentOf(rel, File, 0), Path: rel, Source: w.abs(rel), Kind: File, Mode: modeOf(fi), Stat: StatOf(fi),
+	})
 }
 
 // isSidecar tells SQLite's files from somebody's that are only called so. Journals that were ended are empty or begin

@@ -129,8 +129,9 @@ func (p *Publisher) put(ctx context.Context, rel string, size int64, sum Hash) e
 func (p *Publisher) putAs(ctx context.Context, mirrorRel, rel string, size int64, sum Hash) error {
 	src, dst := p.Mirror.Path(mirrorRel), p.Target.Path(rel)
 	err := p.stage(ctx, src, filepath.Join(p.Staging, "publish"+fsx.TempSuffix), dst, size, sum)
-	if errors.Is(err, unix.EXDEV) {
-		// OneDrive lies on another volume: the temporary name has to be inside; the client does not upload it.
+	if errors.Is(err, unix.EXDEV) || errors.Is(err, fs.ErrPermission) {
+		// OneDrive lies on another volume, or its provider refuses what is renamed in from outside: the temporary name has
+		// to be inside; the client does not upload it.
 		err = p.stage(ctx, src, dst+fsx.TempSuffix, dst, size, sum)
 	}
 	if err != nil {

@@ -1,0 +1,124 @@
+package engine_test
+
+import (
+	"bytes"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"maia-dr/engine"
+	"maia-dr/engine/repository"
+)
+
+// alter changes one hexadecimal digit of a chunk's hash in a manifest: it can still be read, and names a chunk that
+// does not exist in the place of one that does.
+func alter(t *testing.T, path string, m *repository.Manifest) {
+	t.Helper()
+	sum := m.Chunks[0].SHA256.String()
+	other := "0" + sum[1:]
+	if other == sum {
+		other = "1" + sum[1:]
+	}
+	b := bytes.Replace(read(t, path), []byte(sum), []byte(other), 1)
+	if bytes.Equal(b, read(t, path)) {
+		t.Fatal("nothing was altered")
+	}
+	write(t, path, b)
+}
+
+// TestAlteredCatalogue: what the mirror says is only believed where it agrees with the restore index; the twin in
+// OneDrive takes its place, and no chunk that a kept backup needs is deleted.
+func TestAlteredCatalogue(t *testing.T) {
+	t.Parallel()
+	r, made := newPrunable(t)
+	for _, m := range made[2:] {
+		alter(t, filepath.Join(r.mirror(), m.BackupID, repository.ManifestName), m)
+	}
+	res, err := r.prune()
+	if err != nil || len(res.Removed) != 2 {
+		t.Errorf("%+v, %v", res, err)
+	}
+	r.verifyAll()
+	r.tidyMirror(r.whole(r.shelf()))
+}
+
+// TestUnreadableManifest: a backup of which no whole manifest is left anywhere stops no run. It is told, nothing it may
+// need is deleted, and forgetting it is the way out.
+func TestUnreadableManifest(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(t *testing.T, path string, m *repository.Manifest){
+		"altered":  alter,
+		"cut off":  func(t *testing.T, path string, _ *repository.Manifest) { truncate(t, path, 1000) },
+		"not JSON": func(t *testing.T, path string, _ *repository.Manifest) { write(t, path, []byte("gone")) },
+		"index empty": func(t *testing.T, path string, _ *repository.Manifest) {
+			truncate(t, filepath.Join(filepath.Dir(path), repository.RestoreIndexName), 0)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, made := newPrunable(t)
+			lost := made[1]
+			spoil(t, filepath.Join(r.mirror(), lost.BackupID, repository.ManifestName), lost)
+			spoil(t, filepath.Join(r.repo(), lost.BackupID, repository.ManifestName), lost)
+			before := r.shelf()
+			pruned, err := r.prune()
+			if err != nil || !slices.Equal(pruned.Removed, []string{made[0].BackupID}) || !strings.Contains(pruned.ChunksKept, lost.BackupID) {
+				t.Fatalf("%+v, %v", pruned, err)
+			}
+			after := r.shelf()
+			for path := range before {
+				if _, ok := after[path]; !ok && !strings.HasPrefix(path, made[0].BackupID) {
+					t.Errorf("%s was deleted", path)
+				}
+			}
+			res := r.backup()
+			if !slices.ContainsFunc(res.Warnings, func(w repository.Warning) bool {
+				return w.Code == "manifest_unreadable" && string(w.Path) == lost.BackupID
+			}) {
+				t.Errorf("no warning: %+v", res.Warnings)
+			}
+			if v, err := r.engine().Verify(t.Context(), engine.VerifyOptions{All: true}); err != nil || v.OK() {
+				t.Errorf("verify: %+v, %v", v, err)
+			}
+			if f, err := r.engine().Prune(t.Context(), engine.PruneOptions{Forget: lost.BackupID}); err != nil || f.Forgotten != lost.BackupID {
+				t.Errorf("forget: %+v, %v", f, err)
+			}
+			remove(t, filepath.Join(r.repo(), lost.BackupID)) // the user's own hand
+			r.backup()
+			r.verifyAll()
+			r.tidyMirror(r.whole(r.shelf()))
+		})
+	}
+}
+
+// TestVerifyMendsFolder: each file of a backup's folder that is flipped in OneDrive, or in the mirror, is replaced by
+// its twin.
+func TestVerifyMendsFolder(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	m := r.backup().Manifest
+	whole := r.shelf()
+	for _, dir := range []string{r.repo(), r.mirror()} {
+		for _, e := range entries(t, filepath.Join(dir, m.BackupID)) {
+			path := filepath.Join(dir, m.BackupID, e.Name())
+			was := read(t, path)
+			if len(was) == 0 {
+				continue // a machine without packages
+			}
+			flip(t, path, len(was)/2)
+			v := r.verifyAll()
+			if !slices.Equal(v.Repaired, []string{path}) {
+				t.Errorf("%s: repaired %v", path, v.Repaired)
+			}
+			if !bytes.Equal(read(t, path), was) {
+				t.Errorf("%s is not what it was", path)
+			}
+		}
+	}
+	for path, sum := range r.shelf() {
+		if whole[path] != sum {
+			t.Errorf("%s changed", path)
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package repository
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// CheckedManifest is ReadManifest for whoever deletes or publishes by what the manifest says: it has to be, to the
+// byte, the one that the backup's restore index names. ErrDamaged: it is not, or one of the two cannot be read.
+func (r Repo) CheckedManifest(id string) (*Manifest, []byte, error) {
+	m, raw, err := r.ReadManifest(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	ref, err := manifestRef(r.Path(id, RestoreIndexName))
+	if err != nil {
+		return nil, nil, err
+	}
+	if ref.SizeBytes != int64(len(raw)) || ref.SHA256 != SumHash(raw) {
+		return nil, nil, fmt.Errorf("%s/%s is not the one that %s names: %w", id, ManifestName, RestoreIndexName, ErrDamaged)
+	}
+	return m, raw, nil
+}
+
+// manifestRef returns what a restore index says of the manifest. It reads no further than that line.
+func manifestRef(path string) (FileRef, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return FileRef{}, fmt.Errorf("read restore index: %w", err)
+	}
+	defer file.Close()
+	fail := func(why any) (FileRef, error) {
+		return FileRef{}, fmt.Errorf("read restore index %s: %v: %w", path, why, ErrDamaged)
+	}
+	zr, err := gzip.NewReader(bufio.NewReader(file))
+	if err != nil {
+		return fail(err)
+	}
+	lines := bufio.NewScanner(zr)
+	for n := 0; lines.Scan(); n++ {
+		f := strings.Split(lines.Text(), " ")
+		switch {
+		case n == 0 && lines.Text() != indexMagic:
+			return fail("not a restore index")
+		case f[0] == "chunk" || f[0] == "stream":
+			return fail("it names no manifest")
+		case f[0] == "file" && len(f) == 4 && f[3] == ManifestName:
+			size, err := parseCanonical(f[1])
+			if err != nil {
+				return fail(err)
+			}
+			sum, err := ParseHash(f[2])
+			if err != nil {
+				return fail(err)
+			}
+			return FileRef{Path: ManifestName, SizeBytes: size, SHA256: sum}, nil
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fail(err)
+	}
+	return fail("it names no manifest")
+}

@@ -1,0 +1,83 @@
+package engine
+
+import (
+	"fmt"
+
+	"maia-dr/engine/repository"
+)
+
+// manifest returns the manifest that a backup is verified by, after mending its folder in every copy. Where no copy
+// has one that agrees with its restore index, the one in the backup's home is taken as it is: its problems are named.
+func (w *verification) manifest(id string) (*repository.Manifest, []byte, error) {
+	for _, r := range w.repos {
+		m, raw, err := r.CheckedManifest(id)
+		if err != nil {
+			continue
+		}
+		if err := w.mendFolder(m, raw); err != nil {
+			return nil, nil, err
+		}
+		break
+	}
+	return w.repos[w.home(id)].ReadManifest(id)
+}
+
+// mendFolder replaces each file of a backup's folder that is not what it was by its twin in another copy. What no copy
+// has whole is left for the verification to name, and what is missing for the next backup to publish.
+func (w *verification) mendFolder(m *repository.Manifest, raw []byte) error {
+	refs := append([]repository.FileRef{{Path: repository.ManifestName, SizeBytes: int64(len(raw)), SHA256: repository.SumHash(raw)}}, m.Files...)
+	for _, ref := range refs {
+		if err := w.mendFile(m.BackupID, ref); err != nil {
+			return err
+		}
+	}
+	// Only whoever reads all of it knows whether an index is whole: no manifest has its hash.
+	for _, r := range w.repos {
+		files, err := r.ReadFiles(m)
+		if err != nil || checkRestoreIndex(r, m, raw, files) != nil {
+			continue
+		}
+		sum, size, err := repository.HashFile(r.Path(m.BackupID, repository.RestoreIndexName))
+		if err != nil {
+			continue
+		}
+		return w.mendFile(m.BackupID, repository.FileRef{Path: repository.RestoreIndexName, SizeBytes: size, SHA256: sum})
+	}
+	return nil
+}
+
+func (w *verification) mendFile(id string, ref repository.FileRef) error {
+	name := id + "/" + ref.Path
+	var good, bad []repository.Repo
+	for i, r := range w.repos {
+		if err := w.ctx.Err(); err != nil {
+			return err
+		}
+		if _, ok := w.listings[i].Backups[id][ref.Path]; !ok {
+			continue
+		}
+		switch sum, size, err := repository.HashFile(r.Path(name)); {
+		case err == nil && size == ref.SizeBytes && sum == ref.SHA256:
+			good = append(good, r)
+		case err == nil:
+			bad = append(bad, r)
+		}
+	}
+	if len(good) == 0 {
+		return nil
+	}
+	for _, to := range bad {
+		p := &repository.Publisher{FS: w.e.fs, Mirror: good[0], Target: to, Staging: w.e.state.Staging()}
+		err := p.Put(w.ctx, name, ref.SizeBytes, ref.SHA256)
+		switch {
+		case w.ctx.Err() != nil:
+			return w.ctx.Err()
+		case err != nil:
+			// In the backup's home the verification names it; elsewhere it is tried again the next time.
+			w.e.note(fmt.Sprintf("%s is not what it was, and replacing it failed: %v", to.Path(name), err))
+		default:
+			w.res.Repaired = append(w.res.Repaired, to.Path(name))
+		}
+	}
+	return nil
+}
