@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -177,6 +178,9 @@ func (e *Engine) begin(kind string) (end func(*state.HistoryEntry, error), err e
 		return nil, explain("begin "+kind, e.state.Path, err)
 	}
 	lock, err := e.state.Lock()
+	if errors.Is(err, fsx.ErrLocked) {
+		return nil, &Error{Op: "begin " + kind, Code: CodeBusy, Err: e.whoIsActive(err)}
+	}
 	if err != nil {
 		return nil, explain("begin "+kind, "", err)
 	}
@@ -196,6 +200,14 @@ func (e *Engine) begin(kind string) (end func(*state.HistoryEntry, error), err e
 		defer lock.Unlock()
 		e.finish(kind, started, h, err)
 	}, nil
+}
+
+// whoIsActive says which run holds the lock, where its status tells.
+func (e *Engine) whoIsActive(err error) error {
+	if st, _, serr := e.state.ReadStatus(); serr == nil && st.Run != nil {
+		return fmt.Errorf("a %s has been running since %s: %w", st.Run.Kind, st.Run.StartedAt.Local().Format("15:04:05"), err)
+	}
+	return err
 }
 
 // removeLeftovers removes what killed runs left in the state directory, where everything is ours.

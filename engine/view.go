@@ -210,7 +210,7 @@ func (v *view) newestComplete(ids []string) (*repository.Manifest, []byte, []str
 		return m, raw, newer, nil
 	}
 	return nil, nil, newer, &Error{Op: "choose a backup", Code: CodeIncomplete,
-		Err: fmt.Errorf("no backup is complete here: %s", strings.Join(newer, "; "))}
+		Err: fmt.Errorf("of %d backups none is complete here: %s", len(newer), strings.Join(newer[:min(len(newer), 3)], "; "))}
 }
 
 // BackupInfo is a row of the list.

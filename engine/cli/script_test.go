@@ -48,7 +48,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"fixture": makeFixture, "day": makeDay, "exits": exits, "flipbit": flipBit,
+			"fixture": makeFixture, "day": makeDay, "exits": exits, "flipbit": flipBit, "newer": newer, "locked": locked,
 		},
 	})
 }
@@ -98,4 +98,24 @@ func flipBit(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	b[len(b)/2] ^= 4
 	ts.Check(os.WriteFile(largest, b, 0o600))
+}
+
+// newer makes a JSON file say that it has a format nobody knows yet.
+func newer(ts *testscript.TestScript, _ bool, args []string) {
+	b, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	changed := strings.Replace(string(b), `"format": 1`, `"format": 9`, 1)
+	if changed == string(b) {
+		ts.Fatalf("%s has no format", args[0])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(changed), 0o600))
+}
+
+// locked is exits while another process holds a lock: locked FILE CODE ARGS...
+func locked(ts *testscript.TestScript, _ bool, args []string) {
+	file, err := os.OpenFile(ts.MkAbs(args[0]), os.O_RDWR, 0)
+	ts.Check(err)
+	defer file.Close()
+	ts.Check(syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB))
+	exits(ts, false, args[1:])
 }
