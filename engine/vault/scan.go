@@ -39,14 +39,16 @@ type Scanner struct {
 	patterns []pattern
 	longest  int
 	filter   []uint64 // a bit for each value of a gram's hash, its upper bits
-	bits     int      // of the hash, that the filter looks at
-	first    []uint32 // by the upper bits of the hash: where its places begin in places
+	shift    uint     // what leaves those of a hash
+	first    []uint32 // by fewer upper bits of the hash: where its places begin in places
 	places   []place
 }
 
 const (
 	step     = 4
 	gramSize = MinNeedle - step + 1
+	// The filter has 2^sparsity times the bits of the table of places: at most one in 64 is set.
+	sparsity = 6
 )
 
 type pattern struct {
@@ -98,19 +100,17 @@ func (s *Scanner) add(p pattern) {
 	}
 }
 
-// index builds the tables. In the filter one bit in 32 or fewer is set, so that most positions of random bytes need no
-// second look; for 100 values it takes 16 KiB, which fits the processor's first cache.
+// index builds the tables. For 100 values the filter has some 64 KiB, which the nearer caches hold.
 func (s *Scanner) index() {
 	size := bits.Len(uint(len(s.places)))
-	s.bits = size + 5
-	s.filter = make([]uint64, 1<<max(s.bits-6, 0))
+	s.shift = uint(64 - size - sparsity)
+	s.filter = make([]uint64, max(1<<(size+sparsity)/64, 1))
 	s.first = make([]uint32, 1<<size+1)
 	slices.SortFunc(s.places, func(a, b place) int { return cmp.Compare(gramHash(a.gram), gramHash(b.gram)) })
 	for _, p := range s.places {
-		h := gramHash(p.gram)
-		bit := h >> (64 - s.bits)
+		bit := gramHash(p.gram) >> s.shift
 		s.filter[bit/64] |= 1 << (bit % 64)
-		s.first[h>>(64-size)+1]++
+		s.first[bit>>sparsity+1]++
 	}
 	for i := 1; i < len(s.first); i++ {
 		s.first[i] += s.first[i-1]
@@ -167,11 +167,11 @@ func (t *Stream) border(p []byte) {
 // ends behind it.
 func (t *Stream) scan(b []byte, base int64, border int) {
 	s := t.scanner
-	filter, shift := s.filter, uint(64-s.bits)%64 // as the compiler sees it, no shift is too far
+	filter, shift := s.filter, s.shift
 	at := 0
 	for ; at+8 <= len(b); at += step {
 		gram := gramAt(b[at : at+8])
-		bit := gramHash(gram) >> (shift % 64)
+		bit := gramHash(gram) >> (shift % 64) // which tells the compiler that it is not too far
 		if filter[bit/64]>>(bit%64)&1 != 0 {
 			t.compare(b, at, gram, base, border)
 		}
@@ -186,7 +186,7 @@ func (t *Stream) scan(b []byte, base int64, border int) {
 // compare reports the patterns of which b has the gram at this position and all else around it.
 func (t *Stream) compare(b []byte, at int, gram uint64, base int64, border int) {
 	s := t.scanner
-	bucket := gramHash(gram) >> (64 - s.bits + 5)
+	bucket := gramHash(gram) >> (s.shift + sparsity)
 	for i := s.first[bucket]; i < s.first[bucket+1]; i++ {
 		if s.places[i].gram != gram {
 			continue
