@@ -209,7 +209,7 @@ func DecodeManifest(b []byte) (*Manifest, error) {
 	if head.Format > Format {
 		return nil, fmt.Errorf("manifest has format %d, this program knows %d: %w", head.Format, Format, ErrNewerFormat)
 	}
-	if err := rejectDuplicateKeys(b); err != nil {
+	if err := RejectDuplicateKeys(b); err != nil {
 		return nil, fmt.Errorf("read manifest: %v: %w", err, ErrDamaged)
 	}
 	m := new(Manifest)
@@ -309,9 +309,9 @@ func ValidatePath(p string) error {
 	return nil
 }
 
-// rejectDuplicateKeys refuses objects that have a key twice, and nesting beyond reason: two readers could
+// RejectDuplicateKeys refuses JSON with an object that has a key twice, or nested beyond reason: two readers could
 // understand such a document differently.
-func rejectDuplicateKeys(b []byte) error {
+func RejectDuplicateKeys(b []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
 	type level struct {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,10 +28,6 @@ type RestoreIndex struct {
 }
 
 const indexMagic = "maia-restore-index 1"
-
-var typeLetters = map[string]string{
-	TypeFile: "f", TypeDatabase: "q", TypeDir: "d", TypeSymlink: "l", TypeLarge: "b",
-}
 
 // NewRestoreIndex derives the index of a backup from its manifest, the manifest's bytes and its file list.
 func NewRestoreIndex(m *Manifest, manifest []byte, files []File, home string, oldRoots []string) *RestoreIndex {
@@ -87,40 +82,10 @@ func (x *RestoreIndex) writeLines(out io.Writer) error {
 		}
 	}
 	for i := range x.Entries {
-		f := &x.Entries[i]
-		sum := "-"
-		if f.SHA256 != nil {
-			sum = f.SHA256.String()
-		}
-		fields := []string{"entry", typeLetters[f.Type], f.Component, strconv.FormatUint(uint64(f.Mode), 8),
-			formatSeconds(f.ModTimeNS), num(f.SizeBytes), sum, EncodeLine(string(f.Path))}
-		if f.Type == TypeSymlink {
-			fields = append(fields, EncodeLine(string(f.Link)))
-		}
-		line(fields...)
+		line(x.Entries[i].IndexLine())
 	}
 	line("end", num(int64(n)))
 	return w.Flush()
-}
-
-// formatSeconds writes nanoseconds since 1970 as seconds with nine decimals, rounded to no other value: -0.5 s is
-// "-1.500000000", the whole second before it and the fraction after that, as in timespec.
-func formatSeconds(ns int64) string {
-	sec, frac := ns/1e9, ns%1e9
-	if frac < 0 {
-		sec, frac = sec-1, frac+1e9
-	}
-	return fmt.Sprintf("%d.%09d", sec, frac)
-}
-
-func parseSeconds(s string) (int64, error) {
-	a, b, ok := strings.Cut(s, ".")
-	sec, err1 := strconv.ParseInt(a, 10, 64)
-	frac, err2 := strconv.ParseInt(b, 10, 64)
-	if !ok || err1 != nil || err2 != nil || len(b) != 9 || frac < 0 || sec > math.MaxInt64/1_000_000_000 || sec < math.MinInt64/1_000_000_000-1 {
-		return 0, fmt.Errorf("time %.40q: %w", s, ErrDamaged)
-	}
-	return sec*1e9 + frac, nil
 }
 
 // DecodeRestoreIndex reads restore.index.gz. It accepts only what Encode writes.
@@ -316,39 +281,9 @@ func (p *indexParser) extent(f []string) error {
 }
 
 func (p *indexParser) entry(f []string) error {
-	var file File
-	for name, letter := range typeLetters {
-		if letter == f[1] {
-			file.Type = name
-		}
-	}
-	mode, err1 := strconv.ParseUint(f[3], 8, 12)
-	ns, err2 := parseSeconds(f[4])
-	size, err3 := parseCanonical(f[5])
-	path, err4 := DecodeLine(f[7])
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
-		return err
-	}
-	file.Component, file.Mode, file.ModTimeNS, file.SizeBytes, file.Path = f[2], uint32(mode), ns, size, Name(path)
-	if f[6] != "-" {
-		sum, err := ParseHash(f[6])
-		if err != nil {
-			return err
-		}
-		file.SHA256 = &sum
-	}
-	if len(f) == 9 {
-		link, err := DecodeLine(f[8])
-		if err != nil {
-			return err
-		}
-		file.Link = Name(link)
-	}
-	if err := file.validate(); err != nil {
-		return err
-	}
+	file, err := parseEntry(f)
 	p.x.Entries = append(p.x.Entries, file)
-	return nil
+	return err
 }
 
 // Equal reports whether two indexes have the same lines.
