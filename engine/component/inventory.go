@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
+
+	"maia-dr/engine/vault"
 )
 
 // Entry is something to capture.
@@ -44,6 +46,13 @@ type SecretFile struct {
 	// Reason is for a person. Names are those of variables, sorted; never a value.
 	Reason string
 	Names  []string
+	// Redactable says that a redacted copy stands in the file's place in the backup, made by vault.Redact for Kind; otherwise
+	// all of the file is secret, or what it holds is not known, and it goes into the vault alone.
+	Redactable bool
+	Kind       vault.Kind
+	// Mode is as in Entry. Source is not to be read where it no longer has the Stat.
+	Mode uint32
+	Stat Stat
 }
 
 // LeftOut is something that could not be captured.

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"maia-dr/engine/vault"
 )
 
 // personal looks at what lies under home: agents, shell files, .netrc. Files that are links are captured as what they
@@ -17,7 +19,7 @@ func (w *walker) personal() error {
 		return err
 	}
 	seen := map[string]bool{}
-	for _, name := range slices.Concat(DefaultShellFiles(), w.o.ShellFiles) {
+	for _, name := range slices.Concat(DefaultShellFiles(), w.o.ShellFiles, []string{".netrc"}) {
 		if err := w.ctx.Err(); err != nil {
 			return err
 		}
@@ -29,11 +31,6 @@ func (w *walker) personal() error {
 		if err := w.shell(rel, seen); err != nil {
 			return err
 		}
-	}
-	const netrc = ".netrc"
-	abs := filepath.Join(w.o.Home, netrc)
-	if fi, err := os.Stat(abs); err == nil && fi.Mode().IsRegular() && !seen[netrc] {
-		w.secret(SecretFile{Component: ShellConfigs, Path: netrc, Source: abs, Reason: reasonNetrc}, StatOf(fi).ID())
 	}
 	return nil
 }
@@ -51,9 +48,9 @@ func (w *walker) underHome(name string) (rel string, ok bool) {
 	return name, name != "." && name != ".." && !strings.HasPrefix(name, "../")
 }
 
-func (w *walker) secret(s SecretFile, id FileID) {
+func (w *walker) secret(s SecretFile) {
 	w.inv.Secrets = append(w.inv.Secrets, s)
-	w.secretIDs[id] = &s
+	w.secretIDs[s.Stat.ID()] = &s
 }
 
 // resolve returns what a personal path leads to. ok is false if nothing is there or it was left out.
@@ -121,17 +118,16 @@ func (w *walker) agent(name, source string, fi fs.FileInfo) {
 		w.leftOut(LaunchAgents, name, "its content is in the cloud only and was not downloaded", true, false)
 		return
 	}
-	id := StatOf(fi).ID()
-	a, reason, names, err := agentSecret(source, name, id)
+	x, err := lookThrough(source, StatOf(fi).ID(), vault.Plist)
 	if err != nil {
 		w.leftOut(LaunchAgents, name, Reason(err), true, false)
 		return
 	}
-	if a != nil {
-		w.inv.Agents = append(w.inv.Agents, *a)
+	if x.top != nil {
+		w.inv.Agents = append(w.inv.Agents, agentOf(name, x.top))
 	}
-	if reason != "" {
-		w.secret(SecretFile{Component: LaunchAgents, Path: name, Source: source, Reason: reason, Names: names}, id)
+	if x.reason != "" {
+		w.secret(x.secretFile(LaunchAgents, name, source, fi))
 		return
 	}
 	w.personalEntry(LaunchAgents, name, source, File, fi, "")
@@ -222,7 +218,6 @@ func (w *walker) shellFile(rel, source string, fi fs.FileInfo, seen map[string]b
 		return
 	}
 	seen[rel] = true
-	id := StatOf(fi).ID()
 	switch {
 	case !fi.Mode().IsRegular():
 		w.leftOut(ShellConfigs, rel, special(fi.Mode()), false, false)
@@ -231,17 +226,12 @@ func (w *walker) shellFile(rel, source string, fi fs.FileInfo, seen map[string]b
 		w.leftOut(ShellConfigs, rel, "its content is in the cloud only and was not downloaded", true, false)
 		return
 	}
-	reason, names, err := textSecret(source, path.Base(rel), id)
-	base := path.Base(rel)
+	x, err := personalSecret(source, rel, StatOf(fi).ID())
 	switch {
 	case err != nil:
 		w.leftOut(ShellConfigs, rel, Reason(err), true, false)
-	case strings.HasPrefix(base, ".env"):
-		w.secret(SecretFile{Component: ShellConfigs, Path: rel, Source: source, Reason: reasonEnvironment, Names: names}, id)
-	case base == ".netrc":
-		w.secret(SecretFile{Component: ShellConfigs, Path: rel, Source: source, Reason: reasonNetrc}, id)
-	case reason != "":
-		w.secret(SecretFile{Component: ShellConfigs, Path: rel, Source: source, Reason: reason, Names: names}, id)
+	case x.reason != "":
+		w.secret(x.secretFile(ShellConfigs, rel, source, fi))
 	default:
 		w.personalEntry(ShellConfigs, rel, source, File, fi, "")
 	}

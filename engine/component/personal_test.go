@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"maia-dr/engine/vault"
 )
 
 // home makes a home folder with files.
@@ -49,7 +51,7 @@ func TestAgents(t *testing.T) {
 		dir + "com.maia.bad.plist":              "not a property list",
 		dir + "com.maia.empty.plist":            "",
 		dir + "com.maia.openstep.plist":         "{ TOKEN = abc; }",
-		dir + "com.maia.large.plist":            xmlPlist("<key>a</key><string>" + strings.Repeat("x", maxPlist) + "</string>"),
+		dir + "com.maia.large.plist":            xmlPlist("<key>a</key><string>" + strings.Repeat("x", vault.MaxPlist) + "</string>"),
 		dir + "com.maia.folder.plist/x":         "x",
 		dir + "com.maia.fifo.plist":             "fifo",
 		dir + "com.maia.linked.plist":           "-> ../../dotfiles/linked.plist",

@@ -1,16 +1,14 @@
 package component
 
 import (
-	"encoding/binary"
-	"errors"
 	"path/filepath"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"howett.net/plist"
+
+	"maia-dr/engine/vault"
 )
 
 const plistHead = `<?xml version="1.0" encoding="UTF-8"?>
@@ -41,49 +39,13 @@ func binaryOf(t testing.TB, text string) string {
 	return string(b)
 }
 
-func TestPlistSecrets(t *testing.T) {
-	env := func(pairs string) string {
-		return xmlPlist("<key>Label</key><string>com.maia.x</string><key>EnvironmentVariables</key><dict>" + pairs + "</dict>")
-	}
-	for text, want := range map[string]string{
-		env("<key>NOTION_API_KEY</key><string>secret_x</string><key>PATH</key><string>/bin</string>"): "NOTION_API_KEY",
-		env("<key>TOKEN</key><string></string><key>KEYBOARD</key><string>us</string>"):                "",
-		env("<key>PIN_PASSWORD</key><integer>1234</integer>"):                                         "PIN_PASSWORD",
-		env("<key>USE_TOKEN</key><true/>"):                                                            "",
-		env("<key>SECRET</key><data>c2VjcmV0</data>"):                                                 "SECRET",
-		agentPlist("x", "/usr/bin/python3", "/x.py", "--vault-password", "hunter2"):                   "vault-password",
-		agentPlist("x", "/usr/bin/python3", "--vault-password", "ENV:MAIA_VAULT_PASSWORD"):            "",
-		agentPlist("x", "/usr/bin/python3", "--token", "--verbose"):                                   "",
-		agentPlist("x", "/usr/bin/python3", "--token=abc"):                                            "token",
-		agentPlist("x", "/bin/sh", "-c", "API_KEY=abc exec run"):                                      "API_KEY",
-		agentPlist("x", "/usr/bin/curl", "https://u:p@example.org"):                                   nameURL,
-		agentPlist("x", "/usr/local/bin/skhd", "-c", "/Users/x/.skhdrc"):                              "",
-		xmlPlist("<key>Sockets</key><dict><key>SecureSocketWithKey</key><string>X</string></dict>"):   "",
-		xmlPlist("<!-- <key>OLD_TOKEN</key><string>abc</string> -->"):                                 "OLD_TOKEN",
-		xmlPlist("<!-- export OLD_SECRET=abc -->"):                                                    "OLD_SECRET",
-		xmlPlist("<key>TOKEN</key><string>abc</string><key>TOKEN</key><string></string>"):             "TOKEN",
-		xmlPlist("<key>A</key><array><dict><key>apiKey</key><string>x</string></dict></array>"):       "apiKey",
-	} {
-		for form, b := range map[string]string{"XML": text, "binary": binaryOf(t, text)} {
-			if form == "binary" && (strings.Contains(text, "<!-- ") || strings.Count(text, "TOKEN<") > 1) {
-				continue // what a binary list cannot have
-			}
-			top, err := readPlist([]byte(b))
-			must(t, err)
-			if got := strings.Join(plistSecrets([]byte(b), top), " "); got != want {
-				t.Errorf("%s %s: found %q, want %q", form, text[len(plistHead):], got, want)
-			}
-		}
-	}
-}
-
 func TestAgentIsRead(t *testing.T) {
 	text := xmlPlist(`<key>Label</key><string>com.maia.vtt-watcher</string>
 <key>ProgramArguments</key><array><string>/usr/local/bin/python3</string><string>/Users/n/git/maia/claude/tools/vtt.py</string></array>
 <key>WorkingDirectory</key><string>/Users/n/job/</string>
 <key>EnvironmentVariables</key><dict><key>MAIA_ROOT</key><string>/Users/n/other</string><key>PATH</key><string>/a:/b</string></dict>`)
 	for _, b := range []string{text, binaryOf(t, text), "\xef\xbb\xbf" + text, "\n" + text} {
-		top, err := readPlist([]byte(b))
+		top, err := vault.ReadPlist([]byte(b))
 		must(t, err)
 		a := agentOf("com.maia.vtt-watcher.plist", top)
 		want := Agent{
@@ -102,7 +64,7 @@ func TestAgentIsRead(t *testing.T) {
 		"<key>ProgramArguments</key><string>/bin/sh</string>", "<key>ProgramArguments</key><array><integer>1</integer></array>",
 		"<key>EnvironmentVariables</key><array/>", "<key>Label</key><integer>1</integer>", "", "<key>WorkingDirectory</key><string>/</string>",
 	} {
-		top, err := readPlist([]byte(xmlPlist(body)))
+		top, err := vault.ReadPlist([]byte(xmlPlist(body)))
 		must(t, err)
 		if a := agentOf("f", top); len(a.roots()) != 0 || a.Label != "" {
 			t.Errorf("%s: %+v", body, a)
@@ -110,112 +72,21 @@ func TestAgentIsRead(t *testing.T) {
 	}
 }
 
-// nested makes a binary property list: a dictionary of one key, whose value is an array nested to a depth, each level of
-// which refers to the next so many times.
-func nested(depth, times int) string {
-	b := []byte("bplist00")
-	var offsets []int
-	object := func(tag byte, refs ...int) {
-		offsets = append(offsets, len(b))
-		b = append(b, tag)
-		for _, ref := range refs {
-			b = binary.BigEndian.AppendUint16(b, uint16(ref))
-		}
-	}
-	object(0xd1, depth+1, 1)
-	for i := range depth {
-		object(0xa0|byte(times), slices.Repeat([]int{i + 2}, times)...)
-	}
-	b[len(b)-1]++ // the last array holds the string after the key
-	object(0x51)
-	b = append(b, 'k')
-	object(0x51)
-	b = append(b, 'v')
-	if times > 1 {
-		// Both references of the last array.
-		b[offsets[depth]+2]++
-	}
-	return trailer(b, offsets)
-}
-
-// trailer ends a binary property list whose references and offsets have two bytes.
-func trailer(b []byte, offsets []int) string {
-	table := len(b)
-	for _, at := range offsets {
-		b = binary.BigEndian.AppendUint16(b, uint16(at))
-	}
-	b = append(b, 0, 0, 0, 0, 0, 0, 2, 2)
-	b = binary.BigEndian.AppendUint64(b, uint64(len(offsets)))
-	b = binary.BigEndian.AppendUint64(b, 0)
-	return string(binary.BigEndian.AppendUint64(b, uint64(table)))
-}
-
-func TestNestedBinaryPlistIsRead(t *testing.T) {
-	for _, depth := range []int{1, 3, 10} {
-		top, err := readPlist([]byte(nested(depth, 2)))
-		must(t, err)
-		v := top["k"]
-		for range depth {
-			v = v.([]any)[1]
-		}
-		if v != "v" {
-			t.Errorf("depth %d: %v", depth, top)
-		}
-	}
-}
-
-func TestPlistsThatAreRefused(t *testing.T) {
-	deep := strings.Repeat("<array>", 5000) + strings.Repeat("</array>", 5000)
-	for name, text := range map[string]string{
-		"empty": "", "text": "hello", "OpenStep": `{ Label = "com.maia.x"; TOKEN = "abc"; }`, "JSON": `{"Label":"x"}`,
-		"no dictionary": `<?xml version="1.0"?><plist><array/></plist>`, "cut": agentPlist("x", "y")[:200], "no plist": "<?xml version=\"1.0\"?><html/>",
-		"deep": xmlPlist("<key>a</key>" + deep), "large": xmlPlist("<key>a</key><string>" + strings.Repeat("x", maxPlist) + "</string>"),
-		"binary cut": binaryOf(t, agentPlist("x", "y"))[:50], "binary short": "bplist00", "bomb": nested(40, 2), "deep binary": nested(3000, 1),
-		"itself":         trailer([]byte("bplist00\xa1\x00\x00"), []int{8}),
-		"itself, later":  trailer([]byte("bplist00\xa1\x00\x01\xa1\x00\x00"), []int{8, 11}),
-		"no such object": trailer([]byte("bplist00\xa1\x00\x09"), []int{8}),
-		"bad key":        trailer([]byte("bplist00\xd1\x00\x01\x00\x01\x09"), []int{8, 13}),
-	} {
-		if top, err := readPlist([]byte(text)); !errors.Is(err, errPlist) {
-			t.Errorf("%s: %v, %v", name, top, err)
-		}
-	}
-}
-
-func FuzzReadPlist(f *testing.F) {
-	agent := agentPlist("com.maia.x", "/usr/bin/python3", "--token", "abc")
-	for _, s := range []string{agent, binaryOf(f, agent), nested(10, 2), xmlPlist("<key>a</key><dict><key>b</key><date>2025-01-01T00:00:00Z</date></dict>"), "bplist00"} {
+func FuzzAgentOf(f *testing.F) {
+	agent := agentPlist("com.maia.x", "/usr/bin/python3", "--token", "abc", "/Users/n/git/maia/claude/tools/x.py")
+	for _, s := range []string{agent, binaryOf(f, agent), "bplist00"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		top, err := readPlist(b)
+		top, err := vault.ReadPlist(b)
 		if err != nil {
-			if !errors.Is(err, errPlist) || top != nil {
-				t.Fatalf("%v, %v", top, err)
-			}
 			return
 		}
-		names := plistSecrets(b, top)
 		a := agentOf("x.plist", top)
 		for _, dir := range a.roots() {
 			if !filepath.IsAbs(dir) || dir == "/" || filepath.Clean(dir) != dir {
 				t.Fatalf("root %q", dir)
 			}
-		}
-		// What was read once is read again from what it says, with the same secrets but those in comments.
-		again, err := plist.Marshal(top, plist.BinaryFormat)
-		if err != nil {
-			return // a value that the library reads and does not write
-		}
-		top2, err := readPlist(again)
-		if err != nil {
-			t.Fatalf("%v of %q", err, again)
-		}
-		if found := plistSecrets(again, top2); len(found) > len(names) {
-			t.Fatalf("%q became %q", names, found)
-		}
-		if label := agentOf("x.plist", top2).Label; utf8.ValidString(a.Label) && label != a.Label {
-			t.Fatalf("label %q became %q", a.Label, label)
 		}
 	})
 }

@@ -2,8 +2,11 @@ package component
 
 import (
 	"errors"
+	"io/fs"
 	"path"
-	"strings"
+	"slices"
+
+	"maia-dr/engine/vault"
 )
 
 // maxScanned is the largest file that is looked through for secrets.
@@ -20,54 +23,100 @@ const (
 	reasonRemote      = "it has the address of a remote with a password in it"
 )
 
-// secretUnderRoot returns the file if it is secret-bearing, else nil. The file is opened only if its name, or its
-// being a personal file as well, makes it a candidate.
-func (w *walker) secretUnderRoot(rel, name string, id FileID) *SecretFile {
-	s := &SecretFile{Component: w.componentOf(rel, File, 0), Path: rel, Source: w.abs(rel)}
-	if same := w.secretIDs[id]; same != nil {
-		s.Reason, s.Names = same.Reason, same.Names
-		return s
-	}
-	code := style{spaced: true, colon: true}
-	switch {
-	case name == "production_api_credentials.py" && strings.HasPrefix(rel, "claude/tools/"):
-		s.Reason, s.Names = reasonCredentials, namesIn(s.Source, id, code)
-	case strings.HasPrefix(name, ".env"):
-		s.Reason, s.Names = reasonEnvironment, namesIn(s.Source, id, style{spaced: true})
-	case name == ".netrc":
-		s.Reason = reasonNetrc
-	case strings.HasSuffix(name, ".env"):
-		s.Reason, s.Names = reasonEnvironment, namesIn(s.Source, id, style{spaced: true})
-		if len(s.Names) == 0 {
-			return nil
-		}
-	case isGitConfig(rel, name):
-		s.Reason, s.Names = reasonRemote, namesIn(s.Source, id, style{spaced: true})
-		if len(s.Names) == 0 {
-			return nil
-		}
-	case isMaiaAgent(name):
-		// A copy of an agent in the tree. One that is no property list is text like any other.
-		b, err := readSmall(s.Source, id, maxPlist)
-		if err != nil {
-			return nil
-		}
-		top, err := readPlist(b)
-		if err != nil {
-			return nil
-		}
-		if s.Reason, s.Names = reasonVariables, plistSecrets(b, top); len(s.Names) == 0 {
-			return nil
-		}
-	default:
-		return nil
-	}
-	return s
+// wholeReasons are why files of these kinds are secret-bearing whatever is in them.
+var wholeReasons = map[vault.Kind]string{
+	vault.Python: reasonCredentials, vault.Env: reasonEnvironment, vault.Netrc: reasonNetrc,
 }
 
-// isGitConfig knows a repository's configuration; it is only met where the history is kept.
-func isGitConfig(rel, name string) bool {
-	return (name == "config" || name == "config.worktree") && strings.Contains("/"+rel, "/.git/")
+// finding is what looking through a file for secrets gave.
+type finding struct {
+	kind       vault.Kind
+	reason     string // empty: no secret is in it
+	names      []string
+	redactable bool
+	top        map[string]any // of a property list
+}
+
+// secretFile makes a SecretFile of a finding.
+func (x finding) secretFile(component, rel, source string, fi fs.FileInfo) SecretFile {
+	return SecretFile{
+		Component: component, Path: rel, Source: source, Reason: x.reason, Names: x.names,
+		Redactable: x.redactable, Kind: x.kind, Mode: modeOf(fi), Stat: StatOf(fi),
+	}
+}
+
+// lookThrough looks for secrets in a file of a kind. The error is that of reading it. A property list that cannot be
+// understood, and a file that is too large, are taken for secret-bearing: it cannot be shown that they are not.
+func lookThrough(source string, id FileID, kind vault.Kind) (x finding, err error) {
+	x.kind = kind
+	limit := int64(maxScanned)
+	if kind == vault.Plist {
+		limit = vault.MaxPlist
+	}
+	b, err := readSmall(source, id, limit)
+	if errors.Is(err, errLarge) {
+		if x.reason = reasonLarge; kind == vault.Plist {
+			x.reason = reasonPlist
+		}
+		return x, nil
+	}
+	if err != nil {
+		return x, err
+	}
+	secrets, err := vault.Find(kind, b)
+	if err == nil && kind == vault.Plist {
+		x.top, err = vault.ReadPlist(b)
+	}
+	if err != nil {
+		x.reason = reasonPlist
+		return x, nil
+	}
+	for _, s := range secrets {
+		if !s.Identifier {
+			x.names = append(x.names, s.Name)
+		}
+	}
+	if slices.Sort(x.names); len(x.names) > 0 {
+		x.redactable = kind.Redactable()
+		if x.reason = reasonVariables; kind == vault.GitConfig {
+			x.reason = reasonRemote
+		}
+	}
+	return x, nil
+}
+
+// secretUnderRoot returns the file if it is secret-bearing, else nil. The file is opened only if its name, or its
+// being a personal file as well, makes it a candidate.
+func (w *walker) secretUnderRoot(rel, name string, fi fs.FileInfo) *SecretFile {
+	id, component := StatOf(fi).ID(), w.componentOf(rel, File, 0)
+	if same := w.secretIDs[id]; same != nil {
+		s := *same
+		s.Component, s.Path, s.Source = component, rel, w.abs(rel)
+		return &s
+	}
+	kind, ok := vault.KindOf(rel)
+	if !ok || kind == vault.Settings || kind == vault.Plist && !isMaiaAgent(name) || kind == vault.Shell && name[0] != '.' {
+		// Settings and scripts are too many to be read each time, and few have secrets: they are captured, and scanned
+		// as any text is.
+		return nil
+	}
+	x, err := lookThrough(w.abs(rel), id, kind)
+	switch whole := wholeReasons[kind]; {
+	case err != nil && !alwaysWhole(name, kind), x.reason == reasonPlist:
+		// What cannot be read is left out later. A copy of an agent that is no property list is text like any other.
+		return nil
+	case alwaysWhole(name, kind), x.reason == reasonVariables && whole != "":
+		x.reason = whole
+	case x.reason == "":
+		return nil
+	}
+	s := x.secretFile(component, rel, w.abs(rel), fi)
+	return &s
+}
+
+// alwaysWhole reports whether a file is secret whatever is found in it. NAME.env may be anything.
+func alwaysWhole(name string, kind vault.Kind) bool {
+	return wholeReasons[kind] != "" && (kind != vault.Env || name[0] == '.')
 }
 
 func isMaiaAgent(name string) bool {
@@ -75,50 +124,15 @@ func isMaiaAgent(name string) bool {
 	return ok && err == nil
 }
 
-// namesIn returns the names of the secrets in a file as far as it can be read.
-func namesIn(source string, id FileID, s style) []string {
-	b, err := readSmall(source, id, maxScanned)
-	if err != nil {
-		return nil
+// personalSecret looks through a personal file. One that no kind is known of is read as a shell would.
+func personalSecret(source, rel string, id FileID) (finding, error) {
+	kind, ok := vault.KindOf(rel)
+	if !ok {
+		kind = vault.Shell
 	}
-	return secretsIn(string(b), s)
-}
-
-// textSecret looks through a personal text file. reason is empty if there is no secret in it. The error is that of
-// reading it.
-func textSecret(source, name string, id FileID) (reason string, names []string, err error) {
-	b, err := readSmall(source, id, maxScanned)
-	if errors.Is(err, errLarge) {
-		return reasonLarge, nil, nil
+	x, err := lookThrough(source, id, kind)
+	if err == nil && alwaysWhole(path.Base(rel), kind) {
+		x.reason = wholeReasons[kind]
 	}
-	if err != nil {
-		return "", nil, err
-	}
-	ext := path.Ext(name)
-	colon := ext == ".json" || ext == ".yml" || ext == ".yaml"
-	if names = secretsIn(string(b), style{spaced: true, colon: colon}); len(names) > 0 {
-		return reasonVariables, names, nil
-	}
-	return "", nil, nil
-}
-
-// agentSecret looks through an agent's property list. One that cannot be understood is taken for secret-bearing: it
-// cannot be shown that it is not.
-func agentSecret(source, file string, id FileID) (a *Agent, reason string, names []string, err error) {
-	b, err := readSmall(source, id, maxPlist)
-	if errors.Is(err, errLarge) {
-		return nil, reasonPlist, nil, nil
-	}
-	if err != nil {
-		return nil, "", nil, err
-	}
-	top, err := readPlist(b)
-	if err != nil {
-		return nil, reasonPlist, nil, nil
-	}
-	agent := agentOf(file, top)
-	if names = plistSecrets(b, top); len(names) > 0 {
-		reason = reasonVariables
-	}
-	return &agent, reason, names, nil
+	return x, err
 }

@@ -174,7 +174,7 @@ func (w *walker) file(rel, name string, fi fs.FileInfo, databases map[string]boo
 		w.seenLeftOut(rel, "its content is in the cloud only and was not downloaded", true)
 		return nil
 	}
-	if s := w.secretUnderRoot(rel, name, st.ID()); s != nil {
+	if s := w.secretUnderRoot(rel, name, fi); s != nil {
 		w.inv.seen++
 		w.inv.Secrets = append(w.inv.Secrets, *s)
 		return nil

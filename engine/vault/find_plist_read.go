@@ -1,4 +1,4 @@
-package component
+package vault
 
 import (
 	"bytes"
@@ -7,9 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
-	"slices"
-	"strings"
 
 	"howett.net/plist"
 )
@@ -17,19 +14,31 @@ import (
 // Limits of a property list. The parsers below recurse, so depth is bounded before they see anything; a binary list
 // may refer to one object many times, so what it unfolds to is bounded too.
 const (
-	maxPlist      = 1 << 20
+	MaxPlist      = 1 << 20 // bytes
 	maxPlistDepth = 128
 	maxPlistNodes = 1 << 17
 )
 
-// errPlist says that something is no property list in XML or binary form, or one beyond the limits.
-var errPlist = errors.New("unreadable property list")
+// propertyList is a property list that was read.
+type propertyList struct {
+	top    map[string]any
+	format int    // plist.XMLFormat or plist.BinaryFormat
+	raw    string // of XML: comments and keys that stand twice can be read there
+}
 
-// readPlist decodes a property list whose top is a dictionary. Only XML and binary ones count: the older text form
-// accepts nearly anything, an empty file too.
-func readPlist(b []byte) (top map[string]any, err error) {
-	if len(b) > maxPlist {
-		return nil, fmt.Errorf("%w: more than %d bytes", errPlist, maxPlist)
+// ReadPlist decodes a property list whose top is a dictionary. Only XML and binary ones count: the older text form
+// accepts nearly anything, an empty file too. What is none, or is beyond MaxPlist, is ErrUnreadable.
+func ReadPlist(b []byte) (top map[string]any, err error) {
+	l, err := readPlist(b)
+	if err != nil {
+		return nil, err
+	}
+	return l.top, nil
+}
+
+func readPlist(b []byte) (l *propertyList, err error) {
+	if len(b) > MaxPlist {
+		return nil, fmt.Errorf("%w: more than %d bytes", ErrUnreadable, MaxPlist)
 	}
 	format := plist.BinaryFormat
 	switch text := bytes.TrimLeft(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), " \t\r\n"); {
@@ -42,22 +51,27 @@ func readPlist(b []byte) (top map[string]any, err error) {
 		err = errors.New("neither XML nor binary")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %v", errPlist, err)
+		return nil, fmt.Errorf("%w: %v", ErrUnreadable, err)
 	}
 	defer func() {
-		// The library indexes into its input unchecked in places.
+		// The library indexes into its input unchecked in places. What it says may hold pieces of the input.
 		if r := recover(); r != nil {
-			top, err = nil, fmt.Errorf("%w: %v", errPlist, r)
+			l, err = nil, fmt.Errorf("%w: the parser gave up", ErrUnreadable)
 		}
 	}()
+	var top map[string]any
 	got, err := plist.Unmarshal(b, &top)
-	if err == nil && (got != format || top == nil) {
-		err = errors.New("no dictionary at its top")
-	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %v", errPlist, err)
+		return nil, fmt.Errorf("%w: no property list in this form", ErrUnreadable)
 	}
-	return top, nil
+	if got != format || top == nil {
+		return nil, fmt.Errorf("%w: no dictionary at its top", ErrUnreadable)
+	}
+	l = &propertyList{top: top, format: format}
+	if format == plist.XMLFormat {
+		l.raw = string(b)
+	}
+	return l, nil
 }
 
 func checkXMLPlist(b []byte) error {
@@ -69,7 +83,7 @@ func checkXMLPlist(b []byte) error {
 			return nil
 		}
 		if err != nil {
-			return err
+			return errors.New("bad XML") // the error may hold pieces of the input
 		}
 		switch tok.(type) {
 		case xml.StartElement:
@@ -190,59 +204,4 @@ func (c *binaryPlist) references(at uint64) (count, first uint64, err error) {
 		count *= 2
 	}
 	return count, first, nil
-}
-
-// xmlPair finds a key with its value in the text of an XML property list, in a comment and where a key stands twice as
-// well: both can be read, though no parser returns them.
-var xmlPair = regexp.MustCompile(`<key>\s*([^<]+?)\s*</key>\s*<(?:string|data|integer|real)>([^<]*)</`)
-
-// launchdKeys are keys of launchd that are called like secrets and are none.
-var launchdKeys = []string{"SecureSocketWithKey"}
-
-// plistSecrets returns the names of the secrets in a property list, sorted: keys with a value, options of a command
-// with their argument, assignments in strings.
-func plistSecrets(raw []byte, top map[string]any) []string {
-	var names []string
-	add := func(name, value string) {
-		if secretName(name) && !harmless(name, value) && !slices.Contains(launchdKeys, name) {
-			names = append(names, name)
-		}
-	}
-	var visit func(key string, v any)
-	visit = func(key string, v any) {
-		switch v := v.(type) {
-		case map[string]any:
-			for k, child := range v {
-				visit(k, child)
-			}
-		case []any:
-			for i, child := range v {
-				visit(key, child)
-				option, isText := child.(string)
-				if !isText || !strings.HasPrefix(option, "-") || strings.Contains(option, "=") || i+1 == len(v) {
-					continue
-				}
-				if next, ok := v[i+1].(string); ok && !strings.HasPrefix(next, "-") {
-					add(strings.TrimLeft(option, "-"), next)
-				}
-			}
-		case string:
-			add(key, v)
-			names = append(names, secretsIn(v, style{})...)
-		case bool:
-		case []byte:
-			add(key, string(v))
-		default:
-			add(key, fmt.Sprint(v))
-		}
-	}
-	visit("", top)
-	if !bytes.HasPrefix(raw, []byte("bplist")) {
-		for _, m := range xmlPair.FindAllSubmatch(raw, -1) {
-			add(string(m[1]), string(m[2]))
-		}
-		names = append(names, secretsIn(string(raw), style{})...)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }
