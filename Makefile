@@ -12,10 +12,11 @@ GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK   = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 # What the tests run beside Go, as command:package,package of Debian; installed by "make test" where missing. On
-# macOS nothing is installed. gcc is for the race detector, the others are peers and stand-ins for the tools of a
-# fresh Mac.
+# macOS nothing is installed. gcc is for the race detector, the D-Bus daemon and the keyring are a desktop without a
+# screen, the others are peers and stand-ins for the tools of a fresh Mac.
 TOOLS = sqlite3:sqlite3 bsdtar:libarchive-tools zsh:zsh mksh:mksh shellcheck:shellcheck strace:strace \
 	openssl:openssl perl:perl git:git python3:python3 plistutil:libplist-utils busybox:busybox \
+	dbus-daemon:dbus gnome-keyring-daemon:gnome-keyring secret-tool:libsecret-tools \
 	gcc:gcc,libc6-dev
 
 # All tests run under the race detector. It leaves out two packages that are not ours and whose loops it slows

@@ -22,6 +22,7 @@ engine/repository            never reaches  engine/component engine/sqlitesnap e
 ... -engine/cli/... -.       never imports  github.com/spf13/cobra github.com/spf13/pflag : only the command line knows flags
 ... -engine/cli/...          never imports  github.com/schollz/progressbar/v3 golang.org/x/term : only the command line knows a terminal
 ... -engine/sqlitesnap/... -engine/fixture/...  never imports  modernc.org/sqlite database/sql : databases are opened where the locks are understood
+... -keychain                never imports  github.com/keybase/... : the traps of the keychain are known in one place; everybody else has its Store
 ...                          never imports  testing        : what only tests need is in test files
 ... -packaging/...           never imports  packaging/...  : helpers of the build are no part of the program
 `
@@ -61,6 +62,7 @@ var Calls = []Call{
 		Why: "time, randomness, home and environment come in through engine.Env, so that tests choose them",
 		Except: []Exception{
 			{"engine/env.go", "the one place that asks the system"},
+			{"keychain/bus_linux.go", "the D-Bus library reads its address there; this looks before the library starts a bus of its own"},
 			{"packaging/...", "helpers of the build run in the developer's environment"},
 		},
 	},
