@@ -288,6 +288,10 @@ func (r *restore) choose() error {
 		if r.opt.BesideOriginal && !f.HasContent() {
 			continue
 		}
+		// The lock of a restore that was killed is nothing to bring back.
+		if first, _, _ := strings.Cut(string(f.Path), "/"); first == lockName && inStream(f.Component) {
+			continue
+		}
 		p := &placement{file: f, rel: r.place(f)}
 		p.dest = filepath.Join(r.opt.To, filepath.FromSlash(p.rel))
 		r.places = append(r.places, p)

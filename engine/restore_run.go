@@ -33,6 +33,11 @@ func (r *restore) run() (err error) {
 	if err := fsys.MkdirAll(r.opt.To, 0o755); err != nil {
 		return err
 	}
+	unlock, err := r.lockTarget()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	r.stage = filepath.Join(r.opt.To, r.stageName)
 	if err := fsys.RemoveAll(r.stage); err != nil {
 		return err

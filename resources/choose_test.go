@@ -3,6 +3,7 @@ package resources
 import (
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -206,6 +207,31 @@ func TestDefaultPlace(t *testing.T) {
 	mustLink(t, other, filepath.Join(m.home, "link"))
 	m.run(filepath.Join(b.dir, "restore_maia.sh"), "--yes", "--to", "link/new//./maia/").want(t, 0, "  to     "+other+"/new/maia\n")
 	checkTree(t, filepath.Join(other, "new/maia"), b.items)
+}
+
+// TestNoHome: where the environment does not say it, the system knows the home folder; and where nobody does, a person
+// is told how to say it.
+func TestNoHome(t *testing.T) {
+	t.Parallel()
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := smallRepository(t, nil)
+	for _, env := range [][]string{{}, {"HOME="}} {
+		m := newMachine(t, "tar", "perl")
+		cmd := m.command(filepath.Join(b.dir, "restore_maia.sh"), "--dry-run")
+		cmd.Env = append(env, "PATH="+m.bin, "TMPDIR="+m.tmp)
+		out, err := cmd.CombinedOutput()
+		if want := "  to     " + me.HomeDir + "/git/maia\n"; err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%q: %v, not %q\n%s", env, err, want, out)
+		}
+	}
+	// The shell says / of a user whom nobody knows.
+	text := strings.Replace(string(RestoreScript), "  HOME=~\n", "  HOME=/\n", 1)
+	script := filepath.Join(b.dir, "unknown.sh")
+	write(t, script, []byte(text))
+	m := newMachine(t, "tar", "perl")
 	m.env = []string{"HOME="}
-	m.run(filepath.Join(b.dir, "restore_maia.sh"), "--dry-run").want(t, 0)
+	m.run(script, "--dry-run").want(t, 1, "the home folder is not known", "HOME=/Users/YOU bash restore_maia.sh")
 }

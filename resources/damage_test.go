@@ -273,6 +273,21 @@ func TestBombs(t *testing.T) {
 	r.want(t, 3, "does not unpack to what it was")
 	checkPart(t, to, b.items, r)
 
+	// An index that unpacks to more than lists do, and one that is too large as it is.
+	index := filepath.Join(b.dir, b.id, "restore.index.gz")
+	for says, body := range map[string][]byte{
+		"restore.index.gz unpacks to more than any index": zip(t, bytes.Repeat([]byte("entry\n"), 4<<20), 1),
+		"restore.index.gz is larger than any index":       make([]byte, 64<<20+1),
+	} {
+		good, err := os.ReadFile(index)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, index, body)
+		m.run(filepath.Join(b.dir, "restore_maia.sh"), "--to", newTarget(t), "--yes").want(t, 1, says)
+		write(t, index, good)
+	}
+
 	// What does not fit is not begun.
 	m.wrap("df", `echo 'Filesystem 1024-blocks Used Available Capacity Mounted on'; echo 'map auto home 10000 9000 1000 90% /with a space'`)
 	to = newTarget(t)

@@ -22,10 +22,11 @@ set -u -o pipefail
 
 # Exit codes, shared with maia-dr.
 readonly DONE=0 FAILED=1 USAGE=2 INCOMPLETE=3 NOT_FOUND=10 BUSY=11 CANCELLED=130
-# An index larger than this is no index of ours.
-readonly MAX_INDEX=268435456
-readonly SCRATCH_NAME=.maia-restore.partial
-readonly BESIDE=maia-recovered
+# An index larger than this, as gzip and unpacked, is no index of ours; nor is one that unpacks to more than 1 MiB and
+# 256 times its bytes.
+readonly MAX_INDEX_GZ=67108864 MAX_INDEX=536870912
+# In the target: who restores there, as the target of a link. maia-dr takes the same lock.
+readonly LOCK_NAME=.maia-restore.lock
 readonly COMPONENTS='maia_code maia_data_small maia_data_large launchagents dependencies shell_configs secrets system_metadata'
 # A backup older than this is worth a second thought.
 readonly OLD_SECONDS=172800
@@ -38,9 +39,11 @@ MAPS=0 NO_PACKAGES='' NO_AGENTS='' DRY_RUN='' YES=''
 # What check_tools found out about this machine.
 WRITER='' STAT='' DATE='' TOUCH='' TAR='' SQLITE=''
 # Folders: small lists, large data, what was in the way. Empty until they exist.
-WORK='' SCRATCH='' BEFORE='' CREATED_TO='' STAMP='' UMASK=''
+WORK='' SCRATCH='' LOCK='' BEFORE='' CREATED_TO='' STAMP='' UMASK=''
 # The chosen backup.
 REPO='' ID='' DEFAULT_ID='' ROOT='' HOME_THEN='' CREATED=0
+# Below the target, by names that the backup leaves free: where personal files are laid, and where everything is built.
+BESIDE='' SCRATCH_NAME=''
 # What came of it.
 MISSING_BEFORE=0 NEED=0 FREE=0 RESTORED=0 RESTORED_BYTES=0 DATABASES=0
 
@@ -271,22 +274,54 @@ make_work() {
     fi
   done
   WORK=$(mktemp -d "$tmp/maia-restore.XXXXXX") || die "$FAILED" "no folder for work files can be made in $tmp." 'free some space there.'
-  printf '%s\n' "$$" > "$WORK/pid" || full "$WORK"
+  myself
+  printf '%s\n' "$REPLY" > "$WORK/pid" || full "$WORK"
   : > "$WORK/missing" || full "$WORK"
   : > "$WORK/doubtful" || full "$WORK"
   : > "$WORK/chunks.bad" || full "$WORK"
   if touch -m -d 2001-02-03T04:05:06.5Z "$WORK/pid" 2> /dev/null; then TOUCH=iso; else TOUCH=old; fi
 }
 
-# is_running PID: whether a restore has this process number. Numbers are given out again, so the command counts too.
+# started PID: when that process began, in REPLY, as this machine tells it; empty if there is none, - if it cannot be
+# told. Numbers are given out again, so it takes both to name a process. maia-dr finds it out likewise.
+started() {
+  local line=''
+  REPLY=''
+  if [ -d /proc/self ]; then
+    { IFS= read -r -d '' line < "/proc/$1/stat"; } 2> /dev/null
+    # Behind the name of its program, which stands in parentheses and may hold anything.
+    # shellcheck disable=SC2086
+    set -- ${line##*) }
+    case ${1:-Z} in Z*) return ;; esac
+    REPLY=${20:--}
+  elif command -v ps > /dev/null 2>&1; then
+    # shellcheck disable=SC2046
+    set -- $(TZ=UTC0 ps -p "$1" -o stat= -o lstart= 2> /dev/null)
+    case ${1:-Z} in Z*) return ;; esac
+    shift
+    local IFS=_
+    REPLY=$*
+  elif kill -0 "$1" 2> /dev/null; then
+    REPLY=-
+  fi
+}
+
+# myself: this process, as is_running knows it, in REPLY.
+myself() {
+  started $$
+  REPLY=$$:$REPLY
+}
+
+# is_running PID:BEGINNING
 is_running() {
-  case $1 in '' | *[!0-9]*) return 1 ;; esac
-  kill -0 "$1" 2> /dev/null || return 1
-  command -v ps > /dev/null 2>&1 || return 0
-  case $(ps -p "$1" -o args= 2> /dev/null) in
-    *restore_maia*) return 0 ;;
+  local pid=${1%%:*} began=${1#*:}
+  case $pid in '' | *[!0-9]*) return 1 ;; esac
+  started "$pid"
+  case $REPLY in
+    '') return 1 ;;
+    - | "$began") return 0 ;;
   esac
-  return 1
+  [ "$began" = - ]
 }
 
 # free_bytes DIR: free bytes there, in REPLY.
@@ -481,6 +516,41 @@ readonly AWK_LIBRARY='
   }
 '
 
+# The grammar of the index and of the vault's. A string is encoded in exactly one way: an encoded slash or dot must not
+# pass for something else. placed(): where a file goes, below the target.
+readonly AWK_GRAMMAR='
+  function number(s) { return length(s) <= 15 && s ~ /^(0|[1-9][0-9]*)$/ }
+  function hash(s) { return length(s) == 64 && s !~ /[^0-9a-f]/ }
+  function octal(s) { return length(s) <= 4 && s ~ /^(0|[1-7][0-7]*)$/ }
+  function seconds(s) { return length(s) <= 11 && s ~ /^(0|-?[1-9][0-9]*)$/ && s <= 9000000000 && s >= -9000000000 }
+  function instant(s, part) {
+    if (s !~ /^-?[0-9]+\.[0-9]+$/) return 0
+    split(s, part, ".")
+    return length(part[2]) == 9 && seconds(part[1])
+  }
+  function text(s, at, code) {
+    if (s == "" || s == "\\0055") return s != ""
+    while ((at = index(s, "\\")) > 0) {
+      code = substr(s, at + 1, 4)
+      if (code !~ /^0[0-3][0-7][0-7]$/) return 0
+      code = substr(code, 2)
+      if (code == "000" || code > "040" && code < "177" && code != "134") return 0
+      s = substr(s, at + 5)
+    }
+    return 1
+  }
+  function path(s) {
+    return s != "-" && text(s) && s !~ /^\// && s !~ /\/$/ && s !~ /\/\// && s !~ /(^|\/)\.\.?(\/|$)/
+  }
+  function placed(component, name, beside) {
+    if (component == "maia_code" || component == "maia_data_small" || component == "maia_data_large") return name
+    if (name == "\\0055") name = "-"
+    if (component == "launchagents") return beside "/home/Library/LaunchAgents/" name
+    if (component == "shell_configs") return beside "/home/" name
+    return beside "/packages/" name
+  }
+'
+
 # ---------------------------------------------------------------------------------------------------------------------
 # The repository and the backup
 
@@ -645,7 +715,7 @@ match_backup() {
 
 # open_backup ID: reads and checks its index and sees what it lacks ($WORK/lacks). REPLY says why it cannot be used.
 open_backup() {
-  local dir=$REPO/$1 states
+  local dir=$REPO/$1 states limit
   if [ ! -f "$dir/backup_manifest.json" ]; then
     REPLY='it was never finished, its manifest is not there'
     return 1
@@ -654,16 +724,30 @@ open_backup() {
     REPLY='it is not complete: restore.index.gz is missing'
     return 1
   fi
-  gzip -dc < "$dir/restore.index.gz" 2> /dev/null | head -c $((MAX_INDEX + 1)) > "$WORK/index"
-  states=("${PIPESTATUS[@]}")
-  [ "${states[1]}" -eq 0 ] || full "$WORK"
-  if [ "${states[0]}" -ne 0 ]; then
-    REPLY='its restore.index.gz is damaged'
+  # The copy is what is unpacked, and what the MAC is of.
+  head -c $((MAX_INDEX_GZ + 1)) < "$dir/restore.index.gz" > "$WORK/index.gz" 2> /dev/null || {
+    free_bytes "$WORK"
+    [ "$REPLY" -gt "$MAX_INDEX_GZ" ] || full "$WORK"
+    REPLY='its restore.index.gz cannot be read'
+    return 1
+  }
+  bytes_of "$WORK/index.gz"
+  if [ "$REPLY" -gt "$MAX_INDEX_GZ" ]; then
+    REPLY='its restore.index.gz is larger than any index'
     return 1
   fi
+  limit=$((1048576 + 256 * REPLY))
+  if [ "$limit" -gt "$MAX_INDEX" ]; then limit=$MAX_INDEX; fi
+  gzip -dc < "$WORK/index.gz" 2> /dev/null | head -c $((limit + 1)) > "$WORK/index"
+  states=("${PIPESTATUS[@]}")
+  [ "${states[1]}" -eq 0 ] || full "$WORK"
   bytes_of "$WORK/index"
-  if [ "$REPLY" -gt "$MAX_INDEX" ]; then
-    REPLY='its restore.index.gz is larger than any index'
+  if [ "$REPLY" -gt "$limit" ]; then
+    REPLY='its restore.index.gz unpacks to more than any index'
+    return 1
+  fi
+  if [ "${states[0]}" -ne 0 ]; then
+    REPLY='its restore.index.gz is damaged'
     return 1
   fi
   parse_index "$1" || return 1
@@ -677,14 +761,16 @@ open_backup() {
 #   index.streams   number tar|db component bytes
 #   index.extents   chunk stream stream-offset chunk-offset length
 #   index.entries   type component source mode mtime bytes sha256 destination link
+#   index.secrets   0|1 component 0|1 destination: whether a secret-bearing file is in the vault, and a copy without its
+#                   secrets in the backup
 # source is the stream (t0, s3) or what else holds the entry, destination its place below the target. An entry that
 # would lie outside the target, or below what is no folder, refuses the whole backup: it was not made by maia-dr.
 parse_index() {
   local file key value
-  for file in meta files chunks streams extents entries reason; do
+  for file in meta files chunks streams extents entries secrets reason; do
     : > "$WORK/index.$file" || full "$WORK"
   done
-  if ! awk -v id="$1" -v base="$WORK/index." -v beside="$BESIDE" -v scratch="$SCRATCH_NAME" "$AWK_LIBRARY"'
+  if ! awk -v id="$1" -v base="$WORK/index." -v lock="$LOCK_NAME" "$AWK_LIBRARY$AWK_GRAMMAR"'
     function fail(why) {
       if (failed) exit 1
       failed = 1
@@ -692,33 +778,16 @@ parse_index() {
       exit 1
     }
     function broken() { fail("line " NR " of its restore.index.gz is not what maia-dr writes") }
-    function number(s) { return length(s) <= 15 && s ~ /^(0|[1-9][0-9]*)$/ }
-    function hash(s) { return length(s) == 64 && s !~ /[^0-9a-f]/ }
-    function octal(s) { return length(s) <= 4 && s ~ /^(0|[1-7][0-7]*)$/ }
-    function seconds(s) { return length(s) <= 11 && s ~ /^(0|-?[1-9][0-9]*)$/ && s <= 9000000000 && s >= -9000000000 }
-    function instant(s, part) {
-      if (s !~ /^-?[0-9]+\.[0-9]+$/) return 0
-      split(s, part, ".")
-      return length(part[2]) == 9 && seconds(part[1])
-    }
-    # A string is encoded in exactly one way: an encoded slash or dot must not pass the tests below.
-    function text(s, at, code) {
-      if (s == "" || s == "\\0055") return s != ""
-      while ((at = index(s, "\\")) > 0) {
-        code = substr(s, at + 1, 4)
-        if (code !~ /^0[0-3][0-7][0-7]$/) return 0
-        code = substr(code, 2)
-        if (code == "000" || code > "040" && code < "177" && code != "134") return 0
-        s = substr(s, at + 5)
-      }
-      return 1
-    }
-    function path(s) {
-      return s != "-" && text(s) && s !~ /^\// && s !~ /\/$/ && s !~ /\/\// && s !~ /(^|\/)\.\.?(\/|$)/
-    }
     function finish_stream() {
       if (stream != "" && (expected != 0 || offset != stream_bytes)) fail("the extents of stream " stream " in its restore.index.gz do not make up the stream")
     }
+    # A Maia into which something was restored before has folders of these names itself.
+    function free(name, n, out) {
+      out = name
+      for (n = 2; out in taken; n++) out = name "-" n
+      return out
+    }
+    function under_root(component) { return component == "maia_code" || component == "maia_data_small" || component == "maia_data_large" }
     { if ($0 ~ /[^ -~]/ || $0 ~ /^ | $|  / || ended) broken() }
     NR == 1 {
       if ($0 ~ /^maia-restore-index [0-9]+$/ && $2 != "1") fail("NEWER")
@@ -742,28 +811,26 @@ parse_index() {
       if ($2 == "l" && ($9 == "-" || !text($9))) broken()
       n++
       type[n] = $2; component[n] = $3; line[n] = $4 " " $5 " " $6 " " $7; bytes[n] = $6; sum[n] = $7; link[n] = NF == 9 ? $9 : "-"
-      given = $8
-      if ($3 == "maia_code" || $3 == "maia_data_small") {
-        if ($2 == "b") broken()
-        source[n] = "t"
-      } else if ($3 == "maia_data_large") {
-        if ($2 != "b") broken()
-        source[n] = "large"
-      } else {
-        if ($2 == "b") broken()
-        if (given == "\\0055") given = "-"
-        if ($3 == "launchagents") { source[n] = $3; given = beside "/home/Library/LaunchAgents/" given }
-        else if ($3 == "shell_configs") { source[n] = $3; given = beside "/home/" given }
-        else if ($3 == "dependencies" || $3 == "system_metadata") {
-          if ($2 != "f" || given ~ /\//) broken()
-          source[n] = "folder"
-          name[n] = given
-          given = beside "/packages/" given
-        } else broken()
-        personal[given] = 1
-        for (up = parent(given); up != ""; up = parent(up)) above_personal[up] = 1
-      }
-      place[n] = given
+      place[n] = $8
+      if ($2 == "b" ? $3 != "maia_data_large" : $3 == "maia_data_large") broken()
+      if (under_root($3)) {
+        source[n] = $2 == "b" ? "large" : "t"
+        top = $8
+        sub(/\/.*/, "", top)
+        taken[top] = 1
+      } else if ($3 == "launchagents" || $3 == "shell_configs") source[n] = $3
+      else if ($3 == "dependencies" || $3 == "system_metadata") {
+        if ($2 != "f" || $8 ~ /\//) broken()
+        source[n] = "folder"
+        name[n] = $8 == "\\0055" ? "-" : $8
+      } else broken()
+      next
+    }
+    $1 == "password" { if (NF != 2 || !number($2) || $2 < 1) broken(); next }
+    $1 == "secret" {
+      if (NF != 4 || $2 != "0" && $2 != "1" || $3 !~ /^[a-z][a-z0-9_]*$/ || !path($4)) broken()
+      secret[++secrets] = $2 " " $3
+      secret_path[secrets] = $4
       next
     }
     $1 == "file" {
@@ -816,13 +883,13 @@ parse_index() {
       if (!("backup" in meta && "created" in meta && "root" in meta && "home" in meta)) fail("lines are missing in its restore.index.gz")
       if (meta["backup"] != id) fail("its restore.index.gz belongs to " meta["backup"])
       if (!("backup_manifest.json" in folder)) fail("its restore.index.gz names no manifest")
+      beside = free("maia-recovered")
+      print "beside", beside > (base "meta")
+      print "scratch", free(".maia-restore.partial") > (base "meta")
       for (i = 1; i <= n; i++) {
-        # A Maia into which something was restored before has a folder of that name. The newer personal files win.
-        if (source[i] == "t" || source[i] == "large") {
-          dropped[i] = place[i] in personal || (type[i] != "d" && place[i] in above_personal) || place[i] == scratch
-          for (up = parent(place[i]); up != ""; up = parent(up)) if (up in personal || up == scratch) dropped[i] = 1
-        }
-        if (dropped[i]) continue
+        # The lock of a restore that was killed is nothing to bring back.
+        if (under_root(component[i]) && (place[i] == lock || index(place[i], lock "/") == 1)) { dropped[i] = 1; continue }
+        place[i] = placed(component[i], place[i], beside)
         if (place[i] in kind) fail("its restore.index.gz names " place[i] " twice")
         kind[place[i]] = type[i]
       }
@@ -842,6 +909,11 @@ parse_index() {
         } else if (!((source[i] ".tar.gz") in folder)) fail("its restore.index.gz does not name " source[i] ".tar.gz")
         print type[i], component[i], source[i], line[i], place[i], link[i] > (base "entries")
       }
+      for (i = 1; i <= secrets; i++) {
+        split(secret[i], part, " ")
+        here = placed(part[2], secret_path[i], beside)
+        print part[1], part[2], (here in kind ? 1 : 0), here > (base "secrets")
+      }
     }' "$WORK/index" 2> /dev/null; then
     IFS= read -r REPLY < "$WORK/index.reason" || full "$WORK"
     if [ "$REPLY" = NEWER ]; then
@@ -854,6 +926,8 @@ parse_index() {
       created) CREATED=$value ;;
       root) printf -v ROOT '%b' "$value" ;;
       home) printf -v HOME_THEN '%b' "$value" ;;
+      beside) BESIDE=$value ;;
+      scratch) SCRATCH_NAME=$value ;;
     esac
   done < "$WORK/index.meta"
 }
@@ -1213,21 +1287,60 @@ prepare_scratch() {
     (umask "$UMASK" && mkdir -p "$TO") 2> /dev/null || die "$FAILED" "$TO cannot be made." 'choose another place with --to DIR.'
     CREATED_TO=yes
   fi
+  take_lock
   remove_leftover
   mkdir -m 700 "$dir" 2> /dev/null || die "$FAILED" "nothing can be written in $TO." 'see that the folder is writable, or choose another place with --to DIR.'
   SCRATCH=$dir
-  printf '%s\n' "$$" > "$SCRATCH/pid" || full "$SCRATCH"
   printf '%s\n' "$STAMP" > "$SCRATCH/stamp" || full "$SCRATCH"
 }
 
+# take_lock: from here on no other restore, by this script or by maia-dr, writes into the target. The lock is a link that
+# leads nowhere: making one succeeds once, and what it says is there at the same moment. That of a dead process is
+# moved away before it is removed, which succeeds for one of several that try.
+take_lock() {
+  local link=$TO/$LOCK_NAME me held old tries=0
+  myself
+  me=$REPLY
+  while [ "$tries" -lt 5 ]; do
+    tries=$((tries + 1))
+    if [ -e "$link" ] && [ ! -L "$link" ]; then break; fi
+    if ln -sn "$me" "$link" 2> /dev/null; then
+      LOCK=$me
+      for old in "$link".[0-9]*; do
+        if [ -L "$old" ]; then rm -f "$old"; fi
+      done
+      return
+    fi
+    read_link "$link"
+    held=$REPLY
+    [ -n "$held" ] || continue
+    if is_running "$held"; then
+      die "$BUSY" "another restore to $TO is running (process ${held%%:*})." 'wait until it is done.'
+    fi
+    mv -f "$link" "$link.$$" 2> /dev/null || continue
+    read_link "$link.$$"
+    # Somebody else was faster, and this is already the new one: it goes back.
+    if [ "$REPLY" != "$held" ]; then ln -sn "$REPLY" "$link" 2> /dev/null; fi
+    rm -f "$link.$$"
+  done
+  if [ -e "$link" ] || [ -L "$link" ]; then
+    die "$FAILED" "$link is in the way: it is no lock of a restore." 'move it away and run the same command again.'
+  fi
+  die "$FAILED" "nothing can be written in $TO." 'see that the folder is writable, or choose another place with --to DIR.'
+}
+
+drop_lock() {
+  [ -n "$LOCK" ] || return 0
+  read_link "$TO/$LOCK_NAME"
+  if [ "$REPLY" = "$LOCK" ]; then rm -f "$TO/$LOCK_NAME"; fi
+  LOCK=''
+}
+
 remove_leftover() {
-  local dir=$TO/$SCRATCH_NAME pid stamp
+  local dir=$TO/$SCRATCH_NAME stamp
   if [ ! -e "$dir" ] && [ ! -L "$dir" ]; then return; fi
   if [ -L "$dir" ] || [ ! -d "$dir" ]; then
     die "$FAILED" "$dir is in the way: it is not a folder of this script." 'move it away and run the same command again.'
-  fi
-  if [ -f "$dir/pid" ] && read -r pid < "$dir/pid" && is_running "$pid"; then
-    die "$BUSY" "another restore to $TO is running (process $pid)." 'wait until it is done.'
   fi
   if [ -f "$dir/stamp" ] && read -r stamp < "$dir/stamp"; then
     case $stamp in
@@ -1252,6 +1365,7 @@ clean_up() {
   local status=$?
   trap '' INT TERM HUP
   if [ -n "$SCRATCH" ]; then remove_tree "$SCRATCH"; fi
+  drop_lock
   if [ -n "$WORK" ]; then rm -rf "$WORK"; fi
   # Only if nothing got there.
   if [ -n "$CREATED_TO" ]; then rmdir "$TO" 2> /dev/null; fi
@@ -1850,13 +1964,24 @@ print_missing() {
 # lines_of FILE: how many, in REPLY.
 lines_of() { REPLY=$(awk 'END { print NR }' "$1"); }
 
+# find_home: HOME, where the environment does not have it.
+find_home() {
+  if [ -n "${HOME:-}" ]; then return; fi
+  # The shell looks it up only for a variable that is not there. Of a user it does not know, it says the whole disk.
+  unset HOME
+  HOME=~
+  if [ ! -d "$HOME" ] || [ "$HOME" = / ]; then
+    die "$FAILED" 'the home folder is not known.' 'say where it is: HOME=/Users/YOU bash restore_maia.sh'
+  fi
+  export HOME
+}
+
 main() {
   export LC_ALL=C
   # What could change how the tools work.
   unset CDPATH TAR_OPTIONS GZIP POSIXLY_CORRECT PERL5OPT PERL5LIB PERLLIB PERL_UNICODE PERLIO BASH_ENV ENV COPYFILE_DISABLE
   IFS=$' \t\n'
-  # The shell knows the home folder even where the environment does not.
-  if [ -z "${HOME:-}" ]; then HOME=~; fi
+  find_home
   UMASK=$(umask)
   umask 077
   trap clean_up EXIT
@@ -1892,7 +2017,12 @@ main() {
     say "Restored $RESTORED files ($DATABASES databases), $REPLY, to $TO in $SECONDS s."
     if [ -d "$BEFORE" ]; then say "What was in the way lies in $BEFORE."; fi
   else
-    if [ -d "$TO" ]; then remove_leftover; fi
+    # Nor is there anything of an interrupted one to be removed, as a rule.
+    if [ -e "$TO/$SCRATCH_NAME" ] || [ -L "$TO/$SCRATCH_NAME" ] || [ -L "$TO/$LOCK_NAME" ]; then
+      take_lock
+      remove_leftover
+      drop_lock
+    fi
     say 'There is nothing to do.'
   fi
   print_summary

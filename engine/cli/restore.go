@@ -35,6 +35,11 @@ With --path and without --to, each file is restored next to the original under a
 					return usageErrorFor(cmd, fmt.Errorf("--map %q is not OLD=NEW", m))
 				}
 			}
+			if cmd.Flags().Changed("only") {
+				if o.Only = names(o.Only); o.Only == nil {
+					return usageErrorFor(cmd, errors.New("--only names no component"))
+				}
+			}
 			a.noVaultYet(passwordFile)
 			e, err := a.engine(a.sink())
 			if err != nil {
@@ -74,6 +79,16 @@ With --path and without --to, each file is restored next to the original under a
 	f.BoolVar(&yes, "yes", false, "ask nothing")
 	f.StringVar(&passwordFile, "vault-password-file", "", "read the vault password from `FILE` (- is standard input)")
 	return cmd
+}
+
+// names returns what stands between the commas of a list, which may have spaces around them; nil if there is nothing.
+func names(list []string) (out []string) {
+	for _, name := range list {
+		if name = strings.TrimSpace(name); name != "" {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 var errNoTerminal = errors.New("there is no terminal to ask on")

@@ -64,7 +64,7 @@ func DecodeFiles(b []byte) ([]File, error) {
 	}
 	var files []File
 	// Line by line: of a bomb, only as much is in memory as makes sense.
-	limited := &io.LimitedReader{R: zr, N: maxSmallFile + 1}
+	limited := &io.LimitedReader{R: zr, N: maxList(len(b)) + 1}
 	sc := bufio.NewScanner(limited)
 	sc.Buffer(nil, 1<<20)
 	for sc.Scan() {

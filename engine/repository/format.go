@@ -40,6 +40,16 @@ const maxChunkFile = 50_000_000
 // maxSmallFile caps what is read into memory of one file of a backup's folder, decompressed or not.
 const maxSmallFile = 1 << 30
 
+// An index is read by shell tools, too: more than this, compressed and not, is no index.
+const (
+	maxIndexFile  = 64 << 20
+	maxIndexBytes = 512 << 20
+)
+
+// maxList is how much a list of a backup's folder may hold that has compressed bytes as gzip. gzip can pack zeros
+// 1032:1; lines of names, times and hashes reach 160:1, and that only where they are empty files with names of 2,800 bytes.
+func maxList(compressed int) int64 { return min(maxSmallFile, 1<<20+256*int64(compressed)) }
+
 var (
 	// ErrNotRepository says that a folder holds no repository.json.
 	ErrNotRepository = errors.New("not a repository")

@@ -3,8 +3,7 @@ package repository
 import (
 	"bufio"
 	"bytes"
-	"errors"
-	"fmt"
+	"cmp"
 	"io"
 	"slices"
 	"strconv"
@@ -21,10 +20,25 @@ type RestoreIndex struct {
 	RepositoryID string
 	Root, Home   string
 	OldRoots     []string
-	Files        []FileRef // every other file of the backup's folder but restore.mac
-	Chunks       []ChunkRef
-	Streams      []Stream
-	Entries      []File
+	// Password is the number of the vault's password; 0: there is no vault.
+	Password int
+	// Secrets are the secret-bearing files, by component and path.
+	Secrets []IndexSecret
+	Files   []FileRef // every other file of the backup's folder but restore.mac
+	Chunks  []ChunkRef
+	Streams []Stream
+	Entries []File
+}
+
+// IndexSecret names a secret-bearing file; never a value, size or hash.
+type IndexSecret struct {
+	Component string
+	Path      Name
+	Captured  bool // it is in the vault; false: it is in no part of the backup
+}
+
+func compareSecrets(a, b IndexSecret) int {
+	return cmp.Or(strings.Compare(a.Component, b.Component), strings.Compare(string(a.Path), string(b.Path)))
 }
 
 const indexMagic = "maia-restore-index 1"
@@ -35,8 +49,13 @@ func NewRestoreIndex(m *Manifest, manifest []byte, files []File, home string, ol
 		BackupID: m.BackupID, CreatedAt: m.CreatedAt, Program: m.ProgramVersion, RepositoryID: m.RepositoryID,
 		Root: string(m.MaiaRoot), Home: home, OldRoots: oldRoots,
 		Files:  append(slices.Clone(m.Files), FileRef{Path: ManifestName, SizeBytes: int64(len(manifest)), SHA256: SumHash(manifest)}),
-		Chunks: m.Chunks, Streams: m.Streams(), Entries: files,
+		Chunks: m.Chunks, Streams: m.Streams(), Entries: files, Password: m.PasswordNumber,
 	}
+	for _, s := range m.Coverage.Secrets {
+		x.Secrets = append(x.Secrets, IndexSecret{s.Component, s.Path, s.Captured})
+	}
+	slices.SortFunc(x.Secrets, compareSecrets)
+	x.Secrets = slices.CompactFunc(x.Secrets, func(a, b IndexSecret) bool { return compareSecrets(a, b) == 0 })
 	return x
 }
 
@@ -64,6 +83,16 @@ func (x *RestoreIndex) writeLines(out io.Writer) error {
 	for _, r := range x.OldRoots {
 		line("oldroot", EncodeLine(r))
 	}
+	if x.Password > 0 {
+		line("password", num(int64(x.Password)))
+	}
+	for _, s := range x.Secrets {
+		captured := "0"
+		if s.Captured {
+			captured = "1"
+		}
+		line("secret", captured, s.Component, EncodeLine(string(s.Path)))
+	}
 	for _, f := range x.Files {
 		line("file", num(f.SizeBytes), f.SHA256.String(), EncodeLine(f.Path))
 	}
@@ -86,204 +115,6 @@ func (x *RestoreIndex) writeLines(out io.Writer) error {
 	}
 	line("end", num(int64(n)))
 	return w.Flush()
-}
-
-// DecodeRestoreIndex reads restore.index.gz. It accepts only what Encode writes.
-func DecodeRestoreIndex(b []byte) (*RestoreIndex, error) {
-	raw, err := decompress(b, maxSmallFile)
-	if err != nil {
-		return nil, fmt.Errorf("read restore index: %w", err)
-	}
-	p := &indexParser{x: new(RestoreIndex), rest: string(raw)}
-	if err := p.parse(); err != nil {
-		return nil, fmt.Errorf("read restore index, line %d: %w", p.line, err)
-	}
-	var again bytes.Buffer
-	if err := p.x.writeLines(&again); err != nil {
-		return nil, err
-	}
-	if !bytes.Equal(again.Bytes(), raw) {
-		return nil, fmt.Errorf("read restore index: not in its one spelling: %w", ErrDamaged)
-	}
-	return p.x, nil
-}
-
-// DecodeRestoreIndexLines returns the uncompressed lines of a restore index.
-func DecodeRestoreIndexLines(b []byte) ([]byte, error) { return decompress(b, maxSmallFile) }
-
-type indexParser struct {
-	x    *RestoreIndex
-	rest string
-	line int
-	want int // extents still expected of the last stream
-	done bool
-}
-
-func (p *indexParser) parse() error {
-	for p.rest != "" {
-		text, rest, ok := strings.Cut(p.rest, "\n")
-		if !ok || p.done {
-			return fmt.Errorf("no end: %w", ErrDamaged)
-		}
-		p.rest = rest
-		p.line++
-		f := strings.Split(text, " ")
-		if p.line == 1 {
-			if text != indexMagic {
-				if strings.HasPrefix(text, "maia-restore-index ") {
-					return ErrNewerFormat
-				}
-				return fmt.Errorf("not a restore index: %w", ErrDamaged)
-			}
-			continue
-		}
-		if p.want > 0 && f[0] != "x" {
-			return fmt.Errorf("extents missing: %w", ErrDamaged)
-		}
-		if err := p.field(f); err != nil {
-			if errors.Is(err, ErrDamaged) {
-				return err
-			}
-			return fmt.Errorf("%v: %w", err, ErrDamaged)
-		}
-	}
-	if !p.done {
-		return fmt.Errorf("no end: %w", ErrDamaged)
-	}
-	return nil
-}
-
-// fieldCounts is how many fields a line of each kind has, its name included; a second number is the most.
-var fieldCounts = map[string][2]int{
-	"backup": {2, 2}, "created": {3, 3}, "program": {2, 2}, "repository": {2, 2}, "root": {2, 2}, "home": {2, 2},
-	"oldroot": {2, 2}, "file": {4, 4}, "chunk": {5, 5}, "stream": {6, 10}, "x": {4, 4}, "entry": {8, 9}, "end": {2, 2},
-}
-
-func (p *indexParser) field(f []string) error {
-	n, ok := fieldCounts[f[0]]
-	if !ok || len(f) < n[0] || len(f) > n[1] {
-		return fmt.Errorf("line %.60q", strings.Join(f, " "))
-	}
-	x := p.x
-	var err error
-	switch f[0] {
-	case "backup":
-		x.BackupID = f[1]
-		if !IsID(f[1]) {
-			return fmt.Errorf("backup %.60q", f[1])
-		}
-	case "created":
-		x.CreatedAt, err = time.Parse(time.RFC3339, f[2])
-	case "program":
-		x.Program, err = DecodeLine(f[1])
-	case "repository":
-		x.RepositoryID, err = DecodeLine(f[1])
-	case "root":
-		x.Root, err = DecodeLine(f[1])
-	case "home":
-		x.Home, err = DecodeLine(f[1])
-	case "oldroot":
-		var s string
-		s, err = DecodeLine(f[1])
-		x.OldRoots = append(x.OldRoots, s)
-	case "file":
-		err = p.file(f)
-	case "chunk":
-		err = p.chunk(f)
-	case "stream":
-		err = p.stream(f)
-	case "x":
-		err = p.extent(f)
-	case "entry":
-		err = p.entry(f)
-	case "end":
-		p.done = true
-		if f[1] != strconv.Itoa(p.line-1) {
-			err = errors.New("lines are missing")
-		}
-	}
-	return err
-}
-
-func (p *indexParser) file(f []string) error {
-	size, err1 := parseCanonical(f[1])
-	sum, err2 := ParseHash(f[2])
-	name, err3 := DecodeLine(f[3])
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return err
-	}
-	if !validFileName(name) {
-		return fmt.Errorf("file %.60q", name)
-	}
-	p.x.Files = append(p.x.Files, FileRef{Path: name, SizeBytes: size, SHA256: sum})
-	return nil
-}
-
-func (p *indexParser) chunk(f []string) error {
-	n, err1 := parseCanonical(f[1])
-	size, err2 := parseCanonical(f[2])
-	raw, err3 := parseCanonical(f[3])
-	sum, err4 := ParseHash(f[4])
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
-		return err
-	}
-	if n != int64(len(p.x.Chunks)) || raw == 0 || raw > MaxChunkBytes {
-		return fmt.Errorf("chunk %d", n)
-	}
-	p.x.Chunks = append(p.x.Chunks, ChunkRef{SHA256: sum, SizeBytes: size, RawBytes: raw})
-	return nil
-}
-
-func (p *indexParser) stream(f []string) error {
-	k, err1 := parseCanonical(f[1])
-	_, err2 := parseCanonical(f[4])
-	want, err3 := parseCanonical(f[5])
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return err
-	}
-	if !validComponent(f[3]) || k != int64(len(p.x.Streams)) || want > int64(len(p.rest)) {
-		return fmt.Errorf("stream %d", k)
-	}
-	s := Stream{Component: f[3]}
-	switch {
-	case f[2] == "tar" && len(f) == 6:
-	case f[2] == "db" && len(f) == 10:
-		db := new(Database)
-		sum, err1 := ParseHash(f[6])
-		mode, err2 := strconv.ParseUint(f[7], 8, 12)
-		mtime, err3 := strconv.ParseInt(f[8], 10, 64)
-		path, err4 := DecodeLine(f[9])
-		if err := errors.Join(err1, err2, err3, err4, ValidatePath(path)); err != nil {
-			return err
-		}
-		db.SHA256, db.Mode, db.ModTime, db.Path = sum, uint32(mode), mtime, Name(path)
-		s.Database = db
-	default:
-		return fmt.Errorf("stream of kind %.20q", f[2])
-	}
-	p.x.Streams = append(p.x.Streams, s)
-	p.want = int(want)
-	return nil
-}
-
-func (p *indexParser) extent(f []string) error {
-	e, err := parseExtent(f[1], f[2], f[3])
-	if err != nil {
-		return err
-	}
-	if p.want == 0 || e.Chunk >= len(p.x.Chunks) || e.Offset+e.Length > p.x.Chunks[e.Chunk].RawBytes {
-		return errors.New("extent outside its chunk")
-	}
-	p.want--
-	s := &p.x.Streams[len(p.x.Streams)-1]
-	s.Extents = append(s.Extents, e)
-	return nil
-}
-
-func (p *indexParser) entry(f []string) error {
-	file, err := parseEntry(f)
-	p.x.Entries = append(p.x.Entries, file)
-	return err
 }
 
 // Equal reports whether two indexes have the same lines.

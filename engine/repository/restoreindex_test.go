@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,10 @@ func randomRestoreIndex(rng *rand.Rand) *RestoreIndex {
 	for range rng.IntN(3) {
 		x.OldRoots = append(x.OldRoots, randomName(rng))
 	}
+	if rng.IntN(2) == 0 {
+		x.Password = 1 + rng.IntN(1000)
+	}
+	x.Secrets = randomSecrets(rng)
 	for i := range rng.IntN(4) {
 		x.Files = append(x.Files, FileRef{fmt.Sprintf("f%d.txt", i), rng.Int64N(1 << 40), hash()})
 	}
@@ -80,6 +85,18 @@ func randomRestoreIndex(rng *rand.Rand) *RestoreIndex {
 		x.Entries = append(x.Entries, randomFile(rng))
 	}
 	return x
+}
+
+// randomSecrets returns secrets as an index has them: sorted, none twice; nil if there are none.
+func randomSecrets(rng *rand.Rand) (out []IndexSecret) {
+	for range rng.IntN(6) {
+		s := IndexSecret{Component: []string{"maia_code", "launchagents", "shell_configs"}[rng.IntN(3)], Path: Name(randomName(rng)), Captured: rng.IntN(2) == 0}
+		if ValidatePath(string(s.Path)) == nil && !slices.ContainsFunc(out, func(o IndexSecret) bool { return compareSecrets(o, s) == 0 }) {
+			out = append(out, s)
+		}
+	}
+	slices.SortFunc(out, compareSecrets)
+	return out
 }
 
 // randomFile returns a valid file whose Offset is 0: the restore index does not have it.
@@ -142,6 +159,97 @@ func TestRestoreIndexOfManifest(t *testing.T) {
 	}
 	if !reflect.DeepEqual(y.Chunks, x.manifest.Chunks) || len(y.Streams) != 2 || len(y.Entries) != len(x.files) {
 		t.Errorf("%+v", y)
+	}
+}
+
+// withVault is the example with a vault and three secret-bearing files, which its manifest does not have in order.
+func withVault(t testing.TB) *example {
+	t.Helper()
+	x := newExample(t)
+	x.manifest.PasswordNumber = 2
+	x.manifest.Coverage.Secrets = []SecretRef{
+		{Component: "shell_configs", Path: ".zshrc", Reason: "it assigns secrets", Names: []string{"TOKEN"}, Captured: true},
+		{Component: "maia_code", Path: "tools/-", Reason: "its name"},
+		{Component: "maia_code", Path: "tools/two words\n.py", Reason: "its name", Captured: true},
+		{Component: "maia_code", Path: "tools/-", Reason: "it assigns secrets"},
+	}
+	x.encode(t)
+	return x
+}
+
+// A vault and secret-bearing files stand before the files, in the order of components and paths.
+func TestRestoreIndexOfVault(t *testing.T) {
+	x := withVault(t)
+	want := "maia\npassword 2\nsecret 0 maia_code tools/-\nsecret 1 maia_code tools/two\\0040words\\0012.py\nsecret 1 shell_configs .zshrc\nfile "
+	lines := x.lines(t)
+	if !strings.Contains(string(lines), want) {
+		t.Errorf("the index is\n%s", lines)
+	}
+	y, err := DecodeRestoreIndex(gzipLines(t, lines))
+	if err != nil || !y.Equal(x.index) || y.Password != 2 || len(y.Secrets) != 3 || y.Secrets[0].Captured || !y.Secrets[2].Captured {
+		t.Errorf("%v %+v", err, y)
+	}
+	for what, edit := range map[string][2]string{
+		"password 0":            {"password 2", "password 0"},
+		"password, zero":        {"password 2", "password 02"},
+		"password, no number":   {"password 2", "password x"},
+		"password too large":    {"password 2", "password 4294967296"},
+		"password after it":     {"password 2\nsecret 0 maia_code tools/-\n", "secret 0 maia_code tools/-\npassword 2\n"},
+		"captured 2":            {"secret 1 shell_configs", "secret 2 shell_configs"},
+		"captured 01":           {"secret 1 shell_configs", "secret 01 shell_configs"},
+		"captured -":            {"secret 0 maia_code", "secret - maia_code"},
+		"secret outside":        {".zshrc", "../.zshrc"},
+		"secret without a path": {"shell_configs .zshrc", "shell_configs -"},
+		"odd component":         {"secret 1 shell_configs", "secret 1 zzz/configs"},
+		"order of components":   {"secret 1 shell_configs", "secret 1 launchagents"},
+		"order of paths":        {"secret 0 maia_code tools/-", "secret 0 maia_code tools/z"},
+		"twice":                 {"secret 1 shell_configs .zshrc", `secret 1 maia_code tools/two\0040words\0012.py`},
+		"a field more":          {".zshrc", ".zshrc x"},
+		"a field less":          {"secret 1 shell_configs .zshrc", "secret 1 shell_configs"},
+	} {
+		b := strings.Replace(string(lines), edit[0], edit[1], 1)
+		if b == string(lines) {
+			t.Errorf("%s: the edit changes nothing", what)
+		}
+		if y, err := DecodeRestoreIndex(storedGzip([]byte(b))); !errors.Is(err, ErrDamaged) || y != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// The lists that compress best, empty files with long names, are read; what holds more than they could is not.
+func TestListLimit(t *testing.T) {
+	x := newExample(t)
+	sum := SumHash(nil)
+	dir := strings.Repeat("d", 200) + "/" + strings.Repeat("e", 200) + "/" + strings.Repeat("f", 250) + "/" + strings.Repeat("g", 250) + "/" + strings.Repeat("h", 250) + "/" + strings.Repeat("h", 250)
+	for i := range 5_000 {
+		x.files = append(x.files, File{Component: "maia_code", Path: Name(fmt.Sprintf("%s/%s/%06d", dir, dir, i)), Type: TypeFile, SHA256: &sum})
+	}
+	x.encode(t)
+	gz, err := x.index.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines, err := DecodeRestoreIndexLines(gz); err != nil || len(lines) < 5_000*2000 {
+		t.Errorf("%d bytes of lines: %v", len(lines), err)
+	}
+	list, err := EncodeFiles(x.files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files, err := DecodeFiles(list); err != nil || len(files) != len(x.files) {
+		t.Errorf("%d files: %v", len(files), err)
+	}
+	bomb := gzipOf(t, bytes.Repeat([]byte("\n"), 4<<20))
+	if _, err := DecodeRestoreIndexLines(bomb); !errors.Is(err, ErrDamaged) {
+		t.Errorf("%d bytes of gzip hold 4 MB: %v", len(bomb), err)
+	}
+	spaces := gzipOf(t, append([]byte("{"), bytes.Repeat([]byte(" \n"), 4<<20)...))
+	if _, err := DecodeFiles(spaces); !errors.Is(err, ErrDamaged) {
+		t.Errorf("%d bytes of gzip hold 8 MB: %v", len(spaces), err)
+	}
+	if _, err := DecodeRestoreIndexLines(make([]byte, maxIndexFile+1)); !errors.Is(err, ErrDamaged) {
+		t.Error(err)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 )
 
 // find returns what a stream of the scanner reports when b is written in pieces of these sizes, the rest at once.
-func find(s *Scanner, b []byte, pieces ...int) []Match {
+func scanAll(s *Scanner, b []byte, pieces ...int) []Match {
 	var found []Match
 	t := s.Stream(func(m Match) { found = append(found, m) })
 	for _, n := range pieces {
@@ -150,7 +150,7 @@ func TestScannerAgainstNaiveSearch(t *testing.T) {
 		b := randomHaystack(rng, values)
 		all := naive(values, b)
 		matches += len(all)
-		wantFound(t, find(s, b), all)
+		wantFound(t, scanAll(s, b), all)
 		for range 3 {
 			var pieces []int
 			most := 1 + rng.IntN(200)
@@ -158,7 +158,7 @@ func TestScannerAgainstNaiveSearch(t *testing.T) {
 				n := min(left, rng.IntN(most+1))
 				pieces, left = append(pieces, n), left-n
 			}
-			wantFound(t, find(s, b, pieces...), all)
+			wantFound(t, scanAll(s, b, pieces...), all)
 		}
 	}
 	if matches < 10_000 {
@@ -176,12 +176,12 @@ func TestScannerAtEveryPlace(t *testing.T) {
 				b := slices.Concat(bytes.Repeat([]byte("."), before), value, bytes.Repeat([]byte("."), after))
 				want := []Match{{"x", Plain, int64(before)}}
 				for cut := range len(b) {
-					if got := find(s, b, cut); !slices.Equal(got, want) {
+					if got := scanAll(s, b, cut); !slices.Equal(got, want) {
 						t.Fatalf("%d bytes at %d, cut at %d: %+v", n, before, cut, got)
 					}
 				}
 				ones := slices.Repeat([]int{1}, len(b))
-				if got := find(s, b, ones...); !slices.Equal(got, want) {
+				if got := scanAll(s, b, ones...); !slices.Equal(got, want) {
 					t.Fatalf("%d bytes at %d, byte by byte: %+v", n, before, got)
 				}
 			}
@@ -197,7 +197,7 @@ func TestScannerIsExact(t *testing.T) {
 		for _, mask := range []byte{1, 0x20, 0x80} {
 			b := bytes.Clone(value)
 			b[i] ^= mask
-			if got := find(s, b); len(got) != 0 {
+			if got := scanAll(s, b); len(got) != 0 {
 				t.Fatalf("byte %d ^ %#x: %+v", i, mask, got)
 			}
 		}
@@ -232,7 +232,7 @@ func TestScannerFindsEncodedValues(t *testing.T) {
 	s := NewScanner([]Needle{{[]byte(value), "x"}})
 	want := func(name string, form Form, text string) {
 		t.Helper()
-		if got := find(s, []byte(text)); len(got) != 1 || got[0].Form != form {
+		if got := scanAll(s, []byte(text)); len(got) != 1 || got[0].Form != form {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -275,7 +275,7 @@ func TestScannerFindsBase64(t *testing.T) {
 			for after := range 4 {
 				whole := slices.Concat(around[:before], value, around[10:10+after])
 				for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
-					got := find(s, []byte(enc.EncodeToString(whole)))
+					got := scanAll(s, []byte(enc.EncodeToString(whole)))
 					if len(got) != 1 || got[0].Form != Base64 || got[0].Offset != int64((before*8+5)/6) {
 						t.Fatalf("%d bytes before, %d behind: %+v", before, after, got)
 					}
@@ -288,10 +288,10 @@ func TestScannerFindsBase64(t *testing.T) {
 func TestScannerIgnoresShortValues(t *testing.T) {
 	s := NewScanner([]Needle{{nil, "a"}, {[]byte("1234567"), "b"}, {[]byte("\u6f22\u5b57\u6f22"), "c"}})
 	b := []byte("1234567 31323334353637 o\"\x22[W\x22o")
-	if got := find(s, b); len(got) != 0 {
+	if got := scanAll(s, b); len(got) != 0 {
 		t.Errorf("%+v", got)
 	}
-	if got := find(NewScanner(nil), b, 3, 4); len(got) != 0 {
+	if got := scanAll(NewScanner(nil), b, 3, 4); len(got) != 0 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -333,7 +333,7 @@ func TestStreamsAreIndependent(t *testing.T) {
 		wg.Go(func() {
 			for i := range uint64(50) {
 				b := randomHaystack(rand.New(rand.NewPCG(seed, i)), values)
-				if got, all := find(s, b, len(b)/3, len(b)/3), naive(values, b); len(all) < MaxReports && !slices.Equal(got, all) {
+				if got, all := scanAll(s, b, len(b)/3, len(b)/3), naive(values, b); len(all) < MaxReports && !slices.Equal(got, all) {
 					t.Errorf("%+v, want %+v", got, all)
 				}
 			}
@@ -366,8 +366,8 @@ func FuzzScanner(f *testing.F) {
 		values := []Needle{{v, "v"}, {w, "w"}}
 		s := NewScanner(values)
 		all := naive(values, b)
-		wantFound(t, find(s, b), all)
-		wantFound(t, find(s, b, slices.Repeat([]int{int(size)}, len(b)/max(int(size), 1))...), all)
+		wantFound(t, scanAll(s, b), all)
+		wantFound(t, scanAll(s, b, slices.Repeat([]int{int(size)}, len(b)/max(int(size), 1))...), all)
 	})
 }
 
