@@ -43,7 +43,11 @@ func (b *backup) ledger() {
 	c := repository.Coverage{Excluded: map[string]repository.Count{}, LeftOut: []repository.LeftOut{}}
 	c.Total = inv.Ledger().Total
 	for i := range b.files {
-		if f := &b.files[i]; component.UnderRoot(f.Component) && f.Type != repository.TypeDir {
+		f := &b.files[i]
+		if b.seal.redacted[place(f.Component, string(f.Path))] != nil {
+			continue // it counts as the secret-bearing file that it is a copy of
+		}
+		if component.UnderRoot(f.Component) && f.Type != repository.TypeDir {
 			c.Captured.Files++
 			c.Captured.Bytes += f.SizeBytes
 		}
@@ -54,6 +58,7 @@ func (b *backup) ledger() {
 		}
 		c.Secrets = append(c.Secrets, repository.SecretRef{
 			Component: s.Component, Path: repository.Name(s.Path), Reason: s.Reason, Names: s.Names,
+			Captured: b.seal.sealed[place(s.Component, s.Path)],
 		})
 	}
 	for _, x := range inv.Excluded {
@@ -92,12 +97,23 @@ func (b *backup) ledger() {
 	m.Coverage = c
 }
 
+// warnSecrets says what is in no vault, unless that was asked for.
 func (b *backup) warnSecrets() {
-	if b.opt.NoVault {
+	if b.opt.NoVault || len(b.seal.password.Reveal()) > 0 || len(b.inventory.Secrets) == 0 {
 		return
 	}
+	hint := "set a vault password with `maia-dr password set`, or say with --no-vault that this is meant"
+	if b.passwordProblem != nil {
+		b.cap.warn("password_unavailable", "", "the vault password could not be read: "+b.passwordProblem.Error(), "see `maia-dr password check`")
+	} else {
+		b.cap.warn("vault_missing", "", "there is no vault password, so there is no vault in the backup", hint)
+	}
 	for _, s := range b.inventory.Secrets {
-		b.cap.warn("secret_not_captured", s.Path, "it is not in the backup: "+s.Reason, "keep copies of such files in a safe place until a later version seals them in a vault; --no-vault says that this is meant")
+		text := "it is not in the backup: "
+		if b.seal.redacted[place(s.Component, s.Path)] != nil {
+			text = "it is in the backup without its secrets: "
+		}
+		b.cap.warn("secret_not_captured", s.Path, text+s.Reason, hint)
 	}
 }
 

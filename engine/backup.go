@@ -16,6 +16,7 @@ import (
 	"maia-dr/engine/event"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/state"
+	"maia-dr/engine/vault"
 )
 
 // BackupOptions say how to back up.
@@ -75,7 +76,7 @@ func (e *Engine) Backup(ctx context.Context, o BackupOptions) (res *BackupResult
 	e.status.LastFailure = nil
 	e.status.LastBackup = &state.BackupResult{
 		BackupID: res.BackupID, FinishedAt: e.now().UTC(), Seconds: res.Duration.Seconds(), StoredBytes: res.StoredBytes,
-		SourceBytes: res.SourceBytes, Files: res.Files, Vault: false, Warnings: res.Warnings,
+		SourceBytes: res.SourceBytes, Files: res.Files, Vault: res.Manifest.PasswordNumber > 0, Warnings: res.Warnings,
 	}
 	e.statusMu.Unlock()
 	return res, nil
@@ -88,21 +89,35 @@ type backup struct {
 	root    string
 	opt     BackupOptions
 	started time.Time
+	// password is asked for once; passwordProblem says why there is none.
+	password        *vault.Password
+	passwordProblem error
+	memory          *state.Secrets
 
-	inventory *component.Inventory
-	index     *repository.Index
-	cap       *capture
-	manifest  *repository.Manifest
-	raw       []byte
-	files     []repository.File
-	large     []repository.File // the large databases, which come after the tars in files
-	small     map[string][]byte // the files of the backup's folder
-	details   *details
+	attempt
 	// storedBytes is what the backup adds to the repository, manifest and index included.
 	storedBytes int64
 	pruned      []string
 	late        []repository.Warning
 }
+
+// attempt is what is made once more from the start when a captured secret is found in a text file.
+type attempt struct {
+	inventory *component.Inventory
+	index     *repository.Index
+	cap       *capture
+	seal      *sealing
+	manifest  *repository.Manifest
+	raw       []byte
+	files     []repository.File
+	large     []repository.File // the large databases, which come after the tars in files
+	small     map[string][]byte // the files of the backup's folder
+	archived  map[string][]byte // the files in its archives, by place
+	details   *details
+}
+
+// maxAttempts is how often a backup is made: each time, more files go into the vault.
+const maxAttempts = 5
 
 func (b *backup) run() error {
 	if err := b.finishPrune(b.ctx); err != nil {
@@ -111,14 +126,20 @@ func (b *backup) run() error {
 	if err := b.trimMirror(); err != nil {
 		return err
 	}
-	if err := b.takeInventory(); err != nil {
+	var err error
+	if b.memory, err = b.e.state.LoadSecrets(b.descriptor.RepositoryID); err != nil {
 		return err
 	}
-	if err := b.loadIndex(); err != nil {
-		return err
-	}
-	if err := b.captureAll(); err != nil {
-		return err
+	for n := 1; ; n++ {
+		var leaked *leakError
+		if err := b.make(); err == nil {
+			break
+		} else if !errors.As(err, &leaked) || n == maxAttempts {
+			return err
+		}
+		if err := b.moveToVault(leaked); err != nil {
+			return err
+		}
 	}
 	if err := b.commit(); err != nil {
 		return err
@@ -134,6 +155,24 @@ func (b *backup) run() error {
 	return b.trimMirror()
 }
 
+// make makes everything but the files of the backup's folder, which it leaves in memory.
+func (b *backup) make() error {
+	b.attempt = attempt{small: map[string][]byte{}, archived: map[string][]byte{}}
+	if err := b.takeInventory(); err != nil {
+		return err
+	}
+	if err := b.takeSecrets(); err != nil {
+		return err
+	}
+	b.cap.redacted = b.seal.redacted
+	// The key derivation does not outlive the attempt.
+	defer b.seal.wait()
+	if err := b.loadIndex(); err != nil {
+		return err
+	}
+	return b.captureAll()
+}
+
 func (b *backup) takeInventory() error {
 	b.e.phase(event.Scan, 0)
 	cfg := b.e.opt.Config
@@ -147,7 +186,8 @@ func (b *backup) takeInventory() error {
 	}
 	inv, err := component.Take(b.ctx, component.Options{
 		Root: b.root, Home: b.e.env.Home, Own: own, Exclude: cfg.Capture.Exclude, Agents: cfg.Capture.LaunchAgents,
-		ShellFiles: cfg.Capture.ShellFiles, LargeDatabase: cfg.LargeDatabaseBytes(), KeepGitHistory: cfg.Git.KeepHistory,
+		ShellFiles: cfg.Capture.ShellFiles, SecretFiles: cfg.Secrets.Files, Moved: b.memory.Moved,
+		LargeDatabase: cfg.LargeDatabaseBytes(), KeepGitHistory: cfg.Git.KeepHistory,
 		Known: func(source string, st component.Stat) (component.Kind, bool) {
 			for _, padded := range []bool{true, false} {
 				if c, ok := old.Entries[cacheKey(source, padded)]; ok && c.Stat == st {
@@ -199,7 +239,6 @@ func (b *backup) captureAll() (err error) {
 	if behind {
 		b.cap.warn("clock_behind", "", "the clock is behind the newest backup; this backup is named one second after it", "set the clock right")
 	}
-	b.small = map[string][]byte{}
 	ctx, cancel := context.WithCancel(b.ctx)
 	b.details = b.gatherDetails(ctx)
 	// Whatever happens, the tools do not outlive the run.
@@ -238,6 +277,9 @@ func (b *backup) captureAll() (err error) {
 	}
 	b.manifest.Stats.NewChunks = len(refs)
 	b.numberChunks()
+	if err := b.readStreams(); err != nil {
+		return err
+	}
 	return b.captureSmall()
 }
 

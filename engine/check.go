@@ -79,9 +79,9 @@ type fileProblem struct {
 	Reason string
 }
 
-// checkStreams assembles files out of their chunks in scratch and compares their hashes. whole also reads chunks to
-// their end that the files do not need.
-func (e *Engine) checkStreams(ctx context.Context, src *repository.Source, m *repository.Manifest, groups []streamFiles, whole bool) ([]*repository.ChunkError, []fileProblem, error) {
+// checkStreams assembles files out of their chunks in scratch and compares their hashes. observe, which may be nil, is
+// asked for a writer that is given each file's bytes, and a function that is called at their end.
+func (e *Engine) checkStreams(ctx context.Context, src *repository.Source, m *repository.Manifest, groups []streamFiles, observe func(*repository.File) (io.Writer, func())) ([]*repository.ChunkError, []fileProblem, error) {
 	var pieces []repository.Piece
 	scratch := make([]*fsx.File, len(groups))
 	defer func() {
@@ -108,7 +108,7 @@ func (e *Engine) checkStreams(ctx context.Context, src *repository.Source, m *re
 		total += c.RawBytes
 	}
 	report := e.counter(event.Verify, total, &done)
-	bad, err := src.Copy(ctx, m.Chunks, pieces, whole, report)
+	bad, err := src.Copy(ctx, m.Chunks, pieces, false, report)
 	if err != nil {
 		return bad, nil, err
 	}
@@ -120,10 +120,16 @@ func (e *Engine) checkStreams(ctx context.Context, src *repository.Source, m *re
 				return bad, problems, err
 			}
 			sum := sha256.New()
-			n, err := io.CopyBuffer(sum, io.NewSectionReader(scratch[i], f.Offset, f.SizeBytes), buf)
+			dst, end := io.Writer(sum), func() {}
+			if observe != nil {
+				dst, end = observe(f)
+				dst = io.MultiWriter(sum, dst)
+			}
+			n, err := io.CopyBuffer(dst, io.NewSectionReader(scratch[i], f.Offset, f.SizeBytes), buf)
 			if err != nil {
 				return bad, problems, err
 			}
+			end()
 			if n != f.SizeBytes || repository.Hash(sum.Sum(nil)) != *f.SHA256 {
 				problems = append(problems, fileProblem{Path: f.Path, Reason: "its bytes are not what they were"})
 			}

@@ -24,6 +24,7 @@ import (
 	"maia-dr/engine/cli"
 	"maia-dr/engine/fixture"
 	"maia-dr/engine/fsx"
+	"maia-dr/keychain"
 	"maia-dr/resources"
 )
 
@@ -76,6 +77,7 @@ func TestMain(m *testing.M) {
 			os.Exit(cli.Run(context.Background(), cli.Program{
 				Env: engine.SystemEnv(), Version: "0.1.0-test", Script: resources.RestoreScript, Args: o.Args,
 				In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
+				Keychain: func(string) keychain.Store { return keychain.NewMemory() },
 			}))
 		}
 		if err := json.NewEncoder(os.Stdout).Encode(o.run()); err != nil {

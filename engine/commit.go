@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"maia-dr/engine/component"
 	"maia-dr/engine/event"
 	"maia-dr/engine/repository"
+	"maia-dr/engine/state"
 )
 
 // captureSmall makes the files of the backup's folder and completes the manifest.
@@ -36,6 +38,9 @@ func (b *backup) captureSmall() error {
 	if err := b.addDetails(); err != nil {
 		return err
 	}
+	if err := b.sealVault(); err != nil {
+		return err
+	}
 	b.small[repository.ScriptName] = b.e.opt.Script
 	list, err := repository.EncodeFiles(b.files)
 	if err != nil {
@@ -48,8 +53,10 @@ func (b *backup) captureSmall() error {
 		m.Stats.StoredBytes += int64(len(body))
 	}
 	slices.SortFunc(m.Files, func(x, y repository.FileRef) int { return strings.Compare(x.Path, y.Path) })
-	b.raw, err = m.Encode()
-	return err
+	if b.raw, err = m.Encode(); err != nil {
+		return err
+	}
+	return b.scanFolder()
 }
 
 // commit writes the backup's folder in the mirror, reads everything back, and renames the manifest into place.
@@ -73,6 +80,11 @@ func (b *backup) commit() error {
 	if err := b.mirror.WriteFile(m.BackupID+"/"+repository.RestoreIndexName, index); err != nil {
 		return err
 	}
+	if b.seal.keys != nil {
+		if err := b.mirror.WriteFile(m.BackupID+"/"+repository.MACName, b.seal.keys.MAC(index)); err != nil {
+			return err
+		}
+	}
 	if err := b.readBack(); err != nil {
 		return fmt.Errorf("check what was written: %w", err)
 	}
@@ -90,57 +102,48 @@ func (b *backup) commit() error {
 	}
 	b.catalogue = append(b.catalogue, catalogued{manifest: m, raw: b.raw})
 	b.saveCaches()
+	b.saveMemory()
 	return nil
 }
 
-// readBack verifies the new backup in the mirror: every file of its folder, every new chunk to its last byte, and
-// every file that has a byte in a new chunk, extracted to nowhere. Chunks of earlier backups are left to verify and
-// the drill.
+// saveMemory remembers what the scan found, now that there is a backup it is true of.
+func (b *backup) saveMemory() {
+	b.memory.Files = b.seal.seen
+	sums := map[string]repository.Hash{}
+	for i := range b.files {
+		if f := &b.files[i]; f.HasContent() && component.UnderRoot(f.Component) {
+			sums[string(f.Path)] = *f.SHA256
+		}
+	}
+	maps.DeleteFunc(b.memory.Likely, func(path string, l state.LikelySecret) bool { return sums[path] != l.SHA256 })
+	if err := b.e.state.SaveSecrets(b.memory); err != nil {
+		// The next run scans everything once more.
+		b.e.log.Warn().Err(err).Msg("save what the scan found")
+	}
+	b.e.statusMu.Lock()
+	defer b.e.statusMu.Unlock()
+	b.e.status.Problems = findings(b.memory)
+}
+
+// findings are what the scan found and the user should see to; no backup is worse for them.
+func findings(m *state.Secrets) []state.Problem {
+	var out []state.Problem
+	for _, path := range slices.Sorted(maps.Keys(m.Likely)) {
+		out = append(out, state.Problem{Code: "likely_secret", Text: fmt.Sprintf("%s looks as if it holds a secret (%s), and is backed up in the plain", path, strings.Join(m.Likely[path].Names, ", ")),
+			Hint: "move the secret into production_api_credentials.py or an .env file, or name the file in secrets.files"})
+	}
+	for _, o := range m.Older {
+		out = append(out, state.Problem{Code: "secret_in_older_backup", Text: fmt.Sprintf("earlier backups hold the value of %s in the plain (chunks/%s)", strings.Join(o.Names, ", "), repository.ChunkName(o.Chunk)),
+			Hint: "change that secret where it is used: OneDrive has had its value"})
+	}
+	return out
+}
+
+// readBack verifies every file of the new backup's folder in the mirror. What lies in chunks has been read back before.
 func (b *backup) readBack() error {
-	m := b.manifest
 	b.e.phase(event.Verify, 0)
-	if _, problems := checkFolder(b.mirror, m, b.raw); len(problems) > 0 {
+	if _, problems := checkFolder(b.mirror, b.manifest, b.raw); len(problems) > 0 {
 		return fmt.Errorf("%s: %w", problems[0], repository.ErrDamaged)
-	}
-	fresh := map[repository.Hash]bool{}
-	for _, n := range b.cap.chunkOf {
-		fresh[b.index.Chunk(n).SHA256] = true
-	}
-	news := map[int]bool{}
-	for i, c := range m.Chunks {
-		if fresh[c.SHA256] {
-			news[i] = true
-		}
-	}
-	if len(news) == 0 {
-		return nil
-	}
-	groups, err := byStream(m, b.files, func(f *repository.File) bool { return f.Type != repository.TypeLarge })
-	if err != nil {
-		return err
-	}
-	for i := range groups {
-		loc := repository.NewLocator(groups[i].stream.Extents)
-		groups[i].files = slices.DeleteFunc(groups[i].files, func(f *repository.File) bool {
-			x, err := loc.Slice(f.Offset, f.SizeBytes)
-			return err == nil && !touches(x, news)
-		})
-	}
-	src := &repository.Source{Dirs: []string{b.mirror.Dir}}
-	bad, problems, err := b.e.checkStreams(b.ctx, src, m, groups, false)
-	if err != nil {
-		return err
-	}
-	if len(bad) > 0 {
-		return bad[0]
-	}
-	if len(problems) > 0 {
-		return fmt.Errorf("%s: %w", joinProblems(problems), repository.ErrDamaged)
-	}
-	for i := range news {
-		if err := repository.CheckChunk(b.ctx, b.mirror.Dir, m.Chunks[i], true); err != nil {
-			return &repository.ChunkError{Chunk: m.Chunks[i], Err: err}
-		}
 	}
 	return nil
 }

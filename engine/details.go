@@ -33,6 +33,9 @@ type details struct {
 	deps     component.DependencyInfo
 	files    map[string][]byte
 	warnings []string
+	// bundle is what no remote has of the history; nil: nothing, or bundleProblem says why.
+	bundle        []byte
+	bundleProblem string
 }
 
 // gatherDetails begins to ask. addDetails awaits it; cancelling ctx ends it soon.
@@ -42,6 +45,7 @@ func (b *backup) gatherDetails(ctx context.Context) *details {
 	if run == nil {
 		run = component.NewRunner(b.e.env.Home, b.e.env.Getenv)
 	}
+	sealing := b.seal.derived != nil
 	go func() {
 		defer close(d.done)
 		git := make(chan component.GitState, 1)
@@ -52,6 +56,12 @@ func (b *backup) gatherDetails(ctx context.Context) *details {
 			Zone: b.e.env.Zone, Hostname: b.e.env.Hostname,
 		})
 		d.system.Git = <-git
+		if sealing && d.system.Git.Unpushed > 0 {
+			var err error
+			if d.bundle, err = component.BundleGit(ctx, b.root, run, ""); err != nil {
+				d.bundleProblem = err.Error()
+			}
+		}
 	}()
 	return d
 }
@@ -73,6 +83,7 @@ func (b *backup) addDetails() error {
 	m.Stats.PipPackages, m.Stats.BrewPackages = d.deps.PipPackages, d.deps.BrewPackages
 	deps := &repository.Component{Details: mustJSON(d.deps), PythonVersion: d.system.PythonVersion}
 	for _, name := range slices.Sorted(maps.Keys(d.files)) {
+		d.files[name] = b.seal.scrub(d.files[name])
 		b.addSmall(component.Dependencies, name, d.files[name])
 		deps.Files = append(deps.Files, repository.Name(name))
 		deps.Count++
@@ -112,16 +123,18 @@ func (b *backup) addSmall(name, file string, body []byte) repository.Hash {
 	return sum
 }
 
-// warnGit says what of the history is in no backup: .git is excluded, and the bundle of unpushed commits belongs into
-// the vault.
+// warnGit says what of the history is in no backup: .git is excluded, and commits that no remote has go into the vault.
 func (b *backup) warnGit(g component.GitState) {
+	const hint = "push them, or set git.keep_history = true in the configuration"
 	switch {
 	case b.opt.NoVault || b.e.opt.Config.Git.KeepHistory || !g.Present:
 	case g.Problem != "":
 		b.cap.warn("git_state_unknown", ".git", "the state of the git repository is not known: "+g.Problem, "run `git status` there; whether commits are pushed could not be checked")
 	case g.NoRemote && g.Head != "":
 		b.cap.warn("git_history_not_captured", ".git", "the history has no remote and is not in the backup", "push it somewhere, or set git.keep_history = true in the configuration")
-	case g.Unpushed > 0:
-		b.cap.warn("git_history_not_captured", ".git", fmt.Sprintf("%d commits that no remote has are not in the backup", g.Unpushed), "push them, or set git.keep_history = true in the configuration")
+	case g.Unpushed > 0 && b.details.bundleProblem != "":
+		b.cap.warn("git_history_not_captured", ".git", fmt.Sprintf("%d commits that no remote has are not in the backup: %s", g.Unpushed, b.details.bundleProblem), hint)
+	case g.Unpushed > 0 && b.details.bundle == nil:
+		b.cap.warn("git_history_not_captured", ".git", fmt.Sprintf("%d commits that no remote has are not in the backup: there is no vault to keep them in", g.Unpushed), hint)
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"maia-dr/engine/onedrive"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/state"
+	"maia-dr/engine/vault"
 )
 
 // Options say what an Engine works on. The zero value finds everything.
@@ -37,6 +38,10 @@ type Options struct {
 	Log    zerolog.Logger
 	// Run runs the tools that list packages; nil: the real ones.
 	Run component.Runner
+	// Password returns the vault password for a backup, ErrNoPassword where there is none; nil: there is none.
+	Password func(context.Context) (vault.Password, error)
+	// KeychainItem returns the secret of the Keychain item with this service; nil: there is no Keychain.
+	KeychainItem func(ctx context.Context, service string) ([]byte, error)
 }
 
 // Engine backs up, verifies and restores. One verb at a time; the run lock keeps other processes out.

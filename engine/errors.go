@@ -30,6 +30,8 @@ const (
 	CodeState           Code = "state_damaged"
 	CodeConfig          Code = "configuration"
 	CodePasswordMissing Code = "password_missing"
+	CodePasswordWrong   Code = "password_wrong"
+	CodeSecretLeak      Code = "secret_in_plain"
 )
 
 // hints say what to do about each code where the place that found the error knows nothing better.
@@ -53,6 +55,8 @@ var hints = map[Code]string{
 	CodeDamaged:         "run `maia-dr verify --all` to see what else is affected; the next backup stores damaged parts again",
 	CodeState:           "move the state directory away and run `maia-dr backup --adopt`; the backups in OneDrive are not touched by that",
 	CodeConfig:          "correct the configuration file; docs/configuration.md lists every key",
+	CodePasswordWrong:   "try again with the password of that backup's number, see `maia-dr list`; your password manager or the recovery sheet may have it",
+	CodeSecretLeak:      "this is a fault of the program: please report it with the names above, which are no secrets; earlier backups are untouched",
 	CodePasswordMissing: "set one with `maia-dr password set`, or leave the vault out with --no-vault",
 }
 

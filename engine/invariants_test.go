@@ -222,7 +222,7 @@ func (r *rig) tidy() {
 		r.t.Error("the prune journal is still there")
 	}
 	st, err := r.engine().Status()
-	if err != nil || st.Activity != state.Idle || len(st.Problems) > 0 {
+	if err != nil || st.Activity != state.Idle || slices.ContainsFunc(st.Problems, isNoFinding) {
 		r.t.Errorf("after a good run the status is %+v, %v", st, err)
 	}
 }
@@ -330,3 +330,6 @@ func (r *rig) said(format string, args ...any) func() {
 		}
 	}
 }
+
+// isNoFinding tells problems from what the sample has of them at all times: secrets planted in code.
+func isNoFinding(p state.Problem) bool { return p.Code != "likely_secret" }

@@ -18,6 +18,7 @@ import (
 	"maia-dr/engine/fsx"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/state"
+	"maia-dr/engine/vault"
 )
 
 // BesideDir is the folder below the target in which personal files are laid when nothing may be activated.
@@ -35,6 +36,9 @@ type RestoreOptions struct {
 	// BesideOriginal restores each file next to the original under a name of its own; To is then the Maia root.
 	BesideOriginal bool
 	DryRun         bool
+	// Password is asked for the vault's password, which has a number; wrong counts the wrong ones so far. ErrNoPassword
+	// goes on without the vault, any other error ends the restore. nil: go on without.
+	Password func(ctx context.Context, number, wrong int) (vault.Password, error)
 	// Confirm is asked once the plan stands; nil means yes.
 	Confirm func(*RestorePlan) (bool, error)
 }
@@ -63,8 +67,12 @@ type RestorePlan struct {
 	Lacks []string `json:"lacks,omitempty"`
 	// Authenticated: the MAC was checked with the vault password.
 	Authenticated bool `json:"authenticated"`
-	// NotInBackup are secret-bearing files that the backup names but does not hold.
+	// NotInBackup are secret-bearing files that the backup names but does not hold; Sealed those in its vault, if that
+	// was not opened.
 	NotInBackup []string `json:"not_in_backup,omitempty"`
+	Sealed      []string `json:"sealed,omitempty"`
+	// PasswordNumber is the number of the vault's password; 0: there is no vault.
+	PasswordNumber int `json:"password_number,omitempty"`
 }
 
 // PlannedComponent is a row of the plan.
@@ -117,7 +125,10 @@ type restore struct {
 	// beside and stageName are BesideDir and stageName, or others where the backup has something of that name.
 	beside, stageName string
 	stage             string
-	res               *RestoreResult
+	// vault is nil until it is opened; sealed are the bytes of its files, by place.
+	vault  *vault.Contents
+	sealed map[string][]byte
+	res    *RestoreResult
 }
 
 // Restore brings files of a backup back. It makes a plan, has it confirmed, writes every file under a temporary name,
@@ -204,18 +215,25 @@ func (r *restore) prepare() error {
 	if r.files, err = r.view.files(r.m); err != nil {
 		return err
 	}
+	stamp := r.e.now().UTC().Format("20060102_150405")
+	r.plan = &RestorePlan{
+		BackupID: r.m.BackupID, CreatedAt: r.m.CreatedAt, Newer: newer, From: r.repos[0].Dir, To: to,
+		Aside: to + ".before-restore-" + stamp, Lacks: r.lacks(r.m), PasswordNumber: r.m.PasswordNumber,
+	}
+	if err := r.authenticate(); err != nil {
+		return err
+	}
+	r.unseal()
 	r.beside, r.stageName = r.freeName(BesideDir), r.freeName(stageName)
 	if err := r.checkTree(); err != nil {
 		return err
 	}
-	stamp := r.e.now().UTC().Format("20060102_150405")
-	r.plan = &RestorePlan{
-		BackupID: r.m.BackupID, CreatedAt: r.m.CreatedAt, Newer: newer, From: r.repos[0].Dir, To: to,
-		Aside: to + ".before-restore-" + stamp, Lacks: r.lacks(r.m),
-	}
 	for _, s := range r.m.Coverage.Secrets {
-		if !s.Captured {
+		switch {
+		case !s.Captured:
 			r.plan.NotInBackup = append(r.plan.NotInBackup, string(s.Path))
+		case r.vault == nil:
+			r.plan.Sealed = append(r.plan.Sealed, string(s.Path))
 		}
 	}
 	if err := r.choose(); err != nil {
@@ -292,7 +310,7 @@ func (r *restore) choose() error {
 		if first, _, _ := strings.Cut(string(f.Path), "/"); first == lockName && inStream(f.Component) {
 			continue
 		}
-		p := &placement{file: f, rel: r.place(f)}
+		p := &placement{file: f, rel: r.place(f), body: r.sealed[place(f.Component, string(f.Path))]}
 		p.dest = filepath.Join(r.opt.To, filepath.FromSlash(p.rel))
 		r.places = append(r.places, p)
 		row := rows[f.Component]

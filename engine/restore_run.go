@@ -65,7 +65,7 @@ func (r *restore) run() (err error) {
 func (r *restore) fetch() error {
 	wanted := map[*repository.File]*placement{}
 	for _, p := range r.places {
-		if !p.equal && p.file.HasContent() {
+		if !p.equal && p.file.HasContent() && p.body == nil {
 			wanted[p.file] = p
 		}
 	}

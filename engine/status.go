@@ -82,6 +82,8 @@ func (e *Engine) Status() (*Status, error) {
 	if f := st.LastFailure; f != nil && f.Code != string(CodeCancelled) {
 		s.Problems = append(s.Problems, state.Problem{Code: f.Code, Text: "the last backup failed: " + f.Error, Hint: f.Hint})
 	}
+	s.Problems = append(s.Problems, st.Problems...)
+	s.Problems = append(s.Problems, e.reminders(st.LastBackup != nil && st.LastBackup.Vault)...)
 	if v := st.LastVerify; v != nil && len(v.Bad) > 0 {
 		s.Problems = append(s.Problems, state.Problem{Code: string(CodeDamaged),
 			Text: fmt.Sprintf("the last verification found %d problems, %s among them", len(v.Bad), v.Bad[0]),

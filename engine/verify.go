@@ -313,7 +313,7 @@ func (w *verification) streams(m *repository.Manifest, files []repository.File) 
 	if w.home(m.BackupID) > 0 {
 		src = w.source()
 	}
-	chunkErrs, problems, err := w.e.checkStreams(w.ctx, src, m, groups, false)
+	chunkErrs, problems, err := w.e.checkStreams(w.ctx, src, m, groups, nil)
 	if err != nil {
 		if errors.Is(err, repository.ErrDamaged) {
 			return append(out, err.Error()), nil

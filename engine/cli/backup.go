@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"maia-dr/engine"
 	"maia-dr/engine/repository"
+	"maia-dr/engine/vault"
 )
 
 func (a *app) backupCommand() *cobra.Command {
@@ -22,10 +24,19 @@ func (a *app) backupCommand() *cobra.Command {
 		Long: `Make one backup: capture what changed, read it back, put it into the OneDrive folder, and apply the
 retention rule (7 daily, 4 weekly, 12 monthly).
 
-Secret-bearing files are named but not captured by this version: the exit code is 3 then, and 0 with --no-vault.`,
+Secrets are sealed in a vault with the password from the Keychain. Without one, the backup is made without a vault
+and the exit code is 3; with --no-vault that is meant, and it is 0.`,
 		Args: argsBetween(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a.noVaultYet(passwordFile)
+			if passwordFile != "" {
+				p, err := a.passwordFile(passwordFile)
+				if err != nil {
+					return err
+				}
+				a.password = func(context.Context) (vault.Password, error) { return p, nil }
+			} else {
+				a.password = a.backupPassword(scheduled)
+			}
 			e, err := a.engine(a.sink())
 			if err != nil {
 				return err
@@ -51,15 +62,8 @@ Secret-bearing files are named but not captured by this version: the exit code i
 	f.DurationVar(&wait, "wait", 5*time.Minute, "how long to wait for OneDrive, where it can be asked")
 	f.BoolVar(&noWait, "no-wait", false, "do not wait for OneDrive")
 	f.BoolVar(&scheduled, "scheduled", false, "this run was started by the schedule")
-	f.StringVar(&passwordFile, "vault-password-file", "", "read the vault password from `FILE` (- is standard input)")
+	fileFlag(cmd, &passwordFile)
 	return cmd
-}
-
-// noVaultYet says that a password has no use yet: who gives one expects a vault.
-func (a *app) noVaultYet(passwordFile string) {
-	if passwordFile != "" {
-		a.say("The password is not used: this version makes and opens no vault.\n")
-	}
 }
 
 // summary is the last line of JSON output of a run.

@@ -20,6 +20,8 @@ import (
 	"maia-dr/engine"
 	"maia-dr/engine/config"
 	"maia-dr/engine/event"
+	"maia-dr/engine/vault"
+	"maia-dr/keychain"
 )
 
 // Program is everything the command line gets from outside.
@@ -36,13 +38,18 @@ type Program struct {
 	Terminal bool
 	// OpenTTY opens the terminal for a question; an error means that there is nobody to ask.
 	OpenTTY func() (io.ReadWriteCloser, error)
+	// ReadPassword asks a question on the terminal and returns what is typed, without showing it.
+	ReadPassword func(question string) ([]byte, error)
+	// Keychain makes the store of passwords, of a backend as the configuration calls it.
+	Keychain func(backend string) keychain.Store
 }
 
 // NewProgram connects the command line with the process's own streams and terminal.
 func NewProgram(env engine.Env, in, out, err *os.File) Program {
 	return Program{
 		Env: env, In: in, Out: out, Err: err, Terminal: term.IsTerminal(int(err.Fd())),
-		OpenTTY: openTTY,
+		OpenTTY: openTTY, ReadPassword: readPassword,
+		Keychain: func(backend string) keychain.Store { return keychain.System(keychain.Options{Backend: backend}) },
 	}
 }
 
@@ -58,6 +65,11 @@ type app struct {
 	flags   globals
 	exit    int // set by a command that is done but has something to say
 	cleanup []func()
+	// store is the Keychain, once it is needed.
+	store           keychain.Store
+	keychainBackend string
+	// password and restorePassword are what the engine is to have passwords from.
+	password func(context.Context) (vault.Password, error)
 }
 
 // Run runs the command line and returns the exit code.
@@ -131,7 +143,7 @@ backup is whole, and brings everything back on a fresh Mac with one command.`,
 		return usageErrorFor(cmd, err)
 	})
 	root.AddCommand(a.backupCommand(), a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(),
-		a.pruneCommand(), a.statusCommand(), a.demoCommand(), a.versionCommand())
+		a.pruneCommand(), a.statusCommand(), a.passwordCommand(), a.demoCommand(), a.versionCommand())
 	return root
 }
 
@@ -160,12 +172,8 @@ func argsBetween(low, high int) cobra.PositionalArgs {
 // engine builds the engine from the flags. sink may be nil.
 func (a *app) engine(sink event.Sink) (*engine.Engine, error) {
 	env := a.Env
+	env.Home = a.home()
 	if a.flags.home != "" {
-		home, err := filepath.Abs(a.flags.home)
-		if err != nil {
-			return nil, err
-		}
-		env.Home = home
 		// The state directory is then found under that home, whatever the session's own is.
 		getenv := env.Getenv
 		env.Getenv = func(name string) string {
@@ -187,11 +195,25 @@ func (a *app) engine(sink event.Sink) (*engine.Engine, error) {
 	}
 	opt := engine.Options{
 		MaiaRoot: a.flags.root, OneDrivePath: a.flags.oneDrive, StateDir: a.flags.stateDir, Config: cfg,
-		Version: a.Version, Script: a.Script, Sink: sink, Log: zerolog.Nop(),
+		Version: a.Version, Script: a.Script, Sink: sink, Log: zerolog.Nop(), Password: a.password, KeychainItem: a.keychainItem,
+	}
+	if cfg.Secrets.KeychainBackend == config.BackendSecurity {
+		a.keychainBackend = keychain.BackendSecurity
 	}
 	e := engine.New(env, opt)
 	opt.Log = a.logger(e.State().LogFile())
 	return engine.New(env, opt), nil
+}
+
+// home returns the home folder that everything personal is found under.
+func (a *app) home() string {
+	if a.flags.home == "" {
+		return a.Env.Home
+	}
+	if home, err := filepath.Abs(a.flags.home); err == nil {
+		return home
+	}
+	return a.flags.home
 }
 
 // logger writes the log of this machine's runs: 5 files of 2 MB, then the oldest goes.

@@ -48,7 +48,7 @@ func exitCode(err error) int {
 		return ExitNotFound
 	case engine.CodeBusy:
 		return ExitBusy
-	case engine.CodePasswordMissing:
+	case engine.CodePasswordMissing, engine.CodePasswordWrong:
 		return ExitPassword
 	case engine.CodeCancelled:
 		return ExitCancelled

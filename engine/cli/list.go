@@ -37,15 +37,15 @@ func (a *app) printList(l *engine.ListResult) {
 	if len(l.Backups) == 0 {
 		a.printf("There is no backup yet in %s.\n", clean(l.Repository))
 	} else {
-		rows := [][]string{{"BACKUP", "MADE", "", "MAIA", "FILES", "SIZE", "NEW", "STATE"}}
+		rows := [][]string{{"BACKUP", "MADE", "", "MAIA", "FILES", "SIZE", "NEW", "VAULT", "STATE"}}
 		now := a.Env.Now()
 		for _, b := range l.Backups {
 			if b.State == engine.StateUnreadable {
-				rows = append(rows, []string{b.BackupID, b.CreatedAt.Local().Format("Mon 2 Jan 2006 15:04"), ago(now, b.CreatedAt), "", "", "", "", "cannot be read: " + clean(b.Error)})
+				rows = append(rows, []string{b.BackupID, b.CreatedAt.Local().Format("Mon 2 Jan 2006 15:04"), ago(now, b.CreatedAt), "", "", "", "", "", "cannot be read: " + clean(b.Error)})
 				continue
 			}
 			rows = append(rows, []string{b.BackupID, b.CreatedAt.Local().Format("Mon 2 Jan 2006 15:04"), ago(now, b.CreatedAt),
-				clean(b.Phase), fmt.Sprint(b.Files), size(b.SourceBytes), size(b.StoredBytes), stateText(b)})
+				clean(b.Phase), fmt.Sprint(b.Files), size(b.SourceBytes), size(b.StoredBytes), vaultText(b), stateText(b)})
 		}
 		table(a.Out, rows)
 	}
@@ -56,6 +56,14 @@ func (a *app) printList(l *engine.ListResult) {
 	for _, f := range l.Foreign {
 		a.say("%s does not belong to the repository. It is kept.\n", clean(f))
 	}
+}
+
+// vaultText says which password opens a backup's vault.
+func vaultText(b engine.BackupInfo) string {
+	if b.PasswordNumber == 0 {
+		return "none"
+	}
+	return fmt.Sprint("password ", b.PasswordNumber)
 }
 
 func stateText(b engine.BackupInfo) string {

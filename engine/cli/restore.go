@@ -40,7 +40,7 @@ With --path and without --to, each file is restored next to the original under a
 					return usageErrorFor(cmd, errors.New("--only names no component"))
 				}
 			}
-			a.noVaultYet(passwordFile)
+			o.Password = a.restorePassword(passwordFile)
 			e, err := a.engine(a.sink())
 			if err != nil {
 				return err
@@ -77,7 +77,7 @@ With --path and without --to, each file is restored next to the original under a
 	f.StringArrayVar(&maps, "map", nil, "map a path in agents and shell files, `OLD=NEW` (may be repeated)")
 	f.BoolVar(&o.DryRun, "dry-run", false, "only show the plan")
 	f.BoolVar(&yes, "yes", false, "ask nothing")
-	f.StringVar(&passwordFile, "vault-password-file", "", "read the vault password from `FILE` (- is standard input)")
+	fileFlag(cmd, &passwordFile)
 	return cmd
 }
 
@@ -177,8 +177,19 @@ func (a *app) printPlan(p *engine.RestorePlan) {
 			a.say("    %s\n", clean(f))
 		}
 	}
-	if p.Beside != "" && !p.Authenticated {
-		a.say("  not authenticated: agents, shell files and package lists are laid beside, in %s; nothing is activated\n", clean(p.Beside))
+	switch {
+	case p.Authenticated:
+		a.say("  authenticated: made by who knows vault password %d\n", p.PasswordNumber)
+	case p.PasswordNumber > 0:
+		a.say("  not authenticated: without vault password %d nothing proves who made it\n", p.PasswordNumber)
+	default:
+		a.say("  not authenticated: it has no vault, so nothing proves who made it\n")
+	}
+	if p.Beside != "" {
+		a.say("  agents, shell files and package lists are laid beside, in %s; nothing is activated\n", clean(p.Beside))
+	}
+	if n := len(p.Sealed); n > 0 {
+		a.say("  the vault stays closed: %s missing or without secrets\n", count(n, "file is", "files are"))
 	}
 	if n := len(p.NotInBackup); n > 0 {
 		a.say("  %s not in this backup: `maia-dr show %s --secrets` names them\n", count(n, "secret-bearing file is", "secret-bearing files are"), p.BackupID)
@@ -213,7 +224,7 @@ func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool) error {
 		status = "planned"
 	case !r.Done:
 		status, a.exit = "cancelled", ExitCancelled
-	case len(r.Failed)+len(r.Doubtful) > 0:
+	case len(r.Failed)+len(r.Doubtful)+len(r.Plan.Sealed) > 0:
 		status, a.exit = "completed_with_warnings", ExitIncomplete
 	}
 	if a.flags.json {
@@ -236,6 +247,9 @@ func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool) error {
 	}
 	for _, f := range r.Failed {
 		fmt.Fprintf(a.Err, "NOT RESTORED: %s\n", clean(f))
+	}
+	for _, f := range r.Plan.Sealed {
+		fmt.Fprintf(a.Err, "STILL SEALED: %s\n", clean(f))
 	}
 	for _, f := range r.Doubtful {
 		fmt.Fprintf(a.Err, "DOUBTFUL: %s\n", clean(f))

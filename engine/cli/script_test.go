@@ -18,6 +18,7 @@ import (
 	"maia-dr/engine"
 	"maia-dr/engine/cli"
 	"maia-dr/engine/fixture"
+	"maia-dr/keychain"
 	"maia-dr/resources"
 )
 
@@ -32,7 +33,8 @@ func program() int {
 	return cli.Run(ctx, cli.Program{
 		Env: engine.SystemEnv(), Version: "0.1.0-test", Script: resources.RestoreScript, Args: os.Args[1:],
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
-		OpenTTY: func() (io.ReadWriteCloser, error) { return nil, errors.New("no terminal") },
+		OpenTTY:  func() (io.ReadWriteCloser, error) { return nil, errors.New("no terminal") },
+		Keychain: func(string) keychain.Store { return keychain.NewMemory() },
 	})
 }
 

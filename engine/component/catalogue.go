@@ -23,8 +23,8 @@ func Names() []string {
 	return []string{Code, DataSmall, DataLarge, LaunchAgents, Dependencies, ShellConfigs, Secrets, SystemMetadata}
 }
 
-// order returns a component's place in Names.
-func order(name string) int { return slices.Index(Names(), name) }
+// Order returns a component's place in Names.
+func Order(name string) int { return slices.Index(Names(), name) }
 
 // DefaultAgents are the patterns of the agents that are always captured.
 func DefaultAgents() []string { return []string{"com.maia.*.plist", "com.koekeishiya.skhd.plist"} }

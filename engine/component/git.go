@@ -69,13 +69,7 @@ func CaptureGit(ctx context.Context, dir string, run Runner, goos string) GitSta
 		return s
 	}
 	s.Present = true
-	g := &gitCapture{t: newTools(run, goos, time.Minute), state: &s}
-	g.args = []string{
-		"--git-dir=" + dotGit, "--work-tree=" + dir, "--no-pager", "--literal-pathspecs",
-		"-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.sshCommand=false",
-		"-c", "core.pager=cat", "-c", "core.alternateRefsCommand=false", "-c", "diff.external=", "-c", "credential.helper=",
-		"-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "protocol.allow=never",
-	}
+	g := newGitCapture(dir, run, goos, &s)
 	if err := g.capture(ctx); err != nil {
 		s.Problem = "git does not answer: " + oneLine(err.Error())
 		if absent(err) {
@@ -83,6 +77,39 @@ func CaptureGit(ctx context.Context, dir string, run Runner, goos string) GitSta
 		}
 	}
 	return s
+}
+
+// maxBundle is the largest bundle of commits that is kept.
+const maxBundle = 50 << 20
+
+// BundleGit returns a git bundle of every branch's commits, and HEAD's, that no remote has. The error says, for a person,
+// why there is none: it would be too large, or git fails.
+func BundleGit(ctx context.Context, dir string, run Runner, goos string) ([]byte, error) {
+	g := newGitCapture(dir, run, goos, new(GitState))
+	config, err := g.run(ctx, "config", "--list", "-z")
+	if err == nil {
+		err = g.configuration(config)
+	}
+	var b []byte
+	if err == nil {
+		b, err = g.run(ctx, "bundle", "create", "-q", "-", "HEAD", "--branches", "--not", "--remotes")
+	}
+	switch {
+	case errors.Is(err, errOutput), len(b) > maxBundle:
+		return nil, fmt.Errorf("they take up more than %d MB", maxBundle>>20)
+	case err != nil:
+		return nil, errors.New("git does not bundle them: " + oneLine(err.Error()))
+	}
+	return b, nil
+}
+
+func newGitCapture(dir string, run Runner, goos string, s *GitState) *gitCapture {
+	return &gitCapture{t: newTools(run, goos, time.Minute), state: s, args: []string{
+		"--git-dir=" + filepath.Join(dir, ".git"), "--work-tree=" + dir, "--no-pager", "--literal-pathspecs",
+		"-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.sshCommand=false",
+		"-c", "core.pager=cat", "-c", "core.alternateRefsCommand=false", "-c", "diff.external=", "-c", "credential.helper=",
+		"-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "protocol.allow=never",
+	}}
 }
 
 type gitCapture struct {

@@ -55,6 +55,14 @@ type SecretFile struct {
 	Stat Stat
 }
 
+// HomePath returns where a personal file lies, as SecretFiles name it.
+func HomePath(component, path string) string {
+	if component == LaunchAgents {
+		return "~/" + agentsDir + "/" + path
+	}
+	return "~/" + path
+}
+
 // LeftOut is something that could not be captured.
 type LeftOut struct {
 	Component, Path string
@@ -111,6 +119,9 @@ type Options struct {
 	// Agents and ShellFiles are further ones from the configuration: patterns for names in ~/Library/LaunchAgents, and
 	// paths under home, which may begin with "~/".
 	Agents, ShellFiles []string
+	// SecretFiles are files that are secret as a whole because the configuration says so, Moved those in which a captured
+	// value was found: paths relative to the root, or under home with "~/" before them.
+	SecretFiles, Moved []string
 	KeepGitHistory     bool
 	// Known may be nil. It answers for files that it has seen before, so that they are not opened. Called from the
 	// goroutine of Take.
@@ -164,13 +175,13 @@ func take(ctx context.Context, o Options, sys system) (*Inventory, error) {
 func (w *walker) finish() {
 	inv := w.inv
 	slices.SortFunc(inv.Entries, func(a, b Entry) int {
-		return cmp.Or(order(a.Component)-order(b.Component), strings.Compare(a.Path, b.Path))
+		return cmp.Or(Order(a.Component)-Order(b.Component), strings.Compare(a.Path, b.Path))
 	})
 	slices.SortFunc(inv.Secrets, func(a, b SecretFile) int {
-		return cmp.Or(order(a.Component)-order(b.Component), strings.Compare(a.Path, b.Path))
+		return cmp.Or(Order(a.Component)-Order(b.Component), strings.Compare(a.Path, b.Path))
 	})
 	byPlace := func(a, b LeftOut) int {
-		return cmp.Or(order(a.Component)-order(b.Component), strings.Compare(a.Path, b.Path))
+		return cmp.Or(Order(a.Component)-Order(b.Component), strings.Compare(a.Path, b.Path))
 	}
 	slices.SortFunc(inv.LeftOut, byPlace)
 	slices.SortFunc(inv.Outside, byPlace)

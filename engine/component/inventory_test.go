@@ -232,7 +232,7 @@ func TestEntriesAreSortedAndComplete(t *testing.T) {
 	var places []string
 	seen := map[string]bool{}
 	for _, e := range inv.Entries {
-		places = append(places, fmt.Sprint(order(e.Component))+" "+e.Path)
+		places = append(places, fmt.Sprint(Order(e.Component))+" "+e.Path)
 		if dir := path.Dir(e.Path); dir != "." && e.Component == Code && !seen[dir] {
 			t.Errorf("%s stands before its folder", e.Path)
 		}

@@ -15,6 +15,7 @@ import (
 // personal looks at what lies under home: agents, shell files, .netrc. Files that are links are captured as what they
 // lead to: in a home made of links to a folder of settings, links alone would bring nothing back.
 func (w *walker) personal() error {
+	w.namedPersonal()
 	if err := w.agents(); err != nil {
 		return err
 	}
@@ -106,6 +107,9 @@ func (w *walker) agents() error {
 }
 
 func (w *walker) agent(name, source string, fi fs.FileInfo) {
+	if w.isNamed(fi) {
+		return
+	}
 	if !fi.Mode().IsRegular() {
 		reason := "it is a folder"
 		if !fi.IsDir() {
@@ -218,6 +222,9 @@ func (w *walker) shellFile(rel, source string, fi fs.FileInfo, seen map[string]b
 		return
 	}
 	seen[rel] = true
+	if w.isNamed(fi) {
+		return
+	}
 	switch {
 	case !fi.Mode().IsRegular():
 		w.leftOut(ShellConfigs, rel, special(fi.Mode()), false, false)

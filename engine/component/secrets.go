@@ -4,7 +4,9 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"maia-dr/engine/vault"
 )
@@ -20,6 +22,8 @@ const (
 	reasonVariables   = "it has variables that are called like secrets"
 	reasonPlist       = "unreadable property list, may hold secrets"
 	reasonLarge       = "too large to be looked through, may hold secrets"
+	reasonNamed       = "the configuration names it as a secret"
+	reasonMoved       = "the value of a captured secret was found in it"
 	reasonRemote      = "it has the address of a remote with a password in it"
 )
 
@@ -94,6 +98,10 @@ func (w *walker) secretUnderRoot(rel, name string, fi fs.FileInfo) *SecretFile {
 		s.Component, s.Path, s.Source = component, rel, w.abs(rel)
 		return &s
 	}
+	if reason := w.named(rel); reason != "" {
+		s := namedSecret(component, rel, w.abs(rel), reason, fi)
+		return &s
+	}
 	kind, ok := vault.KindOf(rel)
 	if !ok || kind == vault.Settings || kind == vault.Plist && !isMaiaAgent(name) || kind == vault.Shell && name[0] != '.' {
 		// Settings and scripts are too many to be read each time, and few have secrets: they are captured, and scanned
@@ -112,6 +120,63 @@ func (w *walker) secretUnderRoot(rel, name string, fi fs.FileInfo) *SecretFile {
 	}
 	s := x.secretFile(component, rel, w.abs(rel), fi)
 	return &s
+}
+
+// named returns why a file is secret as a whole because it was named, or "".
+func (w *walker) named(name string) (reason string) {
+	switch {
+	case slices.Contains(w.o.SecretFiles, name):
+		return reasonNamed
+	case slices.Contains(w.o.Moved, name):
+		return reasonMoved
+	}
+	return ""
+}
+
+// namedSecret makes a SecretFile of a file that was named.
+func namedSecret(component, rel, source, reason string, fi fs.FileInfo) SecretFile {
+	kind, ok := vault.KindOf(rel)
+	if !ok {
+		kind = vault.Text
+	}
+	x := finding{kind: kind}
+	if found, err := lookThrough(source, StatOf(fi).ID(), kind); err == nil {
+		x.names = found.names
+	}
+	x.reason = reason
+	return x.secretFile(component, rel, source, fi)
+}
+
+// namedPersonal takes the files under home that were named.
+func (w *walker) namedPersonal() {
+	for _, name := range slices.Concat(w.o.SecretFiles, w.o.Moved) {
+		rel, ok := strings.CutPrefix(name, "~/")
+		if !ok {
+			continue
+		}
+		component, at := ShellConfigs, rel
+		if agent, ok := strings.CutPrefix(rel, agentsDir+"/"); ok {
+			component, at = LaunchAgents, agent
+		}
+		reason := w.named(name)
+		rel, ok = w.underHome(name)
+		source, fi, found := "", fs.FileInfo(nil), false
+		if ok {
+			source, fi, found = w.resolve(component, at, filepath.Join(w.o.Home, filepath.FromSlash(rel)))
+		}
+		switch {
+		case found && fi.Mode().IsRegular() && w.secretIDs[StatOf(fi).ID()] == nil:
+			w.secret(namedSecret(component, at, source, reason, fi))
+		case !found && reason == reasonNamed:
+			w.leftOut(component, at, "the configuration names it as a secret, and it is not there", true, false)
+		}
+	}
+}
+
+// isNamed reports whether a personal file has been taken because it was named.
+func (w *walker) isNamed(fi fs.FileInfo) bool {
+	s := w.secretIDs[StatOf(fi).ID()]
+	return s != nil && (s.Reason == reasonNamed || s.Reason == reasonMoved)
 }
 
 // alwaysWhole reports whether a file is secret whatever is found in it. NAME.env may be anything.

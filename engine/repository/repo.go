@@ -257,7 +257,11 @@ func (l *Listing) IDs() []string {
 func (m *Manifest) Lacks(l *Listing) []string {
 	var lacks []string
 	files := l.Backups[m.BackupID]
-	for _, name := range []string{ManifestName, RestoreIndexName} {
+	own := []string{ManifestName, RestoreIndexName}
+	if m.PasswordNumber > 0 {
+		own = append(own, MACName)
+	}
+	for _, name := range own {
 		if _, ok := files[name]; !ok {
 			lacks = append(lacks, m.BackupID+"/"+name)
 		}
@@ -305,6 +309,11 @@ func (r Repo) ReadFile(m *Manifest, name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s/%s: its SHA-256 differs: %w", m.BackupID, name, ErrDamaged)
 	}
 	return b, nil
+}
+
+// ReadSmall reads a file of a backup's folder that its manifest has no hash of: the restore index or its MAC.
+func (r Repo) ReadSmall(id, name string) ([]byte, error) {
+	return readSmall(r.Path(id, name), maxSmallFile)
 }
 
 // ReadFiles reads a backup's file list.

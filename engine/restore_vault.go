@@ -1,0 +1,108 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"maia-dr/engine/repository"
+	"maia-dr/engine/vault"
+)
+
+// authenticate checks who made the backup and opens its vault, if the password is to be had. Without it the restore
+// goes on: redacted copies are restored, and what is missing is named.
+func (r *restore) authenticate() error {
+	if r.m.PasswordNumber == 0 || r.opt.Password == nil {
+		return nil
+	}
+	for wrong := 0; ; wrong++ {
+		p, err := r.opt.Password(r.ctx, r.m.PasswordNumber, wrong)
+		if errors.Is(err, ErrNoPassword) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		err = r.openVault(p)
+		if err == nil {
+			r.plan.Authenticated = true
+			return nil
+		}
+		if !errors.Is(err, vault.ErrPassword) {
+			return err
+		}
+	}
+}
+
+// openVault goes the chain from the password down: MAC, index, manifest, vault. Only what each confirms is used.
+func (r *restore) openVault(p vault.Password) error {
+	index, iterations, err := r.authenticIndex(p)
+	if err != nil {
+		return err
+	}
+	x, err := repository.DecodeRestoreIndex(index)
+	if err != nil {
+		return err
+	}
+	if x.BackupID != r.m.BackupID {
+		return fmt.Errorf("the restore index is that of %s: %w", x.BackupID, repository.ErrDamaged)
+	}
+	manifest := slices.IndexFunc(x.Files, func(f repository.FileRef) bool { return f.Path == repository.ManifestName })
+	if manifest < 0 || x.Files[manifest].SHA256 != repository.SumHash(r.raw) {
+		return fmt.Errorf("the manifest of %s is not the one that its maker wrote: %w", r.m.BackupID, repository.ErrDamaged)
+	}
+	// Its hash is in the manifest.
+	sealed, err := r.readFile(r.m, repository.VaultName)
+	if err != nil {
+		return err
+	}
+	plain, err := vault.Open(p, iterations, sealed)
+	if err != nil {
+		return err
+	}
+	r.vault, err = vault.Decode(plain, r.m.BackupID)
+	return err
+}
+
+// authenticIndex returns the index of the first copy whose MAC is right.
+func (r *restore) authenticIndex(p vault.Password) (index []byte, iterations int, err error) {
+	err = repository.ErrMissing
+	for _, repo := range r.repos {
+		var oerr error
+		if index, iterations, oerr = openMAC(repo, r.m.BackupID, p); oerr == nil {
+			return index, iterations, nil
+		}
+		// A wrong password says more than a copy that is not there.
+		if !errors.Is(err, vault.ErrPassword) {
+			err = oerr
+		}
+	}
+	return nil, 0, err
+}
+
+// unseal puts the vault's files in the place of their redacted copies, and beside the others.
+func (r *restore) unseal() {
+	if r.vault == nil {
+		return
+	}
+	at := map[string]int{}
+	for i := range r.files {
+		at[place(r.files[i].Component, string(r.files[i].Path))] = i
+	}
+	r.sealed = map[string][]byte{}
+	for i := range r.vault.Files {
+		f := &r.vault.Files[i]
+		sum := repository.SumHash(f.Body)
+		file := repository.File{
+			Component: f.Component, Path: f.Path, Type: repository.TypeFile, SizeBytes: int64(len(f.Body)), Mode: sealedMode(f.Mode),
+			ModTimeNS: f.ModTimeNS, SHA256: &sum,
+		}
+		key := place(f.Component, string(f.Path))
+		r.sealed[key] = f.Body
+		if n, ok := at[key]; ok {
+			r.files[n] = file
+		} else {
+			r.files = append(r.files, file)
+		}
+	}
+}

@@ -1,0 +1,410 @@
+package engine
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"maia-dr/engine/component"
+	"maia-dr/engine/event"
+	"maia-dr/engine/repository"
+	"maia-dr/engine/state"
+	"maia-dr/engine/vault"
+)
+
+// leak is a captured value that stands in the plain in what is about to be published.
+type leak struct {
+	component, path string
+	// name is the secret's; never its value.
+	name string
+}
+
+// leakError says that values stand in text files: they have to go into the vault, and the backup is made once more.
+type leakError struct{ moved []string }
+
+func (l *leakError) Error() string {
+	return "captured secrets stand in the plain in " + strings.Join(l.moved, ", ")
+}
+
+// maxLikely is the largest text file that is looked through for likely secrets.
+const maxLikely = 8 << 20
+
+// scan looks for captured values in everything that is about to be published. It is used by several goroutines.
+type scan struct {
+	b       *backup
+	scanner *vault.Scanner
+
+	mu    sync.Mutex
+	leaks []leak
+	// older are chunks that only earlier backups refer to.
+	older map[repository.Hash][]string
+}
+
+func (b *backup) newScan() *scan {
+	return &scan{b: b, scanner: vault.NewScanner(b.seal.needles), older: map[repository.Hash][]string{}}
+}
+
+func (s *scan) found(component, path, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := leak{component, path, name}
+	if !slices.Contains(s.leaks, l) {
+		s.leaks = append(s.leaks, l)
+	}
+}
+
+// folder scans the files that this program wrote: the backup's folder, and what is in its archives.
+func (s *scan) folder() error {
+	b := s.b
+	own := map[string][]byte{repository.ManifestName: b.raw}
+	for name, body := range b.small {
+		if name == repository.VaultName {
+			continue
+		}
+		if strings.HasSuffix(name, ".gz") && !strings.HasSuffix(name, ".tar.gz") {
+			plain, err := repository.DecodeRestoreIndexLines(body) // any small gzip
+			if err != nil {
+				return err
+			}
+			body = plain
+		}
+		own[name] = body
+	}
+	for name, body := range own {
+		if strings.HasSuffix(name, ".tar.gz") {
+			continue // file by file, below
+		}
+		s.bytes(ownFile, name, body)
+	}
+	for at, body := range b.archived {
+		component, path, _ := strings.Cut(at, "/")
+		s.bytes(component, path, body)
+	}
+	return nil
+}
+
+// ownFile stands for a component: a file this program wrote itself.
+const ownFile = ""
+
+func (s *scan) bytes(component, path string, body []byte) {
+	st := s.scanner.Stream(func(m vault.Match) { s.found(component, path, m.Label) })
+	st.Write(body)
+}
+
+// file returns what a file of a tar is to be written to while it is read back: the scan for captured values, and of a
+// text that was captured in the plain the search for likely secrets.
+func (s *scan) file(f *repository.File) (io.Writer, func()) {
+	st := s.scanner.Stream(func(m vault.Match) { s.found(f.Component, string(f.Path), m.Label) })
+	if f.Type != repository.TypeFile || f.SizeBytes > maxLikely {
+		return st, func() {}
+	}
+	var text bytes.Buffer
+	return io.MultiWriter(st, &text), func() { s.likely(f, text.Bytes()) }
+}
+
+// likely remembers what looks like a secret in a file that is captured in the plain.
+func (s *scan) likely(f *repository.File, body []byte) {
+	memory := s.b.memory
+	path := string(f.Path)
+	delete(memory.Likely, path)
+	if s.b.seal.redacted[place(f.Component, path)] != nil || !isText(body) {
+		return
+	}
+	found, err := vault.Find(vault.Text, body)
+	if err != nil || len(found) == 0 {
+		return
+	}
+	var names []string
+	for _, x := range found {
+		if !x.Identifier {
+			names = append(names, fmt.Sprintf("%s in line %d", x.Name, x.Line))
+		}
+	}
+	if len(names) > 0 {
+		memory.Likely[path] = state.LikelySecret{SHA256: *f.SHA256, Names: names}
+	}
+}
+
+func isText(b []byte) bool {
+	head := b[:min(len(b), 8<<10)]
+	return bytes.IndexByte(head, 0) < 0 && (utf8.Valid(head) || len(head) == 8<<10)
+}
+
+// chunks reads chunks to their end, which also checks them, and scans what is in them. Streams that a value spans are
+// scanned file by file; this finds what stands in databases, and in bytes that no file refers to.
+func (s *scan) chunks(numbers []int) error {
+	b := s.b
+	owners := b.owners()
+	var pieces []repository.Piece
+	for _, n := range numbers {
+		c := b.manifest.Chunks[n]
+		st := s.scanner.Stream(func(m vault.Match) {
+			o := owners.find(n, m.Offset)
+			s.found(o.component, o.path, m.Label)
+		})
+		pieces = append(pieces, repository.Piece{Extent: repository.Extent{Chunk: n, Length: c.RawBytes}, Dst: sequential{st}})
+	}
+	var total, done int64
+	for _, n := range numbers {
+		total += b.manifest.Chunks[n].RawBytes
+	}
+	src := &repository.Source{Dirs: []string{b.mirror.Dir}}
+	bad, err := src.Copy(b.ctx, b.manifest.Chunks, pieces, false, b.e.counter(event.Verify, total, &done))
+	if err != nil {
+		return err
+	}
+	if len(bad) > 0 {
+		return bad[0]
+	}
+	return nil
+}
+
+// earlier scans the chunks in the mirror that this backup does not refer to: a value that stands there was published
+// in the plain, and has to be changed where it is used.
+func (s *scan) earlier() error {
+	b := s.b
+	listing, err := b.mirror.List()
+	if err != nil {
+		return err
+	}
+	mine := map[repository.Hash]bool{}
+	for _, c := range b.manifest.Chunks {
+		mine[c.SHA256] = true
+	}
+	var refs []repository.ChunkRef
+	for _, c := range b.catalogue {
+		for _, ref := range c.manifest.Chunks {
+			if !mine[ref.SHA256] && listing.Chunks[ref.SHA256] == ref.SizeBytes {
+				mine[ref.SHA256] = true
+				refs = append(refs, ref)
+			}
+		}
+	}
+	var pieces []repository.Piece
+	for i, ref := range refs {
+		st := s.scanner.Stream(func(m vault.Match) { s.foundOlder(ref.SHA256, m.Label) })
+		pieces = append(pieces, repository.Piece{Extent: repository.Extent{Chunk: i, Length: ref.RawBytes}, Dst: sequential{st}})
+	}
+	src := &repository.Source{Dirs: []string{b.mirror.Dir}}
+	// A chunk that is damaged is verify's to tell of.
+	if _, err := src.Copy(b.ctx, refs, pieces, false, nil); err != nil {
+		return err
+	}
+	b.memory.Older = nil
+	for _, ref := range refs {
+		if names := s.older[ref.SHA256]; len(names) > 0 {
+			b.memory.Older = append(b.memory.Older, state.OlderSecret{Chunk: ref.SHA256, Names: names})
+		}
+	}
+	return nil
+}
+
+func (s *scan) foundOlder(chunk repository.Hash, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Contains(s.older[chunk], name) {
+		s.older[chunk] = append(s.older[chunk], name)
+	}
+}
+
+// sequential is a stream as the destination of one piece, whose bytes come in order.
+type sequential struct{ w io.Writer }
+
+func (q sequential) WriteAt(p []byte, _ int64) (int, error) { return q.w.Write(p) }
+
+// owner is a run of a chunk's bytes and the file it belongs to.
+type owner struct {
+	chunk           int
+	offset, length  int64
+	component, path string
+}
+
+type owners []owner
+
+// owners says for every byte of the backup's chunks which file it belongs to.
+func (b *backup) owners() owners {
+	var out owners
+	groups, err := byStream(b.manifest, b.files, nil)
+	if err != nil {
+		return nil
+	}
+	for _, g := range groups {
+		loc := repository.NewLocator(g.stream.Extents)
+		for _, f := range g.files {
+			x, err := loc.Slice(f.Offset, f.SizeBytes)
+			if err != nil {
+				continue
+			}
+			for _, e := range x {
+				out = append(out, owner{e.Chunk, e.Offset, e.Length, f.Component, string(f.Path)})
+			}
+		}
+	}
+	slices.SortFunc(out, func(x, y owner) int { return cmp.Or(x.chunk-y.chunk, cmp.Compare(x.offset, y.offset)) })
+	return out
+}
+
+// find returns the owner of a byte; of bytes between files, tar headers above all, it is this program.
+func (o owners) find(chunk int, at int64) owner {
+	i, ok := slices.BinarySearchFunc(o, owner{chunk: chunk, offset: at}, func(x, y owner) int {
+		return cmp.Or(x.chunk-y.chunk, cmp.Compare(x.offset, y.offset))
+	})
+	if !ok {
+		i--
+	}
+	if i >= 0 && o[i].chunk == chunk && at < o[i].offset+o[i].length {
+		return o[i]
+	}
+	return owner{component: ownFile, path: "a header or an abandoned copy in a chunk"}
+}
+
+// judge says what becomes of the leaks: one in what this program wrote fails the run, one in a text file moves that
+// into the vault, one in a database or another binary is a warning.
+func (s *scan) judge() error {
+	b := s.b
+	if b.seal.fresh {
+		b.memory.InPlain = nil
+	}
+	var moved, own []string
+	files := map[string]*repository.File{}
+	for i := range b.files {
+		files[place(b.files[i].Component, string(b.files[i].Path))] = &b.files[i]
+	}
+	slices.SortFunc(s.leaks, func(x, y leak) int { return cmp.Or(strings.Compare(x.path, y.path), strings.Compare(x.name, y.name)) })
+	for _, l := range s.leaks {
+		at := place(l.component, l.path)
+		f := files[at]
+		switch {
+		case l.component == ownFile || b.seal.redacted[at] != nil || f == nil || b.seal.sealed[at]:
+			own = append(own, fmt.Sprintf("%s, in %s", l.name, l.path))
+		case f.Type == repository.TypeFile && b.textFile(f) && len(b.seal.password.Reveal()) > 0:
+			if !slices.Contains(moved, at) {
+				moved = append(moved, at)
+			}
+		case f.Type == repository.TypeFile && b.textFile(f):
+			b.memory.InPlain = append(b.memory.InPlain, l.path)
+			b.cap.warn("secret_in_plain", l.path, "the value of "+l.name+" stands in it, and it is in the backup in the plain: there is no vault to put it into",
+				"set a vault password with `maia-dr password set`, or take the value out of the file")
+		default:
+			b.memory.InPlain = append(b.memory.InPlain, l.path)
+			b.cap.warn("secret_in_binary", l.path, "the value of "+l.name+" stands in it, and it is in the backup in the plain",
+				"change that secret where it is used, or exclude the file if it does not matter")
+		}
+	}
+	if len(own) > 0 {
+		return &Error{Op: "back up", Code: CodeSecretLeak, Err: fmt.Errorf("captured secrets would stand in the plain in what this program writes: %s; nothing was published", strings.Join(own, "; "))}
+	}
+	if len(moved) > 0 {
+		return &leakError{moved}
+	}
+	return nil
+}
+
+// textFile reports whether a captured file is text a person can read, by the first bytes of its source.
+func (b *backup) textFile(f *repository.File) bool {
+	i := slices.IndexFunc(b.inventory.Entries, func(en component.Entry) bool {
+		return en.Component == f.Component && en.Path == string(f.Path)
+	})
+	if i < 0 {
+		return false
+	}
+	body, err := readSecret(b.inventory.Entries[i].Source)
+	return err == nil && isText(body)
+}
+
+// readStreams reads back what was stored: every new chunk to its last byte, and every file that has a byte in one,
+// extracted to nowhere, hashed, and scanned for captured values. Where a value is new, that is the whole backup. Chunks of
+// earlier backups are otherwise left to verify and the drill.
+func (b *backup) readStreams() error {
+	b.e.phase(event.Verify, 0)
+	numbers := b.toRead()
+	if len(numbers) == 0 {
+		return nil
+	}
+	groups, err := byStream(b.manifest, b.files, func(f *repository.File) bool { return f.Type != repository.TypeLarge })
+	if err != nil {
+		return err
+	}
+	read := map[int]bool{}
+	for _, n := range numbers {
+		read[n] = true
+	}
+	for i := range groups {
+		loc := repository.NewLocator(groups[i].stream.Extents)
+		groups[i].files = slices.DeleteFunc(groups[i].files, func(f *repository.File) bool {
+			x, err := loc.Slice(f.Offset, f.SizeBytes)
+			return err == nil && !touches(x, read)
+		})
+	}
+	s := b.newScan()
+	src := &repository.Source{Dirs: []string{b.mirror.Dir}}
+	bad, problems, err := b.e.checkStreams(b.ctx, src, b.manifest, groups, s.file)
+	switch {
+	case err != nil:
+		return err
+	case len(bad) > 0:
+		return bad[0]
+	case len(problems) > 0:
+		return fmt.Errorf("%s: %w", joinProblems(problems), repository.ErrDamaged)
+	}
+	if err := s.chunks(numbers); err != nil {
+		return err
+	}
+	if b.seal.fresh {
+		if err := s.earlier(); err != nil {
+			return err
+		}
+	}
+	return s.judge()
+}
+
+// toRead returns the chunks that are read back: the new ones, or all of them where a captured value is new.
+func (b *backup) toRead() []int {
+	fresh := map[repository.Hash]bool{}
+	for _, n := range b.cap.chunkOf {
+		fresh[b.index.Chunk(n).SHA256] = true
+	}
+	var out []int
+	for i, c := range b.manifest.Chunks {
+		if b.seal.fresh || fresh[c.SHA256] {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// scanFolder scans what goes into the backup's folder.
+func (b *backup) scanFolder() error {
+	s := b.newScan()
+	if err := s.folder(); err != nil {
+		return err
+	}
+	return s.judge()
+}
+
+// moveToVault remembers files that go into the vault from now on. What was made of them in this attempt was never
+// published, and is trimmed from the mirror like any leftover.
+func (b *backup) moveToVault(l *leakError) error {
+	for _, at := range l.moved {
+		name, path, _ := strings.Cut(at, "/")
+		if !component.UnderRoot(name) {
+			path = component.HomePath(name, path)
+		}
+		b.memory.Moved = append(b.memory.Moved, path)
+		b.e.note(path + " holds the value of a captured secret and goes into the vault.")
+	}
+	slices.Sort(b.memory.Moved)
+	b.memory.Moved = slices.Compact(b.memory.Moved)
+	if err := b.e.state.SaveSecrets(b.memory); err != nil {
+		return err
+	}
+	if err := b.e.fs.RemoveAll(b.mirror.Path(b.manifest.BackupID)); err != nil {
+		return err
+	}
+	return b.trimMirror()
+}
