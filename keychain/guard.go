@@ -46,6 +46,9 @@ func (g *guard) Set(ctx context.Context, item Item, secret Secret) error {
 		if err := g.backend.set(ctx, item, secret.Bytes()); err != nil {
 			return Secret{}, err
 		}
+		if ctx.Err() != nil { // nobody is waiting: a read might put up a question
+			return Secret{}, ctx.Err()
+		}
 		// A password that cannot be read again is a vault that cannot be opened again.
 		got, err := g.read(ctx, item)
 		if err != nil {

@@ -52,6 +52,23 @@ func TestGuardAsksOnce(t *testing.T) {
 	}
 }
 
+// What was answered too late is not followed by another question.
+func TestGuardLateAnswer(t *testing.T) {
+	b := &blocking{release: make(chan struct{})}
+	g := newGuard(b, 20*time.Millisecond)
+	if err := g.Set(t.Context(), item, NewSecret([]byte(password))); !errors.Is(err, ErrTimeout) {
+		t.Errorf("set: %v", err)
+	}
+	close(b.release)
+	g.limit = time.Minute
+	if err := g.Delete(t.Context(), item); err != nil {
+		t.Errorf("delete: %v", err)
+	}
+	if n := b.calls.Load(); n != 2 {
+		t.Errorf("%d calls, want the write and the deletion", n)
+	}
+}
+
 // Whoever gives a shorter limit gets both errors.
 func TestGuardCallersDeadline(t *testing.T) {
 	b := &blocking{release: make(chan struct{})}

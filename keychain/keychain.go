@@ -91,10 +91,8 @@ func System(opt Options) Store {
 }
 
 func (i Item) check() error {
-	for _, s := range []string{i.Service, i.Account} {
-		if s == "" {
-			return errors.New("an item needs a service and an account")
-		}
+	if i.Service == "" || i.Account == "" {
+		return errors.New("an item needs a service and an account")
 	}
 	if strings.ContainsRune(i.Service+i.Account+i.Label, 0) {
 		return errors.New("the name of an item holds a zero byte")

@@ -41,9 +41,6 @@ func (s *secretService) get(ctx context.Context, item Item) (secret []byte, err 
 		}
 		defer s.bus.CloseSession(session)
 		secret, err = s.bus.GetSecret(found[0], *session)
-		if isNoObject(err) { // removed since
-			return ErrNotFound
-		}
 		return err
 	})
 	return secret, err
@@ -87,14 +84,10 @@ func (s *secretService) delete(ctx context.Context, item Item) error {
 		}
 		for _, path := range found {
 			var prompt dbus.ObjectPath
-			err := s.bus.Obj(path).Call("org.freedesktop.Secret.Item.Delete", 0).Store(&prompt)
-			if err != nil && !isNoObject(err) {
+			if err := s.bus.Obj(path).Call("org.freedesktop.Secret.Item.Delete", 0).Store(&prompt); err != nil {
 				return err
 			}
-			if err == nil {
-				err = s.answer(ctx, prompt)
-			}
-			if err != nil && !isNoObject(err) {
+			if err := s.answer(ctx, prompt); err != nil {
 				return err
 			}
 		}
@@ -211,7 +204,7 @@ func isLost(err error) bool {
 	return errors.Is(err, dbus.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &read)
 }
 
-// isNoObject says that a call went to a keyring or an item that is not there. gnome-keyring says it in D-Bus's words.
+// isNoObject says that a call went to a keyring that is not there. gnome-keyring says it in D-Bus's words.
 func isNoObject(err error) bool {
 	var e dbus.Error
 	if !errors.As(err, &e) {
