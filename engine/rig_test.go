@@ -57,8 +57,10 @@ func rigOn(t testing.TB, base string, fix *fixture.Fixture) *rig {
 }
 
 func (r *rig) engine() *engine.Engine {
-	return r.mac().engine(func() time.Time { return r.clock }, r.fsys, r.sink)
+	return r.mac().engine(r.now(), r.fsys, r.sink)
 }
+
+func (r *rig) now() func() time.Time { return func() time.Time { return r.clock } }
 
 // mac is the rig's machine, as a child process is told of it.
 func (r *rig) mac() mac {
@@ -77,6 +79,11 @@ type mac struct {
 }
 
 func (m mac) engine(now func() time.Time, fsys *fsx.FS, sink event.Sink) *engine.Engine {
+	return m.engineWith(func(o *engine.Options) { o.FS, o.Sink = fsys, sink }, now)
+}
+
+// engineWith makes an engine with changed options.
+func (m mac) engineWith(change func(*engine.Options), now func() time.Time) *engine.Engine {
 	env := engine.Env{
 		Now: now, Random: rand.Reader, Getenv: func(string) string { return "" }, Home: m.Home, Cwd: filepath.Dir(m.State),
 		Hostname: "test-mac", PID: os.Getpid(), HardwareID: func() string { return m.Hardware }, Zone: time.UTC,
@@ -84,10 +91,12 @@ func (m mac) engine(now func() time.Time, fsys *fsx.FS, sink event.Sink) *engine
 	c := config.Defaults()
 	// One MB: the sample's ticket database is then a stream of its own.
 	c.Retention, c.Capture.Exclude, c.Capture.LargeDatabaseMB = m.Retention, m.Exclude, 1
-	return engine.New(env, engine.Options{
+	opt := engine.Options{
 		MaiaRoot: m.Root, OneDrivePath: m.OneDrive, StateDir: m.State, Config: c, Version: "0.1.0-test",
-		Script: resources.RestoreScript, FS: fsys, Log: zerolog.Nop(), Run: noTools, Sink: sink,
-	})
+		Script: resources.RestoreScript, Log: zerolog.Nop(), Run: noTools,
+	}
+	change(&opt)
+	return engine.New(env, opt)
 }
 
 // noTools stands for a machine without pip and brew.

@@ -139,12 +139,17 @@ func isText(b []byte) bool {
 // scanned file by file; this finds what stands in databases, and in bytes that no file refers to.
 func (s *scan) chunks(numbers []int) error {
 	b := s.b
-	owners := b.owners()
+	owners, fresh := b.owners(), b.freshChunks()
 	var pieces []repository.Piece
 	for _, n := range numbers {
 		c := b.manifest.Chunks[n]
 		st := s.scanner.Stream(func(m vault.Match) {
 			o := owners.find(n, m.Offset)
+			if o.component == ownFile && !fresh[c.SHA256] {
+				// This backup does not refer to it; one before does.
+				s.foundOlder(c.SHA256, m.Label)
+				return
+			}
 			s.found(o.component, o.path, m.Label)
 		})
 		pieces = append(pieces, repository.Piece{Extent: repository.Extent{Chunk: n, Length: c.RawBytes}, Dst: sequential{st}})
@@ -192,16 +197,8 @@ func (s *scan) earlier() error {
 	}
 	src := &repository.Source{Dirs: []string{b.mirror.Dir}}
 	// A chunk that is damaged is verify's to tell of.
-	if _, err := src.Copy(b.ctx, refs, pieces, false, nil); err != nil {
-		return err
-	}
-	b.memory.Older = nil
-	for _, ref := range refs {
-		if names := s.older[ref.SHA256]; len(names) > 0 {
-			b.memory.Older = append(b.memory.Older, state.OlderSecret{Chunk: ref.SHA256, Names: names})
-		}
-	}
-	return nil
+	_, err = src.Copy(b.ctx, refs, pieces, false, nil)
+	return err
 }
 
 func (s *scan) foundOlder(chunk repository.Hash, name string) {
@@ -267,9 +264,6 @@ func (o owners) find(chunk int, at int64) owner {
 // into the vault, one in a database or another binary is a warning.
 func (s *scan) judge() error {
 	b := s.b
-	if b.seal.fresh {
-		b.memory.InPlain = nil
-	}
 	var moved, own []string
 	files := map[string]*repository.File{}
 	for i := range b.files {
@@ -341,6 +335,9 @@ func (b *backup) readStreams() error {
 			return err == nil && !touches(x, read)
 		})
 	}
+	if b.seal.fresh {
+		b.memory.InPlain, b.memory.Older = nil, nil
+	}
 	s := b.newScan()
 	src := &repository.Source{Dirs: []string{b.mirror.Dir}}
 	bad, problems, err := b.e.checkStreams(b.ctx, src, b.manifest, groups, s.file)
@@ -360,15 +357,16 @@ func (b *backup) readStreams() error {
 			return err
 		}
 	}
+	for h, names := range s.older {
+		b.memory.Older = append(b.memory.Older, state.OlderSecret{Chunk: h, Names: names})
+	}
+	slices.SortFunc(b.memory.Older, func(x, y state.OlderSecret) int { return bytes.Compare(x.Chunk[:], y.Chunk[:]) })
 	return s.judge()
 }
 
 // toRead returns the chunks that are read back: the new ones, or all of them where a captured value is new.
 func (b *backup) toRead() []int {
-	fresh := map[repository.Hash]bool{}
-	for _, n := range b.cap.chunkOf {
-		fresh[b.index.Chunk(n).SHA256] = true
-	}
+	fresh := b.freshChunks()
 	var out []int
 	for i, c := range b.manifest.Chunks {
 		if b.seal.fresh || fresh[c.SHA256] {
@@ -376,6 +374,15 @@ func (b *backup) toRead() []int {
 		}
 	}
 	return out
+}
+
+// freshChunks returns the chunks that this backup stored.
+func (b *backup) freshChunks() map[repository.Hash]bool {
+	fresh := map[repository.Hash]bool{}
+	for _, n := range b.cap.chunkOf {
+		fresh[b.index.Chunk(n).SHA256] = true
+	}
+	return fresh
 }
 
 // scanFolder scans what goes into the backup's folder.
