@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -19,61 +21,101 @@ import (
 
 // lockName is the lock of a target: a link that leads nowhere. Its text names the process that restores there, as
 // "number:beginning", for a number alone is given out again. The link and its text come into being at one moment, and
-// only once; restore_maia.sh can make and read it, too. Whoever finds that of a dead process takes it over.
+// only once; restore_maia.sh can make and read it, too. That of a dead process may be removed by whoever made a link
+// lockName.TEXT first, if TEXT still is the lock then; and if that one died, by whoever made lockName.THAT-ONE.
 const lockName = ".maia-restore.lock"
+
+var holder = regexp.MustCompile(`^[0-9A-Za-z_-]+:[0-9A-Za-z:_-]*[0-9A-Za-z_-]$`)
 
 // lockTarget keeps every other restore, by this program or by the script, away from the target.
 func (r *restore) lockTarget() (unlock func() error, err error) {
 	fsys := r.e.fs
 	path := filepath.Join(r.opt.To, lockName)
-	began := r.e.processStart(r.ctx, r.e.env.PID)
-	if began == "" {
-		began = "-"
-	}
-	me := strconv.Itoa(r.e.env.PID) + ":" + began
-	for range 5 {
-		if err = fsys.Symlink(me, path); err == nil {
+	me := strconv.Itoa(r.e.env.PID) + ":" + cmp.Or(r.e.processStart(r.ctx, r.e.env.PID), "-")
+	for range 20 {
+		err = fsys.Symlink(me, path)
+		if err == nil {
+			if err := r.removeClaims(); err != nil {
+				return nil, errors.Join(err, fsys.Remove(path))
+			}
 			return func() error { return fsys.Remove(path) }, nil
 		}
 		if !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
-		held, err := os.Readlink(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s is in the way: it is no lock of a restore: %w", path, err)
-		}
-		// One of our own is left where it could not be removed: the run lock lets a process restore once at a time.
-		if held != me && r.e.isRunning(r.ctx, held) {
-			pid, _, _ := strings.Cut(held, ":")
-			return nil, &Error{Op: "restore", Path: r.opt.To, Code: CodeBusy, Err: fmt.Errorf("another restore to it is running (process %s)", pid),
-				Hint: "wait until it is done"}
-		}
-		if err := r.takeAway(path, held); err != nil {
+		if err := r.takeOver(path, me); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
 	return nil, err
 }
 
-// takeAway removes a dead process's lock. It is renamed first, which succeeds for one of several that try.
-func (r *restore) takeAway(path, held string) error {
-	aside := path + "." + strconv.Itoa(r.e.env.PID)
-	if err := r.e.fs.Rename(path, aside); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
+// takeOver removes the lock of a dead process. fs.ErrNotExist says that something changed meanwhile.
+func (r *restore) takeOver(path, me string) error {
+	held, err := r.deadHolder(path, me)
+	if err != nil {
 		return err
 	}
-	if now, err := os.Readlink(aside); err == nil && now != held {
-		// Somebody else was faster, and this is already the new one.
-		if err := r.e.fs.Symlink(now, path); err != nil && !errors.Is(err, fs.ErrExist) {
+	claim := path + "." + held
+	for {
+		err := r.e.fs.Symlink(me, claim)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		next, err := r.deadHolder(claim, me)
+		if err != nil {
+			return err
+		}
+		if next == me {
+			// We made it once and could not remove it.
+			break
+		}
+		claim = path + "." + next
+	}
+	if now, err := os.Readlink(path); err == nil && now == held {
+		if err := r.e.fs.Remove(path); err != nil {
 			return err
 		}
 	}
-	return r.e.fs.Remove(aside)
+	return r.e.fs.Remove(claim)
+}
+
+// deadHolder returns what a lock or a claim says; CodeBusy if that process is alive.
+func (r *restore) deadHolder(path, me string) (string, error) {
+	held, err := os.Readlink(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	if err != nil || !holder.MatchString(held) {
+		return "", &Error{Op: "restore", Path: path, Code: CodeFailed, Err: errors.New("it is in the way: it is no lock of a restore"), Hint: "move it away and run the command again"}
+	}
+	// One of our own is left where it could not be removed: the run lock lets a process restore once at a time.
+	if held != me && r.e.isRunning(r.ctx, held) {
+		pid, _, _ := strings.Cut(held, ":")
+		return "", &Error{Op: "restore", Path: r.opt.To, Code: CodeBusy, Err: fmt.Errorf("another restore to it is running (process %s)", pid),
+			Hint: "wait until it is done"}
+	}
+	return held, nil
+}
+
+// removeClaims removes claims on former locks: they mean nothing once there is a new one.
+func (r *restore) removeClaims() error {
+	entries, err := os.ReadDir(r.opt.To)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), lockName+".") || entry.Type() != fs.ModeSymlink {
+			continue
+		}
+		if err := r.e.fs.Remove(filepath.Join(r.opt.To, entry.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // isRunning reports whether the process that a lock names is alive. What cannot be told counts as alive.

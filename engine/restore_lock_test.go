@@ -119,11 +119,15 @@ func TestLockOfTarget(t *testing.T) {
 	r := newRig(t)
 	r.backup()
 	for text, code := range map[string]engine.Code{
-		"999999999:1": "", "0:1": "", "-1:1": "", "nonsense": "", fmt.Sprintf("%d:1", os.Getpid()): "", fmt.Sprintf("%d:-", os.Getpid()): engine.CodeBusy,
+		"999999999:1": "", "0:1": "", "-1:1": "", "nonsense": engine.CodeFailed, "../x:1": engine.CodeFailed, fmt.Sprintf("%d:1", os.Getpid()): "", fmt.Sprintf("%d:-", os.Getpid()): engine.CodeBusy,
 	} {
 		to := filepath.Join(t.TempDir(), "target")
 		mkdir(t, to)
 		if err := os.Symlink(text, filepath.Join(to, lockName)); err != nil {
+			t.Fatal(err)
+		}
+		// That of one that was killed while it took over.
+		if err := os.Symlink("999999998:1", filepath.Join(to, lockName+".999999999:1")); err != nil {
 			t.Fatal(err)
 		}
 		_, err := r.restoreSmall(to)
@@ -132,6 +136,9 @@ func TestLockOfTarget(t *testing.T) {
 		}
 		if _, err := os.Readlink(filepath.Join(to, lockName)); (err == nil) != (code != "") {
 			t.Errorf("%s: the lock afterwards: %v", text, err)
+		}
+		if left, err := filepath.Glob(filepath.Join(to, lockName+".*")); err != nil || (len(left) > 0) != (code != "") {
+			t.Errorf("%s: claims afterwards: %v %v", text, left, err)
 		}
 	}
 	to := filepath.Join(t.TempDir(), "target")

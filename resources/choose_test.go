@@ -50,9 +50,18 @@ func TestOptions(t *testing.T) {
 	write(t, filepath.Join(m.home, "file"), nil)
 	m.run(script, "--to", filepath.Join(m.home, "file"), "--yes").want(t, 1, "is not a folder")
 
+	// Passwords that cannot be.
+	password := filepath.Join(m.home, "password")
+	for _, bad := range []string{"", "\n", "a\nb", "a\n\n", "a\r\n", "a\x00b", "a\x00", strings.Repeat("x", 513), strings.Repeat("x", 2000)} {
+		write(t, password, []byte(bad))
+		m.run(script, "--to", to, "--yes", "--vault-password-file", password).want(t, 12, "no vault password")
+	}
+	m.run(script, "--to", to, "--yes", "--vault-password-file", "-").want(t, 12, "no vault password")
+	write(t, password, []byte("some password"))
+
 	// Options of what is not in this backup are taken, and said to change nothing.
 	m.run(script, "--to="+to, "--dry-run", "--map", "/a=/b", "--no-agents", "--no-packages", "--target-home", m.home,
-		"--vault-password-file", "-", "--only", "maia_code,secrets").want(t, 0,
+		"--vault-password-file", password, "--only", "maia_code,secrets").want(t, 0,
 		"this backup holds no vault", "--map changes nothing", "--no-agents: ", "--no-packages: ", "--target-home: ")
 	m.run(script, "--to", to, "--yes", "--only", "secrets").want(t, 2, "holds nothing of: secrets")
 	if _, err := os.Lstat(to); err == nil {

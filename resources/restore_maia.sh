@@ -21,7 +21,7 @@ fi
 set -u -o pipefail
 
 # Exit codes, shared with maia-dr.
-readonly DONE=0 FAILED=1 USAGE=2 INCOMPLETE=3 NOT_FOUND=10 BUSY=11 CANCELLED=130
+readonly DONE=0 FAILED=1 USAGE=2 INCOMPLETE=3 NOT_FOUND=10 BUSY=11 WRONG_PASSWORD=12 CANCELLED=130
 # An index larger than this, as gzip and unpacked, is no index of ours; nor is one that unpacks to more than 1 MiB and
 # 256 times its bytes.
 readonly MAX_INDEX_GZ=67108864 MAX_INDEX=536870912
@@ -44,6 +44,10 @@ WORK='' SCRATCH='' LOCK='' BEFORE='' CREATED_TO='' STAMP='' UMASK=''
 REPO='' ID='' DEFAULT_ID='' ROOT='' HOME_THEN='' CREATED=0
 # Below the target, by names that the backup leaves free: where personal files are laid, and where everything is built.
 BESIDE='' SCRATCH_NAME=''
+# The vault: whether the index is authentic, and if not, why; whether the vault is open, and if not, why.
+AUTHENTICATED='' UNPROVEN='' VAULT='' CLOSED='' VAULT_BYTES='' VAULT_SUM='' ITERATIONS='' SALT='' MAC=''
+# How the terminal was before it hid what is typed.
+HIDDEN=''
 # What came of it.
 MISSING_BEFORE=0 NEED=0 FREE=0 RESTORED=0 RESTORED_BYTES=0 DATABASES=0
 
@@ -138,7 +142,7 @@ Files in the way that differ are moved to DIR.before-restore-DATE_TIME; equal on
 after an interruption: what is in place stays.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 done but something is missing, 10 no repository found,
-            11 another restore is running there, 130 cancelled
+            11 another restore is running there, 12 wrong or missing password, 130 cancelled
 END
 }
 
@@ -279,6 +283,7 @@ make_work() {
   : > "$WORK/missing" || full "$WORK"
   : > "$WORK/doubtful" || full "$WORK"
   : > "$WORK/chunks.bad" || full "$WORK"
+  : > "$WORK/vault.files" || full "$WORK"
   if touch -m -d 2001-02-03T04:05:06.5Z "$WORK/pid" 2> /dev/null; then TOUCH=iso; else TOUCH=old; fi
 }
 
@@ -968,6 +973,247 @@ check_folder() {
 }
 
 # ---------------------------------------------------------------------------------------------------------------------
+# The password and the vault
+#
+# The password is in one variable of this shell, and goes to openssl through a pipe: printf is the shell's own, so the
+# password is in no argument, no environment and no file. The same holds for the keys.
+
+# forget_password: a variable that was in the environment would go to every child; one that was unset first does not.
+forget_password() {
+  unset PASSWORD KEY
+  PASSWORD='' KEY=''
+}
+
+# read_password_file: PASSWORD from --vault-password-file. It comes first, while standard input is still that of the user.
+read_password_file() {
+  local ended=''
+  if [ "$VAULT_PASSWORD_FILE" != - ]; then
+    IFS= read -r -d '' -n 515 PASSWORD < "$VAULT_PASSWORD_FILE" || ended=yes
+  elif [ -t 0 ]; then
+    IFS= read -r -s PASSWORD && ended=yes
+  else
+    IFS= read -r -d '' -n 515 PASSWORD || ended=yes
+  fi
+  PASSWORD=${PASSWORD%$'\n'}
+  # A read that stops before the end has found a NUL, or more than any password.
+  if [ -z "$ended" ] || ! is_password; then
+    die "$WRONG_PASSWORD" 'this is no vault password: it has 1 to 512 bytes, on one line.' 'look at what --vault-password-file names.'
+  fi
+}
+
+is_password() {
+  case $PASSWORD in '' | *$'\n'* | *$'\r'*) return 1 ;; esac
+  [ "${#PASSWORD}" -le 512 ]
+}
+
+# ask_password: PASSWORD, from the terminal, which does not show it. An empty answer is none.
+ask_password() {
+  printf '%s' 'Vault password (not shown; nothing: go on without it): ' > /dev/tty
+  HIDDEN=$(stty -g < /dev/tty 2> /dev/null)
+  IFS= read -r -s PASSWORD < /dev/tty || PASSWORD=''
+  HIDDEN=''
+  printf '\n' > /dev/tty
+  [ -n "$PASSWORD" ]
+}
+
+# authenticate: AUTHENTICATED if the password proves that the index is what maia-dr wrote; otherwise UNPROVEN says why not.
+# What follows from the index is then proven by its hashes.
+authenticate() {
+  local tries=0 name
+  awk '$3 == "credentials.vault.enc"' "$WORK/index.files" > "$WORK/numbers" || full "$WORK"
+  read -r VAULT_BYTES VAULT_SUM name < "$WORK/numbers" || VAULT_BYTES=''
+  if [ ! -f "$REPO/$ID/restore.mac" ]; then
+    UNPROVEN='this backup has no vault, so nothing proves who made it'
+    if [ -n "$VAULT_BYTES" ]; then UNPROVEN='its restore.mac is missing, so nothing proves who made it'; fi
+    return
+  fi
+  if ! read_mac || ! try_openssl; then return; fi
+  if [ -n "$VAULT_PASSWORD_FILE" ]; then
+    if ! check_mac; then
+      die "$WRONG_PASSWORD" "the vault password is wrong, or restore.index.gz of $ID was changed: the two cannot be told apart." \
+        'look at the password; without --vault-password-file, what is not in the vault can be restored.'
+    fi
+    AUTHENTICATED=yes
+    return
+  fi
+  UNPROVEN='no vault password was given'
+  if [ -n "$YES$DRY_RUN" ]; then return; fi
+  while [ "$tries" -lt 3 ]; do
+    tries=$((tries + 1))
+    ask_password || return
+    if check_mac; then
+      AUTHENTICATED=yes
+      return
+    fi
+    note 'The password is wrong, or the backup was changed: the two cannot be told apart.'
+  done
+  UNPROVEN='the vault password was wrong three times, or the backup was changed'
+}
+
+# read_mac: what restore.mac says, if it says it in the one way there is.
+read_mac() {
+  head -c 1000 < "$REPO/$ID/restore.mac" > "$WORK/mac" 2> /dev/null || :
+  bytes_of "$WORK/mac"
+  awk -v bytes="$REPLY" '
+    function hex(s, n) { return length(s) == n && s !~ /[^0-9a-f]/ }
+    { read += length($0) + 1 }
+    NR == 1 { if ($0 ~ /^maia-restore-mac [0-9]+$/ && $2 != "1") newer = 1; ok = $0 == "maia-restore-mac 1"; next }
+    NR == 2 { iterations = $2; salt = $3; ok = ok && $0 == "pbkdf2-hmac-sha256 " $2 " " $3 && $2 ~ /^[1-9][0-9]*$/ && hex($3, 16); next }
+    NR == 3 { sum = $2; ok = ok && $0 == "hmac-sha256 " $2 && hex($2, 64); next }
+    { ok = 0 }
+    END {
+      if (newer) print "newer"
+      else if (!ok || NR != 3 || read != bytes) print "damaged"
+      else if (length(iterations) > 8 || iterations < 600000 || iterations > 10000000) print "iterations"
+      else print iterations, salt, sum
+    }' "$WORK/mac" > "$WORK/numbers" || full "$WORK"
+  read -r ITERATIONS SALT MAC < "$WORK/numbers"
+  case $ITERATIONS in
+    newer) UNPROVEN='its restore.mac was written by a newer maia-dr than this script' ;;
+    damaged) UNPROVEN='its restore.mac is damaged' ;;
+    iterations) UNPROVEN='its restore.mac asks for fewer than 600000 or more than 10000000 rounds' ;;
+    *) return 0 ;;
+  esac
+  return 1
+}
+
+# try_openssl: whether it derives keys, and the right ones.
+try_openssl() {
+  derive_key x 0000000000000001 2
+  if [ "$REPLY" = aa2575a49b31c57f2a4899fa90eecacb6666c6d366d35c94f78bded3c02bdeb6 ]; then return 0; fi
+  UNPROVEN='the openssl here cannot check it, as it lacks -pbkdf2 (macOS 12.0 to 12.2 have such a one): update macOS, or put a newer openssl first in PATH'
+  return 1
+}
+
+# derive_key PASSWORD SALT ITERATIONS: 64 hexadecimal digits in REPLY, empty if it fails.
+derive_key() {
+  REPLY=$(printf '%s\n' "$1" |
+    openssl enc -aes-256-cbc -P -S "$2" -pbkdf2 -iter "$3" -md sha256 -pass fd:9 9<&0 < /dev/null 2> /dev/null |
+    awk '/^key *=/ { sub(/^key *= */, ""); print tolower($0) }')
+  case $REPLY in *[!0-9a-f]*) REPLY='' ;; esac
+  if [ ${#REPLY} -ne 64 ]; then REPLY=''; fi
+}
+
+# check_mac: whether the MAC of the index under PASSWORD is the one in restore.mac.
+check_mac() {
+  local i=0 inner='' outer='' octal byte
+  is_password || return 1
+  note 'Checking the vault password, which is made slow on purpose ...'
+  derive_key "$PASSWORD" "$SALT" "$ITERATIONS"
+  KEY=$REPLY REPLY=''
+  [ -n "$KEY" ] || return 1
+  while [ "$i" -lt 64 ]; do
+    byte=0
+    if [ "$i" -lt 32 ]; then byte=$((0x${KEY:i*2:2})); fi
+    printf -v octal '%03o' $((byte ^ 0x36))
+    inner=$inner\\0$octal
+    printf -v octal '%03o' $((byte ^ 0x5c))
+    outer=$outer\\0$octal
+    i=$((i + 1))
+  done
+  KEY=''
+  REPLY=$({
+    printf '%b' "$outer"
+    { printf '%b' "$inner" && cat "$WORK/index.gz"; } | openssl dgst -sha256 -binary
+  } | openssl dgst -sha256 -r)
+  [ "${REPLY%% *}" = "$MAC" ]
+}
+
+# decrypt: the vault's tar, to standard output. The copy whose hash was compared is what is opened.
+decrypt() {
+  printf '%s\n' "$PASSWORD" |
+    openssl enc -d -aes-256-cbc -pbkdf2 -iter "$ITERATIONS" -md sha256 -pass fd:9 9<&0 < "$WORK/vault.enc" 2> /dev/null
+}
+
+# open_vault: VAULT is open if its files are now among the entries; otherwise CLOSED says why not.
+open_vault() {
+  [ -n "$VAULT_BYTES" ] || return 0
+  CLOSED='the vault was not opened'
+  [ -n "$AUTHENTICATED" ] || return 0
+  CLOSED='credentials.vault.enc is missing or damaged'
+  if ! head -c $((VAULT_BYTES + 1)) < "$REPO/$ID/credentials.vault.enc" > "$WORK/vault.enc" 2> /dev/null; then
+    free_bytes "$WORK"
+    [ "$REPLY" -gt "$VAULT_BYTES" ] || full "$WORK"
+    return 0
+  fi
+  hash_of "$WORK/vault.enc"
+  [ "$REPLY" = "$VAULT_SUM" ] || return 0
+  note 'Opening the vault ...'
+  # Only the list: the secrets themselves wait until everything was agreed to.
+  decrypt | tar -x -O -f - vault.index 2> /dev/null > "$WORK/vault.index" || :
+  if parse_vault; then
+    CLOSED='' VAULT=open
+    mv "$WORK/vault.entries" "$WORK/index.entries" || full "$WORK"
+  else
+    CLOSED=$REPLY
+  fi
+}
+
+# parse_vault believes the vault's list no more than the index, and leaves in $WORK:
+#   vault.files     component name destination
+#   vault.entries   index.entries with the vault's files in place of the copies without their secrets
+parse_vault() {
+  if ! awk -v id="$ID" -v base="$WORK/vault." -v beside="$BESIDE" "$AWK_LIBRARY$AWK_GRAMMAR"'
+    function fail(why) {
+      if (failed) exit 1
+      failed = 1
+      print why > (base "reason")
+      exit 1
+    }
+    function broken() { fail("line " FNR " of its vault.index is not what maia-dr writes") }
+    BEGIN { printf "" > (base "files"); printf "" > (base "entries") }
+    FILENAME == ARGV[1] { entry[++n] = $0; place[n] = $8; type[$8] = $1; next }
+    { if ($0 ~ /[^ -~]/ || $0 ~ /^ | $|  / || ended) broken() }
+    FNR == 1 {
+      if ($0 ~ /^maia-vault-index [0-9]+$/ && $2 != "1") fail("its vault was made by a newer maia-dr than this script")
+      if ($0 != "maia-vault-index 1") broken()
+      next
+    }
+    FNR == 2 { if ($0 != "backup " id) fail("its vault belongs to another backup"); next }
+    $1 == "entry" {
+      if (NF != 8 || $2 != "f" || !octal($4) || !instant($5) || !number($6) || !hash($7) || !path($8)) broken()
+      if ($3 != "maia_code" && $3 != "maia_data_small" && $3 != "launchagents" && $3 != "shell_configs") broken()
+      here = placed($3, $8, beside)
+      if (here in vault || here in type && type[here] != "f") broken()
+      # Nobody but the owner reads secrets.
+      vault[here] = "f " $3 " vault " (substr(mode($4), 2, 1) % 2 ? "700" : "600") " " $5 " " $6 " " $7 " " here " -"
+      order[++files] = here
+      print $3, $8, here > (base "files")
+      next
+    }
+    $1 == "end" { if (NF != 2 || $2 != FNR - 1 "") broken(); ended = 1; next }
+    { broken() }
+    END {
+      if (failed) exit 1
+      if (!ended) fail("its vault.index ends too early")
+      for (i = 1; i <= files; i++)
+        for (up = parent(order[i]); up != ""; up = parent(up))
+          if (up in vault || up in type && type[up] != "d") fail("its vault.index places " order[i] " below something that is no folder")
+      for (i = 1; i <= n; i++) {
+        if (place[i] in vault) continue
+        for (up = parent(place[i]); up != ""; up = parent(up)) if (up in vault) fail("its vault.index contradicts the backup about " up)
+        print entry[i] > (base "entries")
+      }
+      for (i = 1; i <= files; i++) print vault[order[i]] > (base "entries")
+    }' "$WORK/index.entries" "$WORK/vault.index" 2> /dev/null; then
+    IFS= read -r REPLY < "$WORK/vault.reason" || full "$WORK"
+    return 1
+  fi
+}
+
+# find_secrets: the secret-bearing files that were asked for and that cannot be had whole: "0|1 name reason" in $WORK/secrets, 1
+# for those that the vault has.
+find_secrets() {
+  awk -v only="$ONLY " -v vault="$VAULT" '
+    FILENAME == ARGV[1] { there[$3] = 1; next }
+    only != " " && index(only, " " $2 " ") == 0 && index(only, " secrets ") == 0 { next }
+    $1 == 0 { print 0, $4, "is in no part of this backup"; next }
+    vault == "open" { if (!($4 in there)) print 1, $4, "should be in the vault and is not"; next }
+    { print 1, $4, ($3 == 1 ? "restored as a copy without its secrets, which are in the vault" : "is only in the vault") }' \
+    "$WORK/vault.files" "$WORK/index.secrets" > "$WORK/secrets" || full "$WORK"
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
 # The place
 
 choose_place() {
@@ -1035,7 +1281,7 @@ resolve_place() {
 select_entries() {
   awk -v only="$ONLY " "$AWK_LIBRARY"'
     function out(line, place) { gsub(/\//, "\001", place); print place "\t" line }
-    only != " " && index(only, " " $2 " ") == 0 { next }
+    only != " " && index(only, " " $2 " ") == 0 && !($3 == "vault" && index(only, " secrets ")) { next }
     {
       # A large database needs no folder of its own in scratch for each.
       if ($1 == "b") $3 = "large"
@@ -1053,6 +1299,9 @@ compare_target() {
   note 'Comparing with what is there already ...'
   select_entries
   if [ ! -s "$WORK/entries" ]; then
+    case "$ONLY " in
+      *' secrets '*) if [ -n "$CLOSED" ]; then die "$WRONG_PASSWORD" "$CLOSED." 'give the password with --vault-password-file FILE.'; fi ;;
+    esac
     die "$USAGE" "$ID holds nothing of:$ONLY." 'leave --only out to restore everything.'
   fi
   cut -d ' ' -f 1,2,7- "$WORK/entries" > "$WORK/list" || full "$WORK"
@@ -1179,7 +1428,19 @@ print_plan() {
   free_near "$TO"
   size "$FREE"
   say "  space  $name needed while it works, $REPLY free"
-  say '  not authenticated: this backup has no vault, so nothing proves who made it'
+  if [ -n "$AUTHENTICATED" ]; then
+    say '  authenticated: the vault password proves that this is what was backed up'
+  else
+    say "  not authenticated: $UNPROVEN"
+  fi
+  if [ "$VAULT" = open ]; then
+    lines_of "$WORK/vault.files"
+    count "$REPLY" 'file with secrets comes' 'files with secrets come'
+    say "  vault  $REPLY whole from it, readable by you alone"
+  elif [ -n "$CLOSED" ]; then
+    say "  vault  $CLOSED"
+  fi
+  print_secrets '  '
   print_unused
   if [ -s "$WORK/lacks" ] || [ -s "$WORK/damaged" ]; then
     say '  PLEASE NOTE: parts of this backup are missing or damaged. Files that need them cannot be restored:'
@@ -1230,20 +1491,32 @@ print_in_the_way() {
   done < "$WORK/list"
 }
 
+# print_secrets INDENT: those that cannot be had whole, by name.
+print_secrets() {
+  local kind name reason
+  find_secrets
+  [ -s "$WORK/secrets" ] || return 0
+  say "$1"'Files with secrets that are not restored whole:'
+  while read -r kind name reason; do
+    show "$name"
+    say "$1  $REPLY: $reason"
+  done < "$WORK/secrets"
+}
+
 # Options that change nothing are said to, so that nobody relies on them.
 print_unused() {
-  if [ -n "$VAULT_PASSWORD_FILE" ]; then say '  --vault-password-file is not needed: this backup holds no vault'; fi
+  if [ -n "$VAULT_PASSWORD_FILE" ] && [ -z "$VAULT_BYTES" ]; then say '  --vault-password-file is not needed: this backup holds no vault'; fi
   if [ "$MAPS" -gt 0 ]; then say '  --map changes nothing: agents and shell files are laid beside as they were'; fi
   if [ -n "$TARGET_HOME" ]; then say "  --target-home: nothing is written there, as personal files are laid beside"; fi
   if [ -n "$NO_AGENTS" ]; then say '  --no-agents: no agent is loaded in any case'; fi
   if [ -n "$NO_PACKAGES" ]; then say '  --no-packages: no package is installed in any case'; fi
-  case "$ONLY " in *' secrets '*) say '  secrets: this backup holds no vault' ;; esac
+  case "$ONLY $VAULT_BYTES" in *' secrets ') say '  secrets: this backup holds no vault' ;; esac
 }
 
 # find_need: NEED, the bytes that the work takes at its peak: all streams that are needed, the larger of the tars once
-# more while it is unpacked, and one chunk.
+# more while it is unpacked, the vault, and one chunk.
 find_need() {
-  NEED=$(awk -v streams="$WORK/index.streams" -v chunks="$WORK/index.chunks" '
+  NEED=$(awk -v bytes="${VAULT_BYTES:-0}" -v streams="$WORK/index.streams" -v chunks="$WORK/index.chunks" '
     BEGIN {
       while ((getline line < streams) > 0) { split(line, part, " "); if (part[2] == "tar") tar["t" part[1]] = part[4] }
       while ((getline line < chunks) > 0) { split(line, part, " "); if (part[2] + part[3] > chunk) chunk = part[2] + part[3] }
@@ -1251,8 +1524,9 @@ find_need() {
     $1 != "M" && $1 != "D" { next }
     { need += 4096 }
     $5 in tar { if (!($5 in seen)) { seen[$5] = 1; need += tar[$5]; if (tar[$5] > largest) largest = tar[$5] } next }
+    $5 == "vault" { vault = bytes }
     { need += $8 * ($5 == "large" ? 1 : 3) }
-    END { if (need > 0) printf "%.0f", need + largest + chunk + 1000000; else print 0 }' "$WORK/todo")
+    END { if (need > 0) printf "%.0f", need + vault + largest + chunk + 1000000; else print 0 }' "$WORK/todo")
 }
 
 # free_near PATH: FREE, the free bytes where PATH is or would be.
@@ -1295,38 +1569,58 @@ prepare_scratch() {
 }
 
 # take_lock: from here on no other restore, by this script or by maia-dr, writes into the target. The lock is a link that
-# leads nowhere: making one succeeds once, and what it says is there at the same moment. That of a dead process is
-# moved away before it is removed, which succeeds for one of several that try.
+# leads nowhere: making one succeeds once, and what it says, who holds it, is there at the same moment. That of a dead
+# process may be removed by whoever made a link LOCK.DEAD first, if it still is the lock then; and if that one died, by
+# whoever made LOCK.THAT-ONE. Nobody comes back from the dead, so nobody is wrong about it.
 take_lock() {
-  local link=$TO/$LOCK_NAME me held old tries=0
+  local link=$TO/$LOCK_NAME me held claim tries=0
   myself
   me=$REPLY
-  while [ "$tries" -lt 5 ]; do
+  while [ "$tries" -lt 20 ]; do
     tries=$((tries + 1))
     if [ -e "$link" ] && [ ! -L "$link" ]; then break; fi
     if ln -sn "$me" "$link" 2> /dev/null; then
       LOCK=$me
-      for old in "$link".[0-9]*; do
-        if [ -L "$old" ]; then rm -f "$old"; fi
+      # Claims on former locks mean nothing any more.
+      for claim in "$link".*; do
+        if [ -L "$claim" ]; then rm -f "$claim"; fi
       done
       return
     fi
     read_link "$link"
-    held=$REPLY
-    [ -n "$held" ] || continue
-    if is_running "$held"; then
-      die "$BUSY" "another restore to $TO is running (process ${held%%:*})." 'wait until it is done.'
-    fi
-    mv -f "$link" "$link.$$" 2> /dev/null || continue
-    read_link "$link.$$"
-    # Somebody else was faster, and this is already the new one: it goes back.
-    if [ "$REPLY" != "$held" ]; then ln -sn "$REPLY" "$link" 2> /dev/null; fi
-    rm -f "$link.$$"
+    held=$REPLY claim=$REPLY
+    while [ -n "$claim" ]; do
+      refuse_living "$claim"
+      if ln -sn "$me" "$link.$claim" 2> /dev/null; then
+        read_link "$link"
+        if [ "$REPLY" = "$held" ]; then rm -f "$link"; fi
+        rm -f "$link.$claim"
+        break
+      fi
+      read_link "$link.$claim"
+      claim=$REPLY
+    done
   done
-  if [ -e "$link" ] || [ -L "$link" ]; then
-    die "$FAILED" "$link is in the way: it is no lock of a restore." 'move it away and run the same command again.'
-  fi
+  if [ -e "$link" ] || [ -L "$link" ]; then lock_in_the_way; fi
   die "$FAILED" "nothing can be written in $TO." 'see that the folder is writable, or choose another place with --to DIR.'
+}
+
+# refuse_living HOLDER: ends the run unless the holder of a lock is dead.
+refuse_living() {
+  case $1 in
+    *[!0-9A-Za-z:_-]* | :* | *:) ;;
+    *:*)
+      if is_running "$1"; then
+        die "$BUSY" "another restore to $TO is running (process ${1%%:*})." 'wait until it is done.'
+      fi
+      return
+      ;;
+  esac
+  lock_in_the_way
+}
+
+lock_in_the_way() {
+  die "$FAILED" "$TO/$LOCK_NAME is in the way: it is no lock of a restore." 'move it away and run the same command again.'
 }
 
 drop_lock() {
@@ -1364,6 +1658,7 @@ remove_tree() {
 clean_up() {
   local status=$?
   trap '' INT TERM HUP
+  if [ -n "$HIDDEN" ]; then stty "$HIDDEN" < /dev/tty 2> /dev/null; fi
   if [ -n "$SCRATCH" ]; then remove_tree "$SCRATCH"; fi
   drop_lock
   if [ -n "$WORK" ]; then rm -rf "$WORK"; fi
@@ -1548,6 +1843,7 @@ stage() {
   stage_archive launchagents "$BESIDE/home/Library/LaunchAgents"
   stage_archive shell_configs "$BESIDE/home"
   stage_folder
+  stage_vault
   list_needed
   verify_stage
 }
@@ -1656,6 +1952,30 @@ stage_folder() {
       head -c $((bytes + 1)) < "$REPO/$ID/$name" > "$SCRATCH/stage/folder/$place" 2> /dev/null
     fi
   done 3< "$WORK/list"
+}
+
+# stage_vault: the whole files. The tar itself is never on the disk.
+stage_vault() {
+  local component name place path to states
+  if needs vault; then
+    mkdir "$SCRATCH/vault" "$SCRATCH/stage/vault" || full "$SCRATCH"
+    decrypt | unpack "$SCRATCH/vault"
+    states=("${PIPESTATUS[@]}")
+    # It has said why.
+    [ "${states[1]}" -eq 0 ] || exit "$FAILED"
+    awk 'FILENAME == ARGV[1] { if ($1 == "M" || $1 == "D") if ($5 == "vault") needed[$10] = 1; next } $3 in needed' "$WORK/todo" "$WORK/vault.files" > "$WORK/list" || full "$WORK"
+    while read -r component name place <&3; do
+      printf -v path '%b' "$name"
+      printf -v to '%b' "$place"
+      path=$SCRATCH/vault/files/$component/$path to=$SCRATCH/stage/vault/$to
+      if [ -f "$path" ] && [ ! -L "$path" ]; then
+        mkdir -p "${to%/*}" || full "$SCRATCH"
+        mv "$path" "$to" || full "$SCRATCH"
+      fi
+    done 3< "$WORK/list"
+    remove_tree "$SCRATCH/vault"
+  fi
+  forget_password
 }
 
 # list_needed: the lines of todo that are missing or differ, each with its name in the stage in front.
@@ -1918,6 +2238,15 @@ finish_folders() {
 
 print_summary() {
   local name reason number code=$DONE
+  print_secrets ''
+  if grep -q '^1 ' "$WORK/secrets"; then code=$INCOMPLETE; fi
+  case "$ONLY " in ' ' | *' secrets '*) if [ -n "$CLOSED" ]; then code=$INCOMPLETE; fi ;; esac
+  if [ -n "$CLOSED" ]; then
+    say "NOT COMPLETE: $CLOSED, and only the vault has the secrets."
+    say 'What to do: run the same command again with the vault password: what is in place stays.'
+  elif [ "$VAULT" = open ]; then
+    say 'credentials.json, and git.bundle if there is one, stay in the vault.'
+  fi
   lines_of "$WORK/doubtful"
   if [ "$REPLY" -gt 0 ]; then
     code=$INCOMPLETE
@@ -1939,7 +2268,7 @@ print_summary() {
     print_missing "$REPLY"
   fi
   if [ "$code" -eq "$DONE" ]; then
-    say 'Everything that was asked for is in place.'
+    say 'Everything that was asked for and that this backup holds is in place.'
   fi
   if [ -d "$TO/$BESIDE" ]; then
     say "Agents, shell files and package lists lie in $TO/$BESIDE: look at them and copy what you want."
@@ -1981,6 +2310,9 @@ main() {
   # What could change how the tools work.
   unset CDPATH TAR_OPTIONS GZIP POSIXLY_CORRECT PERL5OPT PERL5LIB PERLLIB PERL_UNICODE PERLIO BASH_ENV ENV COPYFILE_DISABLE
   IFS=$' \t\n'
+  # An environment can hold options of the shell: to export every variable, or to print every command.
+  set +a +v +x
+  forget_password
   find_home
   UMASK=$(umask)
   umask 077
@@ -1988,6 +2320,7 @@ main() {
   trap interrupted INT TERM HUP
 
   parse_arguments "$@"
+  if [ -n "$VAULT_PASSWORD_FILE" ]; then read_password_file; fi
   # No tool may take the answer to a question, or the rest of this script.
   exec < /dev/null
   check_tools
@@ -1996,6 +2329,8 @@ main() {
   choose_backup
   check_folder
   choose_place
+  authenticate
+  open_vault
   STAMP=$(date -u +%Y%m%d_%H%M%S)
   BEFORE=$TO.before-restore-$STAMP
   compare_target

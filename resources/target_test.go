@@ -288,7 +288,7 @@ func TestLeftovers(t *testing.T) {
 	write(t, filepath.Join(scratch, "stream.0"), []byte("left by the program"))
 	lock := filepath.Join(to, ".maia-restore.lock")
 	mustLink(t, "999999999:1", lock)
-	mustLink(t, "999999998:1", lock+".77")
+	mustLink(t, "999999998:1", lock+".999999999:1")
 	write(t, filepath.Join(scratch, "stamp"), []byte("../../x\n"))
 	mustMkdir(t, filepath.Join(scratch, "locked"))
 	if err := os.Chmod(filepath.Join(scratch, "locked"), 0); err != nil {
