@@ -114,6 +114,7 @@ type attempt struct {
 	small     map[string][]byte // the files of the backup's folder
 	archived  map[string][]byte // the files in its archives, by place
 	details   *details
+	own       []string // captured values in what this program wrote, and where
 }
 
 // maxAttempts is how often a backup is made: each time, more files go into the vault.

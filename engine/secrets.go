@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -60,6 +61,7 @@ func (b *backup) takeSecrets() error {
 			return err
 		}
 	}
+	b.takeRemotes()
 	b.takeKeychain()
 	s.fresh = s.fresh || len(b.memory.InPlain) > 0
 	for path, now := range s.seen {
@@ -177,10 +179,13 @@ func (b *backup) takeSecret(f *component.SecretFile) error {
 		})
 		s.contents.Credentials.Sources = append(s.contents.Credentials.Sources, credentials(f.Component, f.Path, found))
 	}
-	if !readable || !f.Redactable {
-		return nil
+	redacted := body
+	if !b.e.leaky {
+		if !readable || !f.Redactable {
+			return nil
+		}
+		redacted, err = vault.Redact(f.Kind, body, found)
 	}
-	redacted, err := vault.Redact(f.Kind, body, found)
 	if err != nil {
 		// The file is in the vault, or named as missing; what cannot be redacted safely is not stored in the plain.
 		b.e.note(fmt.Sprintf("%s has no redacted copy in the backup: %v", f.Path, err))
@@ -191,6 +196,30 @@ func (b *backup) takeSecret(f *component.SecretFile) error {
 		Component: f.Component, Path: f.Path, Source: f.Source, Kind: component.File, Mode: f.Mode, Stat: f.Stat,
 	})
 	return nil
+}
+
+// takeRemotes seals what the addresses of git's remotes hold. The files themselves are excluded with their .git, and a
+// restore makes new ones.
+func (b *backup) takeRemotes() {
+	s := b.seal
+	for _, rel := range b.inventory.Repositories {
+		path := filepath.Join(rel, ".git", "config")
+		body, err := readSecret(filepath.Join(b.root, path))
+		if err != nil || s.sealed[place(component.Code, path)] {
+			continue // a .git that is a file leads elsewhere; one that is captured has been taken
+		}
+		found, err := vault.Find(vault.GitConfig, body)
+		if err != nil || len(found) == 0 {
+			continue
+		}
+		for _, x := range found {
+			s.needle(path, x)
+		}
+		s.contents.Credentials.Sources = append(s.contents.Credentials.Sources, credentials(component.Code, path, found))
+		if fi, err := os.Stat(filepath.Join(b.root, path)); err == nil {
+			s.seen[path] = fmt.Sprint(component.StatOf(fi))
+		}
+	}
 }
 
 // sealedMode is the mode with which a secret-bearing file comes back: its owner's part alone.

@@ -260,11 +260,11 @@ func (o owners) find(chunk int, at int64) owner {
 	return owner{component: ownFile, path: "a header or an abandoned copy in a chunk"}
 }
 
-// judge says what becomes of the leaks: one in what this program wrote fails the run, one in a text file moves that
-// into the vault, one in a database or another binary is a warning.
+// judge says what becomes of the leaks: one in what this program wrote fails the run in the end, one in a text file moves
+// that into the vault, one in a database or another binary is a warning.
 func (s *scan) judge() error {
 	b := s.b
-	var moved, own []string
+	var moved []string
 	files := map[string]*repository.File{}
 	for i := range b.files {
 		files[place(b.files[i].Component, string(b.files[i].Path))] = &b.files[i]
@@ -275,7 +275,7 @@ func (s *scan) judge() error {
 		f := files[at]
 		switch {
 		case l.component == ownFile || b.seal.redacted[at] != nil || f == nil || b.seal.sealed[at]:
-			own = append(own, fmt.Sprintf("%s, in %s", l.name, l.path))
+			b.own = append(b.own, fmt.Sprintf("%s, in %s", l.name, l.path))
 		case f.Type == repository.TypeFile && b.textFile(f) && len(b.seal.password.Reveal()) > 0:
 			if !slices.Contains(moved, at) {
 				moved = append(moved, at)
@@ -289,9 +289,6 @@ func (s *scan) judge() error {
 			b.cap.warn("secret_in_binary", l.path, "the value of "+l.name+" stands in it, and it is in the backup in the plain",
 				"change that secret where it is used, or exclude the file if it does not matter")
 		}
-	}
-	if len(own) > 0 {
-		return &Error{Op: "back up", Code: CodeSecretLeak, Err: fmt.Errorf("captured secrets would stand in the plain in what this program writes: %s; nothing was published", strings.Join(own, "; "))}
 	}
 	if len(moved) > 0 {
 		return &leakError{moved}
@@ -385,13 +382,20 @@ func (b *backup) freshChunks() map[repository.Hash]bool {
 	return fresh
 }
 
-// scanFolder scans what goes into the backup's folder.
+// scanFolder scans what goes into the backup's folder, and ends the run if a value stands in what this program writes.
 func (b *backup) scanFolder() error {
 	s := b.newScan()
 	if err := s.folder(); err != nil {
 		return err
 	}
-	return s.judge()
+	if err := s.judge(); err != nil {
+		return err
+	}
+	if len(b.own) > 0 {
+		return &Error{Op: "back up", Code: CodeSecretLeak,
+			Err: fmt.Errorf("captured secrets would stand in the plain in what this program writes: %s; nothing was published", strings.Join(b.own, "; "))}
+	}
+	return nil
 }
 
 // moveToVault remembers files that go into the vault from now on. What was made of them in this attempt was never

@@ -442,3 +442,60 @@ func TestOpenByHand(t *testing.T) {
 		t.Errorf("%v", names)
 	}
 }
+
+// TestRedactionOff: were the secret-bearing files stored as they are, the scan would name every planted secret, in
+// every kind of place, and publish nothing.
+func TestRedactionOff(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	p := password(t, testPassword)
+	e := r.mac().engineWith(func(o *engine.Options) {
+		o.Password = func(context.Context) (vault.Password, error) { return p, nil }
+	}, r.now()).Leaky()
+	_, err := e.Backup(t.Context(), engine.BackupOptions{})
+	if engine.CodeOf(err) != engine.CodeSecretLeak {
+		t.Fatalf("the secrets are in the plain, and the backup says %v", err)
+	}
+	kinds := map[string]int{}
+	for _, s := range r.planted() {
+		if s.Kind == fixture.KindGitRemote {
+			continue // it lies in .git, which is excluded
+		}
+		path := s.Place
+		for _, below := range []string{r.fix.Root, filepath.Join(r.fix.Home, "Library/LaunchAgents"), r.fix.Home} {
+			if rel, ok := strings.CutPrefix(path, below+"/"); ok {
+				path = rel
+			}
+		}
+		// One of a value that has two names is told.
+		if !strings.Contains(err.Error(), "in "+path) {
+			t.Errorf("%v is not named", s)
+		}
+		if strings.Contains(err.Error(), s.Value) {
+			t.Errorf("%v: the error tells the value", s)
+		}
+		kinds[s.Kind]++
+	}
+	t.Logf("kinds of places: %v", kinds)
+	if len(kinds) < 8 {
+		t.Errorf("only these kinds of places are planted: %v", kinds)
+	}
+	for _, f := range entries(t, r.repo()) {
+		if repository.IsID(f.Name()) {
+			t.Errorf("%s was published", f.Name())
+		}
+	}
+	if n := len(entries(t, filepath.Join(r.repo(), repository.ChunksDir))); n > 0 {
+		t.Errorf("%d chunks were published", n)
+	}
+	if res, err := r.sealed(testPassword); err != nil {
+		t.Errorf("the real thing, after it: %+v, %v", res, err)
+	}
+	plain(t, r.mirror(), func(name string, b []byte) {
+		for _, s := range r.planted() {
+			if bytes.Contains(b, []byte(s.Value)) {
+				t.Errorf("%v was left in the plain in %s", s, name)
+			}
+		}
+	})
+}

@@ -13,10 +13,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"maia-dr/engine"
+	"maia-dr/engine/component"
 	"maia-dr/engine/config"
 	"maia-dr/engine/fixture"
 	"maia-dr/engine/fsx"
 	"maia-dr/engine/repository"
+	"maia-dr/engine/vault"
 )
 
 func (a *app) demoCommand() *cobra.Command {
@@ -101,9 +103,14 @@ func (d *demo) run() error {
 		{"  restored by maia-dr", d.path("restored")},
 		{"  restored by the script", d.path("restored-by-script")},
 	})
-	d.printf("\nSecret-bearing files (the sample has planted fakes) are named but not captured by this version.\n")
+	d.printf("\nThe secrets (planted fakes) lie in a vault, sealed with the password %q, and nowhere else.\n", demoPassword)
 	return nil
 }
+
+// demoPassword seals the sample's vault. It is no secret.
+const demoPassword = "four words of demonstration"
+
+func (d *demo) password() (vault.Password, error) { return vault.NewPassword([]byte(demoPassword)) }
 
 func (d *demo) path(name string) string { return filepath.Join(d.base, name) }
 
@@ -115,23 +122,29 @@ func (d *demo) make() (string, error) {
 	d.fix = fix
 	env := d.Env
 	env.Home = fix.Home
-	env.Getenv = func(string) string { return "" }
+	env.Getenv = func(name string) string {
+		if name == "PATH" {
+			return d.Env.Getenv(name)
+		}
+		return "" // nothing else of the user's
+	}
 	d.eng = engine.New(env, engine.Options{
 		MaiaRoot: fix.Root, OneDrivePath: fix.OneDrive, StateDir: d.path("state"), Config: config.Defaults(),
-		Version: d.Version, Script: d.Script,
+		Version: d.Version, Script: d.Script, Password: func(context.Context) (vault.Password, error) { return d.password() },
 	})
 	return fmt.Sprintf("%s, %s", count(len(fix.Agents), "LaunchAgent", "LaunchAgents"), count(len(fix.Databases), "SQLite database", "SQLite databases")), nil
 }
 
 func (d *demo) backup() (string, error) {
-	res, err := d.eng.Backup(d.ctx, engine.BackupOptions{NoVault: true})
+	res, err := d.eng.Backup(d.ctx, engine.BackupOptions{})
 	if err != nil {
 		return "", err
 	}
 	for _, w := range res.Warnings {
 		d.say("  warning: %s: %s\n", clean(w.Path), clean(w.Text))
 	}
-	return fmt.Sprintf("%s, %s; %s new in the repository", count(res.Files, "file", "files"), size(res.SourceBytes), size(res.StoredBytes)), nil
+	return fmt.Sprintf("%s, %s; %s new in the repository", count(res.Files, "file", "files"), size(res.SourceBytes), size(res.StoredBytes)) + "; " +
+		count(res.Manifest.Components[component.Secrets].Count, "file in the vault", "files in the vault"), nil
 }
 
 func (d *demo) change() (string, error) {
@@ -154,7 +167,8 @@ func (d *demo) verify() (string, error) {
 }
 
 func (d *demo) restore() (string, error) {
-	res, err := d.eng.Restore(d.ctx, engine.RestoreOptions{Backup: "latest", To: d.path("restored")})
+	res, err := d.eng.Restore(d.ctx, engine.RestoreOptions{Backup: "latest", To: d.path("restored"),
+		Password: func(context.Context, int, int) (vault.Password, error) { return d.password() }})
 	if err != nil {
 		return "", err
 	}
@@ -173,7 +187,8 @@ func (d *demo) script() (string, error) {
 	if err := disk.Mkdir(home, 0o700); err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, "bash", script, "--to", d.path("restored-by-script"), "--target-home", home, "--yes")
+	cmd := exec.CommandContext(ctx, "bash", script, "--to", d.path("restored-by-script"), "--target-home", home, "--yes", "--vault-password-file", "-")
+	cmd.Stdin = strings.NewReader(demoPassword + "\n")
 	cmd.Env = []string{"HOME=" + home, "PATH=" + d.Env.Getenv("PATH"), "LC_ALL=C"}
 	log, err := cmd.CombinedOutput()
 	if werr := disk.WriteAtomic(d.path("script.log"), 0o600, log); werr != nil {
@@ -208,22 +223,22 @@ func (d *demo) compareRestores() (string, error) {
 // compareOriginal looks for every restored file in the original. What the original has beyond that is what the rules
 // leave out, which the coverage ledger counts.
 func (d *demo) compareOriginal() (string, error) {
+	s, err := d.eng.Show("latest", false)
+	if err != nil {
+		return "", err
+	}
+	c := s.Manifest.Coverage
 	n, err := sameTrees(d.path("restored"), d.fix.Root, func(rel string) bool {
 		return rel != engine.BesideDir && !strings.HasPrefix(rel, engine.BesideDir+"/")
 	})
 	if err != nil {
 		return "", err
 	}
-	s, err := d.eng.Show("latest", false)
-	if err != nil {
-		return "", err
-	}
-	c := s.Manifest.Coverage
 	left := 0
 	for _, x := range c.Excluded {
 		left += x.Files
 	}
-	return fmt.Sprintf("identical: %s; %d excluded by rule, %d secret-bearing, %d left out", count(n, "entry", "entries"), left, c.Secret.Files, len(c.LeftOut)), nil
+	return fmt.Sprintf("identical: %s; %d secret-bearing files among them; %d excluded by rule, %d left out", count(n, "entry", "entries"), c.Secret.Files, left, len(c.LeftOut)), nil
 }
 
 // sameTrees makes sure that every entry below a is the same below b: kind, content, link target, mode and time. It

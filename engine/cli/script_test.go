@@ -34,9 +34,11 @@ func program() int {
 		Env: engine.SystemEnv(), Version: "0.1.0-test", Script: resources.RestoreScript, Args: os.Args[1:],
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		OpenTTY:  func() (io.ReadWriteCloser, error) { return nil, errors.New("no terminal") },
-		Keychain: func(string) keychain.Store { return keychain.NewMemory() },
+		Keychain: testKeychain(),
 	})
 }
+
+func memoryKeychain(string) keychain.Store { return keychain.NewMemory() }
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{

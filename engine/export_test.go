@@ -1,0 +1,7 @@
+package engine
+
+// Leaky makes an engine store secret-bearing files in the plain, as they are.
+func (e *Engine) Leaky() *Engine {
+	e.leaky = true
+	return e
+}
