@@ -56,9 +56,9 @@ func (b *backup) gatherDetails(ctx context.Context) *details {
 			Zone: b.e.env.Zone, Hostname: b.e.env.Hostname,
 		})
 		d.system.Git = <-git
-		if sealing && d.system.Git.Unpushed > 0 {
+		if g := d.system.Git; sealing && !g.NoRemote && (g.Unpushed > 0 || g.Stashes > 0) {
 			var err error
-			if d.bundle, err = component.BundleGit(ctx, b.root, run, ""); err != nil {
+			if d.bundle, err = component.BundleGit(ctx, b.root, g.Stashes > 0, run, ""); err != nil {
 				d.bundleProblem = err.Error()
 			}
 		}
@@ -132,6 +132,11 @@ func (b *backup) warnGit(g component.GitState) {
 		b.cap.warn("git_state_unknown", ".git", "the state of the git repository is not known: "+g.Problem, "run `git status` there; whether commits are pushed could not be checked")
 	case g.NoRemote && g.Head != "":
 		b.cap.warn("git_history_not_captured", ".git", "the history has no remote and is not in the backup", "push it somewhere, or set git.keep_history = true in the configuration")
+	case g.Stashes > 1, g.Stashes > 0 && b.details.bundle == nil:
+		b.cap.warn("git_stash_not_captured", ".git", fmt.Sprintf("of %d stashes at most the newest is in the backup", g.Stashes), "make branches of them with `git stash branch`, or set git.keep_history = true in the configuration")
+	}
+	switch {
+	case b.opt.NoVault || b.e.opt.Config.Git.KeepHistory || !g.Present || g.Problem != "" || g.NoRemote:
 	case g.Unpushed > 0 && b.details.bundleProblem != "":
 		b.cap.warn("git_history_not_captured", ".git", fmt.Sprintf("%d commits that no remote has are not in the backup: %s", g.Unpushed, b.details.bundleProblem), hint)
 	case g.Unpushed > 0 && b.details.bundle == nil:

@@ -82,9 +82,9 @@ func CaptureGit(ctx context.Context, dir string, run Runner, goos string) GitSta
 // maxBundle is the largest bundle of commits that is kept.
 const maxBundle = 50 << 20
 
-// BundleGit returns a git bundle of every branch's commits, and HEAD's, that no remote has. The error says, for a person,
-// why there is none: it would be too large, or git fails.
-func BundleGit(ctx context.Context, dir string, run Runner, goos string) ([]byte, error) {
+// BundleGit returns a git bundle of every branch's commits, HEAD's, and with stash those of the newest stash, that no
+// remote has. The error says, for a person, why there is none: it would be too large, or git fails.
+func BundleGit(ctx context.Context, dir string, stash bool, run Runner, goos string) ([]byte, error) {
 	g := newGitCapture(dir, run, goos, new(GitState))
 	config, err := g.run(ctx, "config", "--list", "-z")
 	if err == nil {
@@ -92,7 +92,11 @@ func BundleGit(ctx context.Context, dir string, run Runner, goos string) ([]byte
 	}
 	var b []byte
 	if err == nil {
-		b, err = g.run(ctx, "bundle", "create", "-q", "-", "HEAD", "--branches", "--not", "--remotes")
+		refs := []string{"HEAD", "--branches", "--not", "--remotes"}
+		if stash {
+			refs = append([]string{"refs/stash"}, refs...)
+		}
+		b, err = g.run(ctx, append([]string{"bundle", "create", "-q", "-"}, refs...)...)
 	}
 	switch {
 	case errors.Is(err, errOutput), len(b) > maxBundle:

@@ -247,3 +247,41 @@ func contents(t *testing.T, dir string) map[string]string {
 	}))
 	return m
 }
+
+// TestBundleGit: what no remote has, and nothing else, comes back out of the bundle.
+func TestBundleGit(t *testing.T) {
+	base := t.TempDir()
+	remote, dir, again := filepath.Join(base, "remote.git"), filepath.Join(base, "work"), filepath.Join(base, "again")
+	git(t, base, "init", "-q", "--bare", remote)
+	git(t, base, "init", "-q", dir)
+	commit(t, dir, "pushed")
+	git(t, dir, "remote", "add", "origin", remote)
+	git(t, dir, "push", "-q", "origin", "main")
+	commit(t, dir, "unpushed")
+	git(t, dir, "checkout", "-q", "-b", "topic")
+	commit(t, dir, "topical")
+	must(t, os.WriteFile(dir+"/pushed", []byte("stashed"), 0o644))
+	git(t, dir, "stash", "-q")
+	before := CaptureGit(t.Context(), dir, realRunner(t), "")
+	b, err := BundleGit(t.Context(), dir, true, realRunner(t), "")
+	if err != nil || len(b) == 0 {
+		t.Fatalf("%d bytes, %v", len(b), err)
+	}
+	bundle := filepath.Join(base, "git.bundle")
+	must(t, os.WriteFile(bundle, b, 0o600))
+	git(t, base, "clone", "-q", remote, again)
+	git(t, again, "fetch", "-q", bundle, "refs/heads/*:refs/heads/*", "refs/stash:refs/bundled/stash", "--update-head-ok")
+	git(t, again, "checkout", "-q", "-f", "topic")
+	after := CaptureGit(t.Context(), again, realRunner(t), "")
+	if after.Head != before.Head || after.Unpushed != 2 || !reflect.DeepEqual(after.Branches, before.Branches) {
+		t.Errorf("%+v, was %+v", after, before)
+	}
+	git(t, again, "stash", "apply", "-q", "refs/bundled/stash")
+	if b, err := os.ReadFile(again + "/pushed"); string(b) != "stashed" {
+		t.Errorf("the stash: %q, %v", b, err)
+	}
+	git(t, dir, "push", "-q", "origin", "main", "topic")
+	if _, err := BundleGit(t.Context(), dir, false, realRunner(t), ""); err == nil {
+		t.Error("a bundle of nothing")
+	}
+}
