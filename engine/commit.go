@@ -122,12 +122,16 @@ func (b *backup) saveMemory() {
 	}
 	b.e.statusMu.Lock()
 	defer b.e.statusMu.Unlock()
-	b.e.status.Problems = findings(b.memory)
+	b.e.status.Problems = findings(b.memory, b.seal.words)
 }
 
 // findings are what the scan found and the user should see to; no backup is worse for them.
-func findings(m *state.Secrets) []state.Problem {
+func findings(m *state.Secrets, words []string) []state.Problem {
 	var out []state.Problem
+	if len(words) > 0 {
+		out = append(out, state.Problem{Code: "secret_is_a_word", Text: fmt.Sprintf("too simple to be searched for in the backup, and to be safe: %s", strings.Join(words, ", ")),
+			Hint: "change these secrets where they are used"})
+	}
 	for _, path := range slices.Sorted(maps.Keys(m.Likely)) {
 		out = append(out, state.Problem{Code: "likely_secret", Text: fmt.Sprintf("%s looks as if it holds a secret (%s), and is backed up in the plain", path, strings.Join(m.Likely[path].Names, ", ")),
 			Hint: "move the secret into production_api_credentials.py or an .env file, or name the file in secrets.files"})

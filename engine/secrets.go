@@ -37,6 +37,7 @@ type sealing struct {
 
 	contents vault.Contents
 	needles  []vault.Needle
+	words    []string // the labels of values that cannot be searched for
 	// redacted are the copies that go into the archives, by place; sealed the places that go into the vault.
 	redacted map[string][]byte
 	sealed   map[string]bool
@@ -63,6 +64,11 @@ func (b *backup) takeSecrets() error {
 	}
 	b.takeRemotes()
 	b.takeKeychain()
+	for at, body := range s.redacted {
+		if !b.e.leaky && isText(body) {
+			s.redacted[at] = s.scrub(body)
+		}
+	}
 	s.fresh = s.fresh || len(b.memory.InPlain) > 0
 	for path, now := range s.seen {
 		s.fresh = s.fresh || b.memory.Files[path] != now
@@ -236,10 +242,33 @@ func credentials(component, path string, found []vault.Secret) vault.Source {
 
 // needle makes a value one that must stand nowhere in the plain. Identifiers may.
 func (s *sealing) needle(path string, x vault.Secret) {
-	if x.Identifier {
-		return
+	label := x.Name + " of " + path
+	switch {
+	case x.Identifier || len(x.Value) < vault.MinNeedle:
+	case isPlainWord(x.Value):
+		s.words = append(s.words, label)
+	default:
+		s.needles = append(s.needles, vault.Needle{Value: bytes.Clone(x.Value), Label: label})
 	}
-	s.needles = append(s.needles, vault.Needle{Value: bytes.Clone(x.Value), Label: x.Name + " of " + path})
+}
+
+// isPlainWord reports whether a value is like any word or number: to search for "postgres" would find every file that
+// speaks of it. Such a secret is worth changing; it is a finding.
+func isPlainWord(value []byte) bool {
+	classes := map[string]bool{}
+	for _, c := range value {
+		switch {
+		case c >= 'a' && c <= 'z':
+			classes["lower"] = true
+		case c >= 'A' && c <= 'Z':
+			classes["upper"] = true
+		case c >= '0' && c <= '9':
+			classes["digit"] = true
+		default:
+			classes["other"] = true
+		}
+	}
+	return len(value) < 16 && len(classes) == 1
 }
 
 func readSecret(path string) ([]byte, error) {
@@ -321,13 +350,11 @@ func (s *sealing) wait() {
 	}
 }
 
-// scrub takes captured values out of what a tool printed.
+// scrub takes captured values out of what a tool printed, or out of a redacted copy that repeats another file's.
 func (s *sealing) scrub(b []byte) []byte {
 	for _, n := range s.needles {
-		if len(n.Value) >= vault.MinNeedle {
-			name, _, _ := strings.Cut(n.Label, " of ")
-			b = bytes.ReplaceAll(b, n.Value, []byte(vault.Placeholder+name))
-		}
+		name, _, _ := strings.Cut(n.Label, " of ")
+		b = bytes.ReplaceAll(b, n.Value, []byte(vault.Placeholder+name))
 	}
 	return b
 }

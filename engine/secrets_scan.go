@@ -63,8 +63,8 @@ func (s *scan) folder() error {
 	b := s.b
 	own := map[string][]byte{repository.ManifestName: b.raw}
 	for name, body := range b.small {
-		if name == repository.VaultName {
-			continue
+		if name == repository.VaultName || name == repository.ScriptName {
+			continue // sealed, and the same for everybody
 		}
 		if strings.HasSuffix(name, ".gz") && !strings.HasSuffix(name, ".tar.gz") {
 			plain, err := repository.DecodeRestoreIndexLines(body) // any small gzip
@@ -85,7 +85,30 @@ func (s *scan) folder() error {
 		component, path, _ := strings.Cut(at, "/")
 		s.bytes(component, path, body)
 	}
+	s.bytes(namesOnly, "", b.userNames())
 	return nil
+}
+
+// namesOnly stands for a component: the names that the user gave to files, folders and the machine. They stand in every
+// list, and no list is better for a value that is also a name.
+const namesOnly = "names"
+
+func (b *backup) userNames() []byte {
+	inv := b.inventory
+	names := []string{b.root, b.folder.Path, b.e.env.Home, b.e.env.Hostname}
+	for i := range b.files {
+		names = append(names, string(b.files[i].Path), string(b.files[i].Link))
+	}
+	for _, l := range inv.LeftOut {
+		names = append(names, l.Path)
+	}
+	for _, s := range inv.Secrets {
+		names = append(append(names, s.Path), s.Names...)
+	}
+	for _, x := range inv.Excluded {
+		names = append(append(names, x.Rule), x.Examples...)
+	}
+	return []byte(strings.Join(names, "\n"))
 }
 
 // ownFile stands for a component: a file this program wrote itself.
@@ -270,30 +293,58 @@ func (s *scan) judge() error {
 		files[place(b.files[i].Component, string(b.files[i].Path))] = &b.files[i]
 	}
 	slices.SortFunc(s.leaks, func(x, y leak) int { return cmp.Or(strings.Compare(x.path, y.path), strings.Compare(x.name, y.name)) })
+	texts, names := map[string]int{}, map[string]bool{}
+	for _, l := range s.leaks {
+		if f := files[place(l.component, l.path)]; f != nil && f.Type == repository.TypeFile {
+			texts[l.name]++
+		}
+		names[l.name] = names[l.name] || l.component == namesOnly
+	}
 	for _, l := range s.leaks {
 		at := place(l.component, l.path)
 		f := files[at]
 		switch {
+		case l.component == namesOnly && b.raw == nil:
+			// Told with the folder's files, once.
+		case l.component == namesOnly:
+			b.inPlain("secret_in_name", "", "the value of "+l.name+" is also the name, or part of the name, of a file or folder", "change that secret where it is used")
+		case l.component == ownFile && names[l.name]:
+			// The name itself; told above.
 		case l.component == ownFile || b.seal.redacted[at] != nil || f == nil || b.seal.sealed[at]:
 			b.own = append(b.own, fmt.Sprintf("%s, in %s", l.name, l.path))
-		case f.Type == repository.TypeFile && b.textFile(f) && len(b.seal.password.Reveal()) > 0:
-			if !slices.Contains(moved, at) {
-				moved = append(moved, at)
-			}
-		case f.Type == repository.TypeFile && b.textFile(f):
-			b.memory.InPlain = append(b.memory.InPlain, l.path)
-			b.cap.warn("secret_in_plain", l.path, "the value of "+l.name+" stands in it, and it is in the backup in the plain: there is no vault to put it into",
-				"set a vault password with `maia-dr password set`, or take the value out of the file")
-		default:
-			b.memory.InPlain = append(b.memory.InPlain, l.path)
-			b.cap.warn("secret_in_binary", l.path, "the value of "+l.name+" stands in it, and it is in the backup in the plain",
+		case f.Type != repository.TypeFile || !b.textFile(f):
+			b.inPlain("secret_in_binary", l.path, "the value of "+l.name+" stands in it, and it is in the backup in the plain",
 				"change that secret where it is used, or exclude the file if it does not matter")
+		case texts[l.name] > maxMoved:
+			b.inPlain("secret_everywhere", l.path, fmt.Sprintf("the value of %s stands in it and in %d files more, all in the backup in the plain", l.name, texts[l.name]-1),
+				"change that secret where it is used: it is no secret any more")
+			texts[l.name] = 0
+		case texts[l.name] == 0: // told
+		case len(b.seal.password.Reveal()) == 0:
+			b.inPlain("secret_in_plain", l.path, "the value of "+l.name+" stands in it, and it is in the backup in the plain: there is no vault to put it into",
+				"set a vault password with `maia-dr password set`, or take the value out of the file")
+		case !slices.Contains(moved, at):
+			moved = append(moved, at)
 		}
 	}
 	if len(moved) > 0 {
 		return &leakError{moved}
 	}
 	return nil
+}
+
+// maxMoved is in how many text files a value may stand for all of them to go into the vault. What stands in more is
+// known to everybody who works there.
+const maxMoved = 20
+
+// inPlain warns about a value that is published in the plain, now and as long as it is.
+func (b *backup) inPlain(code, path, text, hint string) {
+	b.memory.InPlain = append(b.memory.InPlain, path)
+	if b.raw != nil { // the manifest is made
+		b.lateWarning(code, path, text, hint)
+		return
+	}
+	b.cap.warn(code, path, text, hint)
 }
 
 // textFile reports whether a captured file is text a person can read, by the first bytes of its source.
@@ -306,116 +357,4 @@ func (b *backup) textFile(f *repository.File) bool {
 	}
 	body, err := readSecret(b.inventory.Entries[i].Source)
 	return err == nil && isText(body)
-}
-
-// readStreams reads back what was stored: every new chunk to its last byte, and every file that has a byte in one,
-// extracted to nowhere, hashed, and scanned for captured values. Where a value is new, that is the whole backup. Chunks of
-// earlier backups are otherwise left to verify and the drill.
-func (b *backup) readStreams() error {
-	b.e.phase(event.Verify, 0)
-	numbers := b.toRead()
-	if len(numbers) == 0 {
-		return nil
-	}
-	groups, err := byStream(b.manifest, b.files, func(f *repository.File) bool { return f.Type != repository.TypeLarge })
-	if err != nil {
-		return err
-	}
-	read := map[int]bool{}
-	for _, n := range numbers {
-		read[n] = true
-	}
-	for i := range groups {
-		loc := repository.NewLocator(groups[i].stream.Extents)
-		groups[i].files = slices.DeleteFunc(groups[i].files, func(f *repository.File) bool {
-			x, err := loc.Slice(f.Offset, f.SizeBytes)
-			return err == nil && !touches(x, read)
-		})
-	}
-	if b.seal.fresh {
-		b.memory.InPlain, b.memory.Older = nil, nil
-	}
-	s := b.newScan()
-	src := &repository.Source{Dirs: []string{b.mirror.Dir}}
-	bad, problems, err := b.e.checkStreams(b.ctx, src, b.manifest, groups, s.file)
-	switch {
-	case err != nil:
-		return err
-	case len(bad) > 0:
-		return bad[0]
-	case len(problems) > 0:
-		return fmt.Errorf("%s: %w", joinProblems(problems), repository.ErrDamaged)
-	}
-	if err := s.chunks(numbers); err != nil {
-		return err
-	}
-	if b.seal.fresh {
-		if err := s.earlier(); err != nil {
-			return err
-		}
-	}
-	for h, names := range s.older {
-		b.memory.Older = append(b.memory.Older, state.OlderSecret{Chunk: h, Names: names})
-	}
-	slices.SortFunc(b.memory.Older, func(x, y state.OlderSecret) int { return bytes.Compare(x.Chunk[:], y.Chunk[:]) })
-	return s.judge()
-}
-
-// toRead returns the chunks that are read back: the new ones, or all of them where a captured value is new.
-func (b *backup) toRead() []int {
-	fresh := b.freshChunks()
-	var out []int
-	for i, c := range b.manifest.Chunks {
-		if b.seal.fresh || fresh[c.SHA256] {
-			out = append(out, i)
-		}
-	}
-	return out
-}
-
-// freshChunks returns the chunks that this backup stored.
-func (b *backup) freshChunks() map[repository.Hash]bool {
-	fresh := map[repository.Hash]bool{}
-	for _, n := range b.cap.chunkOf {
-		fresh[b.index.Chunk(n).SHA256] = true
-	}
-	return fresh
-}
-
-// scanFolder scans what goes into the backup's folder, and ends the run if a value stands in what this program writes.
-func (b *backup) scanFolder() error {
-	s := b.newScan()
-	if err := s.folder(); err != nil {
-		return err
-	}
-	if err := s.judge(); err != nil {
-		return err
-	}
-	if len(b.own) > 0 {
-		return &Error{Op: "back up", Code: CodeSecretLeak,
-			Err: fmt.Errorf("captured secrets would stand in the plain in what this program writes: %s; nothing was published", strings.Join(b.own, "; "))}
-	}
-	return nil
-}
-
-// moveToVault remembers files that go into the vault from now on. What was made of them in this attempt was never
-// published, and is trimmed from the mirror like any leftover.
-func (b *backup) moveToVault(l *leakError) error {
-	for _, at := range l.moved {
-		name, path, _ := strings.Cut(at, "/")
-		if !component.UnderRoot(name) {
-			path = component.HomePath(name, path)
-		}
-		b.memory.Moved = append(b.memory.Moved, path)
-		b.e.note(path + " holds the value of a captured secret and goes into the vault.")
-	}
-	slices.Sort(b.memory.Moved)
-	b.memory.Moved = slices.Compact(b.memory.Moved)
-	if err := b.e.state.SaveSecrets(b.memory); err != nil {
-		return err
-	}
-	if err := b.e.fs.RemoveAll(b.mirror.Path(b.manifest.BackupID)); err != nil {
-		return err
-	}
-	return b.trimMirror()
 }
