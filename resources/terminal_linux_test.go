@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -59,12 +60,16 @@ func (m *machine) onTerminal(script string, dialogue [][2]string, args ...string
 	}()
 	var out bytes.Buffer
 	answered := 0 // of the output
-	timeout := time.After(25 * time.Second)
+	// A shell that is about to read notices an interrupt only when something is typed: people press the keys again.
+	var again <-chan time.Time
+	timeout := time.After(2 * time.Minute)
 	for open := true; open; {
 		select {
 		case b, ok := <-chunks:
 			open = ok
 			out.Write(b)
+		case <-again:
+			_, _ = master.WriteString("\x03") // it may have ended
 		case <-timeout:
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 			m.t.Fatalf("no end:\n%s", out.String())
@@ -73,6 +78,9 @@ func (m *machine) onTerminal(script string, dialogue [][2]string, args ...string
 			answered = out.Len()
 			if _, err := master.WriteString(dialogue[0][1]); err != nil {
 				m.t.Fatal(err)
+			}
+			if strings.HasSuffix(dialogue[0][1], "\x03") {
+				again = time.Tick(300 * time.Millisecond)
 			}
 			dialogue = dialogue[1:]
 		}
