@@ -92,20 +92,23 @@ func TestPasswords(t *testing.T) {
 			script := filepath.Join(b.dir, "restore_maia.sh")
 			m := newMachine(t, []string{"tar", "bsdtar"}[i%2], "perl")
 			dry := []string{"--dry-run", "--to", newTarget(t), "--vault-password-file"}
-			m.run(script, append(dry, m.passwordFile(password))...).want(t, 0, "  authenticated: ", "4 files with secrets")
-			cmd := m.command(script, append(dry, "-")...)
-			cmd.Stdin = strings.NewReader(password + "\n")
-			if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("  authenticated: ")) {
-				t.Errorf("from standard input: %v\n%s", err, out)
+			file := m.passwordFile(password)
+			if i%2 == 0 {
+				m.run(script, append(dry, file)...).want(t, 0, "  authenticated: ", "4 files with secrets")
+			} else {
+				cmd := m.command(script, append(dry, "-")...)
+				cmd.Stdin = strings.NewReader(password + "\n")
+				if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("  authenticated: ")) {
+					t.Errorf("from standard input: %v\n%s", err, out)
+				}
 			}
 			last := []byte(password)
 			last[len(last)-1] ^= 4
-			for _, wrong := range []string{password + " ", string(last)} {
-				if len(wrong) > 512 {
-					continue
-				}
-				m.run(script, append(dry, m.passwordFile(wrong))...).want(t, 12, "password is wrong, or restore.index.gz of "+b.id+" was changed")
+			wrong := string(last)
+			if i%3 > 0 && len(password) < 512 {
+				wrong = password + " "
 			}
+			m.run(script, append(dry, m.passwordFile(wrong))...).want(t, 12, "password is wrong, or restore.index.gz of "+b.id+" was changed")
 		})
 	}
 }

@@ -230,11 +230,9 @@ func TestListLimit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines, err := DecodeRestoreIndexLines(gz)
-	if err != nil {
-		t.Fatal(err)
+	if lines, err := DecodeRestoreIndexLines(gz); err != nil || len(lines) < 100*len(gz) {
+		t.Errorf("%d bytes of gzip hold %d: %v", len(gz), len(lines), err)
 	}
-
 	list, err := EncodeFiles(x.files)
 	if err != nil {
 		t.Fatal(err)
