@@ -46,7 +46,9 @@ type builder struct {
 	editTar func(component string, tar []byte) []byte
 	// editIndex may change the lines of the index, without the last one.
 	editIndex func(lines []string) []string
-	seed      uint64
+	// vault is what is sealed, if anything; see vault_builder_test.go.
+	vault *vault
+	seed  uint64
 
 	chunks [][]byte // raw
 	lines  []string
@@ -239,6 +241,10 @@ func (b *builder) write(t testing.TB) *builder {
 		fmt.Sprintf("created %d %s", b.created.Unix(), b.created.UTC().Format(time.RFC3339)), "program 0.1.0",
 		"repository 00112233445566778899aabbccddeeff", "root " + encode(b.root), "home " + encode(b.home), "oldroot " + encode("/old place"),
 	}
+	if b.vault != nil {
+		files["credentials.vault.enc"] = b.vault.seal(t, b.id)
+		b.lines = append(b.lines, b.vault.lines()...)
+	}
 	var names []string
 	for name := range files {
 		names = append(names, name)
@@ -277,7 +283,11 @@ func (b *builder) write(t testing.TB) *builder {
 
 func (b *builder) writeIndex(t testing.TB, lines []string) {
 	t.Helper()
-	write(t, filepath.Join(b.dir, b.id, "restore.index.gz"), zip(t, []byte(strings.Join(lines, "\n")+"\n"), 1))
+	index := zip(t, []byte(strings.Join(lines, "\n")+"\n"), 1)
+	write(t, filepath.Join(b.dir, b.id, "restore.index.gz"), index)
+	if b.vault != nil {
+		write(t, filepath.Join(b.dir, b.id, "restore.mac"), b.vault.mac(t, index))
+	}
 }
 
 // destination is where an item goes, below the target.

@@ -980,7 +980,7 @@ check_folder() {
 
 # forget_password: a variable that was in the environment would go to every child; one that was unset first does not.
 forget_password() {
-  unset PASSWORD KEY
+  unset PASSWORD KEY REPLY inner outer octal byte
   PASSWORD='' KEY=''
 }
 
@@ -1008,12 +1008,20 @@ is_password() {
 
 # ask_password: PASSWORD, from the terminal, which does not show it. An empty answer is none.
 ask_password() {
-  printf '%s' 'Vault password (not shown; nothing: go on without it): ' > /dev/tty
   HIDDEN=$(stty -g < /dev/tty 2> /dev/null)
+  # Before the question, so that nothing shows of who is quick to answer.
+  stty -echo < /dev/tty 2> /dev/null
+  printf '%s' 'Vault password (not shown; nothing: go on without it): ' > /dev/tty
   IFS= read -r -s PASSWORD < /dev/tty || PASSWORD=''
-  HIDDEN=''
+  show_typing
   printf '\n' > /dev/tty
   [ -n "$PASSWORD" ]
+}
+
+# show_typing: the terminal as it was before ask_password.
+show_typing() {
+  if [ -n "$HIDDEN" ]; then stty "$HIDDEN" < /dev/tty 2> /dev/null; fi
+  HIDDEN=''
 }
 
 # authenticate: AUTHENTICATED if the password proves that the index is what maia-dr wrote; otherwise UNPROVEN says why not.
@@ -1131,6 +1139,7 @@ open_vault() {
   CLOSED='the vault was not opened'
   [ -n "$AUTHENTICATED" ] || return 0
   CLOSED='credentials.vault.enc is missing or damaged'
+  [ -f "$REPO/$ID/credentials.vault.enc" ] || return 0
   if ! head -c $((VAULT_BYTES + 1)) < "$REPO/$ID/credentials.vault.enc" > "$WORK/vault.enc" 2> /dev/null; then
     free_bytes "$WORK"
     [ "$REPLY" -gt "$VAULT_BYTES" ] || full "$WORK"
@@ -1658,7 +1667,7 @@ remove_tree() {
 clean_up() {
   local status=$?
   trap '' INT TERM HUP
-  if [ -n "$HIDDEN" ]; then stty "$HIDDEN" < /dev/tty 2> /dev/null; fi
+  show_typing
   if [ -n "$SCRATCH" ]; then remove_tree "$SCRATCH"; fi
   drop_lock
   if [ -n "$WORK" ]; then rm -rf "$WORK"; fi

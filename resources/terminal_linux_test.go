@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -32,6 +33,10 @@ func (m *machine) onTerminal(script string, dialogue [][2]string, args ...string
 	if err != nil {
 		m.t.Fatal(err)
 	}
+	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		m.t.Fatal(err)
+	}
 	cmd := m.command(script, args...)
 	// The terminal is where questions go, whatever the outputs are.
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = nil, tty, tty
@@ -54,24 +59,36 @@ func (m *machine) onTerminal(script string, dialogue [][2]string, args ...string
 		}
 	}()
 	var out bytes.Buffer
+	answered := 0 // of the output
+	// A shell that is about to read notices an interrupt only when something is typed: people press the keys again.
+	var again <-chan time.Time
 	timeout := time.After(2 * time.Minute)
 	for open := true; open; {
 		select {
 		case b, ok := <-chunks:
 			open = ok
 			out.Write(b)
+		case <-again:
+			_, _ = master.WriteString("\x03") // it may have ended
 		case <-timeout:
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 			m.t.Fatalf("no end:\n%s", out.String())
 		}
-		if len(dialogue) > 0 && bytes.Contains(out.Bytes(), []byte(dialogue[0][0])) {
+		if len(dialogue) > 0 && bytes.Contains(out.Bytes()[answered:], []byte(dialogue[0][0])) {
+			answered = out.Len()
 			if _, err := master.WriteString(dialogue[0][1]); err != nil {
 				m.t.Fatal(err)
+			}
+			if strings.HasSuffix(dialogue[0][1], "\x03") {
+				again = time.Tick(300 * time.Millisecond)
 			}
 			dialogue = dialogue[1:]
 		}
 	}
 	_ = cmd.Wait() // the exit code is the result
+	if after, err := unix.IoctlGetTermios(fd, unix.TCGETS); err != nil || after.Lflag != before.Lflag {
+		m.t.Errorf("the terminal's flags were %x and are %x afterwards: %v", before.Lflag, after.Lflag, err)
+	}
 	if len(dialogue) > 0 {
 		m.t.Fatalf("it never asked %q:\n%s", dialogue[0][0], out.String())
 	}
