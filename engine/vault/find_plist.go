@@ -103,7 +103,7 @@ func leafHits(v any, name, option string) []hit {
 		text = fmt.Sprint(x)
 	}
 	f := &finder{kind: Plist, text: text}
-	argument := name == "ProgramArguments" && !highEntropy(text)
+	argument := name == "ProgramArguments"
 	if !argument && f.assigned([]string{name}, text, 0, len(text), "") || !isText {
 		return f.hits
 	}
@@ -113,5 +113,8 @@ func leafHits(v any, name, option string) []hit {
 	f.shell(0, len(text))
 	f.addresses(0, len(text))
 	f.providers(0, len(text))
+	if argument && len(f.hits) == 0 && !strings.ContainsAny(text, "/=") {
+		f.assigned([]string{"argument"}, text, 0, len(text), "") // one that looks random
+	}
 	return f.sorted()
 }

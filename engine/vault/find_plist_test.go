@@ -54,7 +54,7 @@ func TestPlistSecrets(t *testing.T) {
 		env("<key>TOKEN</key><string></string><key>KEYBOARD</key><string>us</string>"):                "",
 		env("<key>PIN_PASSWORD</key><integer>1234</integer>"):                                         "PIN_PASSWORD",
 		env("<key>USE_TOKEN</key><true/>"):                                                            "",
-		env("<key>SECRET</key><data>c2VjcmV0MQ==</data>"):                                                 "SECRET",
+		env("<key>SECRET</key><data>c2VjcmV0MQ==</data>"):                                             "SECRET",
 		agentPlist("x", "/usr/bin/python3", "/x.py", "--vault-password", "hunter2"):                   "vault-password",
 		agentPlist("x", "/usr/bin/python3", "--vault-password", "ENV:MAIA_VAULT_PASSWORD"):            "",
 		agentPlist("x", "/usr/bin/python3", "--token", "--verbose"):                                   "",

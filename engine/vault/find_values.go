@@ -40,6 +40,7 @@ var (
 	rooted  = regexp.MustCompile(`^((~|\.\.?|\$HOME|\$\{HOME\})/|/(Users|usr|opt|etc|var|bin|sbin|tmp|private|Library|System|Applications|Volumes|home|dev)(/|$))[^\s]*$`)
 	email   = regexp.MustCompile(`^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`)
 	uuid    = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	host    = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]+)?$`)
 	address = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://\S+$`)
 )
 
@@ -145,11 +146,11 @@ func (k Kind) judge(names []string, value string) (v verdict, from, to int) {
 func (k Kind) sound(names []string) strength {
 	own := names[len(names)-1]
 	s := strengthOf(own)
-	if k == Settings && (strings.EqualFold(own, "key") || strings.EqualFold(own, "keys")) {
-		s = weak // in settings a key is mostly one of a table or a keyboard
+	if (k == Settings || k == Python) && (strings.EqualFold(own, "key") || strings.EqualFold(own, "keys")) {
+		s = weak // mostly one of a table or a keyboard
 	}
 	for _, parent := range names[:len(names)-1] {
-		if s == none && strengthOf(parent) == strong {
+		if s == none && holds(parent) {
 			s = weak
 			if k == Python {
 				s = strong
@@ -162,7 +163,7 @@ func (k Kind) sound(names []string) strength {
 // tokenish reports whether a value may be something that a machine made.
 func tokenish(s string) bool {
 	digits, letters := kindsOf(s)
-	return len(s) >= 8 && !strings.ContainsAny(s, " \t\n") && digits > 0 && letters > 0
+	return len(s) >= 8 && !strings.ContainsAny(s, " \t\n") && digits > 0 && letters > 0 && !host.MatchString(s)
 }
 
 func kindsOf(s string) (digits, letters int) {
@@ -199,7 +200,7 @@ func highEntropy(s string) bool {
 			return false
 		}
 	}
-	if digits, letters := kindsOf(s); digits < 2 || letters < 2 || longest < 16 {
+	if digits, letters := kindsOf(s); digits < 2 || letters < 2 || longest < 16 || strings.Contains(strings.ToLower(s), "abcdefgh") {
 		return false
 	}
 	bits := 0.0
