@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"math/bits"
 	"strings"
 )
 
@@ -117,8 +118,11 @@ func provided(value string) (start, end int, ok bool) {
 // scan finds tokens and private keys in order, until report returns false.
 func scan(s string, report func(start, end int, label string) bool) {
 	for i := 0; i+2 < len(s); i++ {
-		m := marks[0][s[i]] & marks[1][s[i+1]] & marks[2][s[i+2]]
+		m := marks[0][s[i]]
 		if m == 0 {
+			continue
+		}
+		if m &= marks[1][s[i+1]] & marks[2][s[i+2]]; m == 0 {
 			continue
 		}
 		start, end, label := i, 0, "private-key"
@@ -142,9 +146,9 @@ func token(s string, i int, m uint64) (end int, label string) {
 	if i > 0 && (isAlnum(s[i-1]) || s[i-1] == '_') {
 		return 0, ""
 	}
-	for n := range providers {
-		p := &providers[n]
-		if m>>n&1 == 0 || !strings.HasPrefix(s[i:], p.prefix) {
+	for ; m != 0; m &= m - 1 {
+		p := &providers[bits.TrailingZeros64(m)]
+		if !strings.HasPrefix(s[i:], p.prefix) {
 			continue
 		}
 		first := i + len(p.prefix)
