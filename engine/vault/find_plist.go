@@ -46,11 +46,12 @@ func (l *propertyList) find() []hit {
 	}
 	raw.addresses(0, len(l.raw))
 	raw.providers(0, len(l.raw))
+	var values strings.Builder
+	for _, h := range hits {
+		values.WriteString(h.value + "\x00")
+	}
 	for _, h := range raw.sorted() {
-		known := seen[h.value] || slices.ContainsFunc(hits, func(k hit) bool {
-			return strings.Contains(k.value, h.value) || strings.Contains(k.value, xmlText.Replace(h.value))
-		})
-		if !known {
+		if !seen[h.value] && !strings.Contains(values.String(), h.value) && !strings.Contains(values.String(), xmlText.Replace(h.value)) {
 			add([]hit{h})
 		}
 	}

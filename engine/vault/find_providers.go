@@ -141,6 +141,9 @@ func scan(s string, report func(start, end int, label string) bool) {
 	}
 }
 
+// maxToken is the most bytes of a token: what goes on for longer is data.
+const maxToken = 2048
+
 // token returns where a token that begins at i ends, or 0. m has the bits of the candidates.
 func token(s string, i int, m uint64) (end int, label string) {
 	if i > 0 && (isAlnum(s[i-1]) || s[i-1] == '_') {
@@ -153,7 +156,7 @@ func token(s string, i int, m uint64) (end int, label string) {
 		}
 		first := i + len(p.prefix)
 		end := first
-		for end < len(s) && p.alphabet[s[end]] {
+		for end < min(len(s), first+maxToken) && p.alphabet[s[end]] {
 			end++
 		}
 		for end > first && (s[end-1] == '.' || s[end-1] == '-') {
@@ -225,8 +228,15 @@ func privateKey(s string, i int) int {
 	}
 	first := i + len(pemBegin) + len(title) + 5
 	end, chars := first, 0
-	for end < len(s) && (base64Set[s[end]] || strings.IndexByte(" \t\r\n\\\"',:-()", s[end]) >= 0) {
-		if strings.HasPrefix(s[end:], "-----END ") {
+	bare, bareChars := 0, 0 // up to the first character of a header in the key, or of what is no key
+	for ; end < len(s) && (base64Set[s[end]] || strings.IndexByte(" \t\r\n\\\"',:-()", s[end]) >= 0); end++ {
+		if bare == 0 && strings.IndexByte(",:-()", s[end]) >= 0 {
+			bare, bareChars = end, chars
+		}
+		switch {
+		case strings.HasPrefix(s[end:], pemBegin):
+			return 0
+		case strings.HasPrefix(s[end:], "-----END "):
 			if chars < 40 {
 				return 0
 			}
@@ -234,11 +244,12 @@ func privateKey(s string, i int) int {
 				return end + 9 + n + 5
 			}
 			return end
-		}
-		if base64Set[s[end]] {
+		case base64Set[s[end]]:
 			chars++
 		}
-		end++
+	}
+	if bare > 0 {
+		end, chars = bare, bareChars
 	}
 	if chars < 64 {
 		return 0

@@ -29,33 +29,36 @@ func (f *finder) python() {
 	l := lexPython(f.text, 0)
 	p := &pyParser{f: f, tokens: l.tokens}
 	p.module()
+	code := uncommented(f.text, l.comments)
 	for _, c := range l.comments {
-		p := &pyParser{f: f, tokens: lexPython(uncommented(f.text, c), c.start).tokens}
+		p := &pyParser{f: f, tokens: lexPython(code[:c.end], c.start).tokens}
 		p.module()
-		n := len(f.hits)
+		before := len(f.hits)
 		f.shell(c.start, c.end)
-		f.hits = slices.DeleteFunc(f.hits, func(h hit) bool { // what is in no quotes may be any word
-			n--
-			return n < 0 && (!tokenish(h.value) || strings.ContainsAny(h.value, "()[]{}"))
+		bare := slices.DeleteFunc(f.hits[before:], func(h hit) bool { // what is in no quotes may be any word
+			return !tokenish(h.value) || strings.ContainsAny(h.value, "()[]{}")
 		})
+		f.hits = f.hits[:before+len(bare)]
 	}
 }
 
-// uncommented returns the text up to the end of a comment, with blanks for the signs that make it one.
-func uncommented(text string, c pyComment) string {
-	b := []byte(text[:c.end])
-	begin := true
-	for i := c.start; i < c.end; i++ {
-		switch b[i] {
-		case '\n':
-			begin = true
-		case '#':
-			if begin {
-				b[i] = ' '
+// uncommented returns the text with blanks for the signs that make a line a comment.
+func uncommented(text string, comments []pyComment) string {
+	b := []byte(text)
+	for _, c := range comments {
+		begin := true
+		for i := c.start; i < c.end; i++ {
+			switch b[i] {
+			case '\n':
+				begin = true
+			case '#':
+				if begin {
+					b[i] = ' '
+				}
+			case ' ', '\t':
+			default:
+				begin = false
 			}
-		case ' ', '\t':
-		default:
-			begin = false
 		}
 	}
 	return string(b)

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -219,6 +220,36 @@ func TestLines(t *testing.T) {
 		must(t, err)
 		if len(found) != 1 || found[0].Line != 3 {
 			t.Errorf("%v: %v", kind, found)
+		}
+	}
+}
+
+// TestMuchIsFoundInTime holds that no finder takes more than a time that grows with the text: in minutes, if one did.
+func TestMuchIsFoundInTime(t *testing.T) {
+	const n = 1 << 15
+	for kind, units := range map[Kind][]string{
+		Shell:  {"A_TOKEN=ab%d ", "A_TOKEN=ab%d\n", "alias x%d='A_TOKEN=\"", "$(${(", "TOKEN=(", "<<EOF "},
+		Env:    {"A_TOKEN=ab%d\n", "A_TOKEN=\"%d\n"},
+		Python: {"A_TOKEN='ab%d'\n", "x%d # B_KEY = 'a%d'\n", "((((", "f'{{{", "'''", "[{("},
+		Text:   {"ghp_", "-----BEGIN PRIVATE KEY-----\n", "eyJ%d.", "sk-"},
+		Settings: {
+			"a%d_token: ab%d\n", "{\"token\":", "[", "token: |\n", "{token: %d,",
+		},
+		Netrc: {"machine a%d password b%d ", "password\n", "\""}, GitConfig: {"[a \"b%d\"]\n token = x%d\n", "https://a:b%d@"},
+	} {
+		for _, unit := range units {
+			var b strings.Builder
+			for i := range n {
+				b.WriteString(strings.ReplaceAll(unit, "%d", fmt.Sprint(i)))
+			}
+			found, err := Find(kind, []byte(b.String()))
+			must(t, err)
+			if !kind.Redactable() || len(found) == 0 {
+				continue
+			}
+			if _, err := Redact(kind, []byte(b.String()), found); err != nil && !errors.Is(err, ErrRemains) {
+				t.Errorf("%v %q: %v", kind, unit, err)
+			}
 		}
 	}
 }

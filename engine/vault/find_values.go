@@ -57,25 +57,44 @@ func harmless(name, value string) bool {
 	return len(ws) > 0 && slices.Contains(places, ws[len(ws)-1]) && strings.ContainsAny(value, "/~$")
 }
 
-// urlPassword finds addresses with a password, which may have an "@" in it, or with something as long as a token, before
-// the host.
-var urlPassword = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://(?:([^/\s:@"'<>\x60]*):([^/\s"'<>\x60]+)|([^/\s:@"'<>\x60]{20,}))@`)
+// minUser is how long a user's name in an address has to be to be taken for a token.
+const minUser = 20
 
-// urlParts returns the place of what is secret in each address of a text.
+// urlParts returns the place of what is secret in each address of a text: the password, which may have an "@" in it, or
+// a token in the user's place.
 func urlParts(text string) (places [][2]int) {
-	for _, m := range urlPassword.FindAllStringSubmatchIndex(text, -1) {
-		from, to := m[6], m[7]
-		if from < 0 {
-			from, to = m[4], m[5]
-			if text[from:to] == "x-oauth-basic" {
-				from, to = m[2], m[3] // GitHub: the token stands in the user's place
-			}
+	for at := 0; ; {
+		n := strings.Index(text[at:], "://")
+		if n < 0 {
+			return places
+		}
+		from := at + n + 3
+		to := from
+		for to < len(text) && strings.IndexByte("/ \t\r\n\"'<>`", text[to]) < 0 {
+			to++
+		}
+		at = from
+		if from == 3 || !isAlnum(text[from-4]) {
+			continue // no scheme
+		}
+		info := text[from:to]
+		if info = info[:max(0, strings.LastIndexByte(info, '@'))]; info == "" {
+			continue
+		}
+		user, password, ok := strings.Cut(info, ":")
+		switch {
+		case ok && password != "x-oauth-basic": // GitHub's word for a token in the user's place
+			from += len(user) + 1
+			to = from + len(password)
+		case ok || len(user) >= minUser:
+			to = from + len(user)
+		default:
+			continue
 		}
 		if !placeholder(text[from:to]) {
 			places = append(places, [2]int{from, to})
 		}
 	}
-	return places
 }
 
 // part finds the part of a value that alone is secret: the password of an address or of a connection string, the
