@@ -94,6 +94,12 @@ func strengthOf(name string) strength {
 	return s
 }
 
+// holds reports whether a name is that of a table of secrets: TOKENS, credentials, and not token_count_office.
+func holds(name string) bool {
+	ws := words(name)
+	return len(ws) > 0 && strengthOf(name) == strong && strengthOf(ws[len(ws)-1]) == strong
+}
+
 // identifies reports whether a name is that of something personal.
 func identifies(name string) bool {
 	ws := words(name)

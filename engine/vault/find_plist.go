@@ -46,11 +46,12 @@ func (l *propertyList) find() []hit {
 	}
 	raw.addresses(0, len(l.raw))
 	raw.providers(0, len(l.raw))
+	var values strings.Builder
+	for _, h := range hits {
+		values.WriteString(h.value + "\x00")
+	}
 	for _, h := range raw.sorted() {
-		known := seen[h.value] || slices.ContainsFunc(hits, func(k hit) bool {
-			return strings.Contains(k.value, h.value) || strings.Contains(k.value, xmlText.Replace(h.value))
-		})
-		if !known {
+		if !seen[h.value] && !strings.Contains(values.String(), h.value) && !strings.Contains(values.String(), xmlText.Replace(h.value)) {
 			add([]hit{h})
 		}
 	}
@@ -103,7 +104,7 @@ func leafHits(v any, name, option string) []hit {
 		text = fmt.Sprint(x)
 	}
 	f := &finder{kind: Plist, text: text}
-	argument := name == "ProgramArguments" && !highEntropy(text)
+	argument := name == "ProgramArguments"
 	if !argument && f.assigned([]string{name}, text, 0, len(text), "") || !isText {
 		return f.hits
 	}
@@ -113,5 +114,8 @@ func leafHits(v any, name, option string) []hit {
 	f.shell(0, len(text))
 	f.addresses(0, len(text))
 	f.providers(0, len(text))
+	if argument && len(f.hits) == 0 && !strings.ContainsAny(text, "/=") {
+		f.assigned([]string{"argument"}, text, 0, len(text), "") // one that looks random
+	}
 	return f.sorted()
 }

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"math/bits"
 	"strings"
 )
 
@@ -117,8 +118,11 @@ func provided(value string) (start, end int, ok bool) {
 // scan finds tokens and private keys in order, until report returns false.
 func scan(s string, report func(start, end int, label string) bool) {
 	for i := 0; i+2 < len(s); i++ {
-		m := marks[0][s[i]] & marks[1][s[i+1]] & marks[2][s[i+2]]
+		m := marks[0][s[i]]
 		if m == 0 {
+			continue
+		}
+		if m &= marks[1][s[i+1]] & marks[2][s[i+2]]; m == 0 {
 			continue
 		}
 		start, end, label := i, 0, "private-key"
@@ -137,19 +141,22 @@ func scan(s string, report func(start, end int, label string) bool) {
 	}
 }
 
+// maxToken is the most bytes of a token: what goes on for longer is data.
+const maxToken = 2048
+
 // token returns where a token that begins at i ends, or 0. m has the bits of the candidates.
 func token(s string, i int, m uint64) (end int, label string) {
 	if i > 0 && (isAlnum(s[i-1]) || s[i-1] == '_') {
 		return 0, ""
 	}
-	for n := range providers {
-		p := &providers[n]
-		if m>>n&1 == 0 || !strings.HasPrefix(s[i:], p.prefix) {
+	for ; m != 0; m &= m - 1 {
+		p := &providers[bits.TrailingZeros64(m)]
+		if !strings.HasPrefix(s[i:], p.prefix) {
 			continue
 		}
 		first := i + len(p.prefix)
 		end := first
-		for end < len(s) && p.alphabet[s[end]] {
+		for end < min(len(s), first+maxToken) && p.alphabet[s[end]] {
 			end++
 		}
 		for end > first && (s[end-1] == '.' || s[end-1] == '-') {
@@ -221,8 +228,15 @@ func privateKey(s string, i int) int {
 	}
 	first := i + len(pemBegin) + len(title) + 5
 	end, chars := first, 0
-	for end < len(s) && (base64Set[s[end]] || strings.IndexByte(" \t\r\n\\\"',:-()", s[end]) >= 0) {
-		if strings.HasPrefix(s[end:], "-----END ") {
+	bare, bareChars := 0, 0 // up to the first character of a header in the key, or of what is no key
+	for ; end < len(s) && (base64Set[s[end]] || strings.IndexByte(" \t\r\n\\\"',:-()", s[end]) >= 0); end++ {
+		if bare == 0 && strings.IndexByte(",:-()", s[end]) >= 0 {
+			bare, bareChars = end, chars
+		}
+		switch {
+		case strings.HasPrefix(s[end:], pemBegin):
+			return 0
+		case strings.HasPrefix(s[end:], "-----END "):
 			if chars < 40 {
 				return 0
 			}
@@ -230,11 +244,12 @@ func privateKey(s string, i int) int {
 				return end + 9 + n + 5
 			}
 			return end
-		}
-		if base64Set[s[end]] {
+		case base64Set[s[end]]:
 			chars++
 		}
-		end++
+	}
+	if bare > 0 {
+		end, chars = bare, bareChars
 	}
 	if chars < 64 {
 		return 0

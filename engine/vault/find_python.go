@@ -29,33 +29,36 @@ func (f *finder) python() {
 	l := lexPython(f.text, 0)
 	p := &pyParser{f: f, tokens: l.tokens}
 	p.module()
+	code := uncommented(f.text, l.comments)
 	for _, c := range l.comments {
-		p := &pyParser{f: f, tokens: lexPython(uncommented(f.text, c), c.start).tokens}
+		p := &pyParser{f: f, tokens: lexPython(code[:c.end], c.start).tokens}
 		p.module()
-		n := len(f.hits)
+		before := len(f.hits)
 		f.shell(c.start, c.end)
-		f.hits = slices.DeleteFunc(f.hits, func(h hit) bool { // what is in no quotes may be any word
-			n--
-			return n < 0 && (!tokenish(h.value) || strings.ContainsAny(h.value, "()[]{}"))
+		bare := slices.DeleteFunc(f.hits[before:], func(h hit) bool { // what is in no quotes may be any word
+			return !tokenish(h.value) || strings.ContainsAny(h.value, "()[]{}")
 		})
+		f.hits = f.hits[:before+len(bare)]
 	}
 }
 
-// uncommented returns the text up to the end of a comment, with blanks for the signs that make it one.
-func uncommented(text string, c pyComment) string {
-	b := []byte(text[:c.end])
-	begin := true
-	for i := c.start; i < c.end; i++ {
-		switch b[i] {
-		case '\n':
-			begin = true
-		case '#':
-			if begin {
-				b[i] = ' '
+// uncommented returns the text with blanks for the signs that make a line a comment.
+func uncommented(text string, comments []pyComment) string {
+	b := []byte(text)
+	for _, c := range comments {
+		begin := true
+		for i := c.start; i < c.end; i++ {
+			switch b[i] {
+			case '\n':
+				begin = true
+			case '#':
+				if begin {
+					b[i] = ' '
+				}
+			case ' ', '\t':
+			default:
+				begin = false
 			}
-		case ' ', '\t':
-		default:
-			begin = false
 		}
 	}
 	return string(b)
@@ -148,17 +151,13 @@ func (p *pyParser) until(op string) {
 
 // assignment reads targets and what is assigned to them, or an expression that is a statement.
 func (p *pyParser) assignment() {
-	var prefix []string
-	for _, c := range p.classes {
-		prefix = append(prefix, c.name)
-	}
 	targets := p.targets()
 	if len(targets) == 0 {
 		p.until("")
 		return
 	}
 	for n := 0; ; n++ {
-		names := append(slices.Clone(prefix), targets[min(n, len(targets)-1)]...)
+		names := targets[min(n, len(targets)-1)]
 		p.emit(names, p.expression(names, false))
 		if p.accept("=") {
 			n = -1
@@ -189,6 +188,9 @@ func (p *pyParser) targets() (targets [][]string) {
 				continue
 			case p.is("["):
 				if k := p.at + 1; k < len(p.tokens) && p.tokens[k].kind == pyString {
+					if callee == "environ" {
+						names = nil
+					}
 					names = append(names, p.tokens[k].value)
 				}
 				p.skip()
@@ -247,9 +249,19 @@ func (l *literal) add(value string, start, end int) {
 	l.value, l.end, l.ok = l.value+value, end, true
 }
 
+// emit judges a string under its names; those of the classes around it say nothing of it and go before.
 func (p *pyParser) emit(names []string, l literal) {
-	if l.ok && len(names) > 0 && l.value != "" {
-		p.f.assigned(names, l.value, l.start, l.end, "")
+	if !l.ok || len(names) == 0 || l.value == "" {
+		return
+	}
+	n := len(p.f.hits)
+	p.f.assigned(names, l.value, l.start, l.end, "")
+	for ; n < len(p.f.hits); n++ {
+		var all []string
+		for _, c := range p.classes {
+			all = append(all, c.name)
+		}
+		p.f.hits[n].name = joined(append(all, names...))
 	}
 }
 
@@ -280,9 +292,7 @@ func (p *pyParser) expression(names []string, colon bool) literal {
 			continue
 		case t.kind == pyFString:
 			for _, part := range t.parts {
-				if len(names) > 0 && tokenish(part.value) {
-					p.f.assigned(names, part.value, part.start, part.end, "")
-				}
+				p.emit(names, literal{part.value, part.start, part.end, tokenish(part.value)})
 			}
 			single, value = false, true
 			p.at++

@@ -27,14 +27,15 @@ var (
 func (f *finder) shell(from, to int) {
 	text := f.text[:to]
 	q := &quoting{text: text, at: from}
-	lineStart := from
+	lineStart, seen := from, from
 	for _, m := range assignment.FindAllStringSubmatchIndex(text[from:], -1) {
 		for i := range m {
 			m[i] += from
 		}
-		if i := strings.LastIndexByte(text[lineStart:m[0]], '\n'); i >= 0 {
-			lineStart += i + 1
+		if i := strings.LastIndexByte(text[seen:m[0]], '\n'); i >= 0 {
+			lineStart = seen + i + 1
 		}
+		seen = m[0]
 		if accepts(text, lineStart, m) {
 			f.word(text[m[2]:m[3]], text, skipBlanks(text, m[1]), q.upTo(m[0]))
 		}
@@ -166,8 +167,11 @@ func shellWord(text string, at int, outer byte) (value string, start, end int) {
 		case c == '\\' && outer == '"' && i+1 < len(text) && text[i+1] == '"':
 			open = 2
 		case c == '(' && i == at:
-			n := nested(text[i:], '(', ')')
-			return text[i+1 : i+n-1], i + 1, i + n - 1
+			last := i + nested(text[i:], '(', ')')
+			if last > i+1 && text[last-1] == ')' {
+				last--
+			}
+			return text[i+1 : last], i + 1, last
 		}
 		if open > 0 {
 			first := i + open
@@ -207,8 +211,8 @@ func shellWord(text string, at int, outer byte) (value string, start, end int) {
 	return b.String(), start, end
 }
 
-// nested returns the length of what begins with an opening bracket, up to its closing one; 2 at least, and all of the
-// line where it is not closed.
+// nested returns the length of what begins with an opening bracket, up to its closing one, or all of the line where it is
+// not closed.
 func nested(text string, open, shut byte) int {
 	depth := 0
 	for i := range min(len(text), maxNested) {
@@ -225,7 +229,7 @@ func nested(text string, open, shut byte) int {
 	if n < 0 {
 		n = len(text)
 	}
-	return max(n, min(2, len(text)))
+	return n
 }
 
 // quoted returns where a quoted piece ends and the text goes on. One that is not closed ends with its line.

@@ -40,6 +40,7 @@ var (
 	rooted  = regexp.MustCompile(`^((~|\.\.?|\$HOME|\$\{HOME\})/|/(Users|usr|opt|etc|var|bin|sbin|tmp|private|Library|System|Applications|Volumes|home|dev)(/|$))[^\s]*$`)
 	email   = regexp.MustCompile(`^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`)
 	uuid    = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	host    = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]+)?$`)
 	address = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://\S+$`)
 )
 
@@ -56,25 +57,44 @@ func harmless(name, value string) bool {
 	return len(ws) > 0 && slices.Contains(places, ws[len(ws)-1]) && strings.ContainsAny(value, "/~$")
 }
 
-// urlPassword finds addresses with a password, which may have an "@" in it, or with something as long as a token, before
-// the host.
-var urlPassword = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://(?:([^/\s:@"'<>\x60]*):([^/\s"'<>\x60]+)|([^/\s:@"'<>\x60]{20,}))@`)
+// minUser is how long a user's name in an address has to be to be taken for a token.
+const minUser = 20
 
-// urlParts returns the place of what is secret in each address of a text.
+// urlParts returns the place of what is secret in each address of a text: the password, which may have an "@" in it, or
+// a token in the user's place.
 func urlParts(text string) (places [][2]int) {
-	for _, m := range urlPassword.FindAllStringSubmatchIndex(text, -1) {
-		from, to := m[6], m[7]
-		if from < 0 {
-			from, to = m[4], m[5]
-			if text[from:to] == "x-oauth-basic" {
-				from, to = m[2], m[3] // GitHub: the token stands in the user's place
-			}
+	for at := 0; ; {
+		n := strings.Index(text[at:], "://")
+		if n < 0 {
+			return places
+		}
+		from := at + n + 3
+		to := from
+		for to < len(text) && strings.IndexByte("/ \t\r\n\"'<>`", text[to]) < 0 {
+			to++
+		}
+		at = from
+		if from == 3 || !isAlnum(text[from-4]) {
+			continue // no scheme
+		}
+		info := text[from:to]
+		if info = info[:max(0, strings.LastIndexByte(info, '@'))]; info == "" {
+			continue
+		}
+		user, password, ok := strings.Cut(info, ":")
+		switch {
+		case ok && password != "x-oauth-basic": // GitHub's word for a token in the user's place
+			from += len(user) + 1
+			to = from + len(password)
+		case ok || len(user) >= minUser:
+			to = from + len(user)
+		default:
+			continue
 		}
 		if !placeholder(text[from:to]) {
 			places = append(places, [2]int{from, to})
 		}
 	}
-	return places
 }
 
 // part finds the part of a value that alone is secret: the password of an address or of a connection string, the
@@ -145,11 +165,11 @@ func (k Kind) judge(names []string, value string) (v verdict, from, to int) {
 func (k Kind) sound(names []string) strength {
 	own := names[len(names)-1]
 	s := strengthOf(own)
-	if k == Settings && (strings.EqualFold(own, "key") || strings.EqualFold(own, "keys")) {
-		s = weak // in settings a key is mostly one of a table or a keyboard
+	if (k == Settings || k == Python) && (strings.EqualFold(own, "key") || strings.EqualFold(own, "keys")) {
+		s = weak // mostly one of a table or a keyboard
 	}
 	for _, parent := range names[:len(names)-1] {
-		if s == none && strengthOf(parent) == strong {
+		if s == none && holds(parent) {
 			s = weak
 			if k == Python {
 				s = strong
@@ -162,7 +182,7 @@ func (k Kind) sound(names []string) strength {
 // tokenish reports whether a value may be something that a machine made.
 func tokenish(s string) bool {
 	digits, letters := kindsOf(s)
-	return len(s) >= 8 && !strings.ContainsAny(s, " \t\n") && digits > 0 && letters > 0
+	return len(s) >= 8 && !strings.ContainsAny(s, " \t\n") && digits > 0 && letters > 0 && !host.MatchString(s)
 }
 
 func kindsOf(s string) (digits, letters int) {
@@ -199,7 +219,7 @@ func highEntropy(s string) bool {
 			return false
 		}
 	}
-	if digits, letters := kindsOf(s); digits < 2 || letters < 2 || longest < 16 {
+	if digits, letters := kindsOf(s); digits < 2 || letters < 2 || longest < 16 || strings.Contains(strings.ToLower(s), "abcdefgh") {
 		return false
 	}
 	bits := 0.0

@@ -123,7 +123,7 @@ var ErrUnreadable = errors.New("unreadable")
 // other kinds are read as far as they make sense, whatever is in them. Text is found at hundreds of megabytes a second.
 func Find(kind Kind, b []byte) ([]Secret, error) {
 	hits, err := find(kind, b)
-	if err != nil {
+	if err != nil || len(hits) == 0 {
 		return nil, err
 	}
 	var out []Secret
@@ -145,7 +145,7 @@ func Find(kind Kind, b []byte) ([]Secret, error) {
 // distinct drops what is found again and gives each a name of its own.
 func distinct(list []Secret) []Secret {
 	type key struct{ name, value string }
-	seen, taken := map[key]bool{}, map[string]bool{}
+	seen, taken, last := map[key]bool{}, map[string]bool{}, map[string]int{}
 	out := list[:0]
 	for _, s := range list {
 		k := key{s.Name, string(s.Value)}
@@ -153,8 +153,8 @@ func distinct(list []Secret) []Secret {
 			continue
 		}
 		seen[k] = true
-		for n := 2; taken[s.Name]; n++ {
-			s.Name = k.name + "~" + strconv.Itoa(n)
+		for n := max(2, last[k.name]+1); taken[s.Name]; n++ {
+			s.Name, last[k.name] = k.name+"~"+strconv.Itoa(n), n
 		}
 		taken[s.Name] = true
 		out = append(out, s)
