@@ -285,6 +285,15 @@ func TestScannerFindsBase64(t *testing.T) {
 	}
 }
 
+// All digits that are certain are compared, not fewer.
+func TestBase64Middle(t *testing.T) {
+	for before, want := range []string{"MTIzNDU2Nz", "EyMzQ1Njc4", "xMjM0NTY3O"} {
+		if got := base64Middle(base64.RawStdEncoding, []byte("12345678"), before); string(got) != want {
+			t.Errorf("%d bytes before: %s, want %s", before, got, want)
+		}
+	}
+}
+
 func TestScannerIgnoresShortValues(t *testing.T) {
 	s := NewScanner([]Needle{{nil, "a"}, {[]byte("1234567"), "b"}, {[]byte("\u6f22\u5b57\u6f22"), "c"}})
 	b := []byte("1234567 31323334353637 o\"\x22[W\x22o")
