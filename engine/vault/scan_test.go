@@ -143,7 +143,7 @@ func randomHaystack(rng *rand.Rand, values []Needle) []byte {
 
 func TestScannerAgainstNaiveSearch(t *testing.T) {
 	matches := 0
-	for seed := range uint64(1500) {
+	for seed := range uint64(500) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		values := randomNeedles(rng)
 		s := NewScanner(values)
@@ -161,7 +161,7 @@ func TestScannerAgainstNaiveSearch(t *testing.T) {
 			wantFound(t, find(s, b, pieces...), all)
 		}
 	}
-	if matches < 10_000 {
+	if matches < 3_000 {
 		t.Errorf("only %d places in all", matches)
 	}
 }
