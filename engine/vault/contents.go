@@ -336,14 +336,13 @@ func (m *members) next(name string) (*tar.Header, []byte, error) {
 			return bad(errors.New("it is sparse"))
 		}
 	}
-	// Its content is used where it lies, and compared with what the tar reader takes for it.
+	// Its content is used where it lies.
 	at := len(m.all) - m.in.Len()
-	end := int64(at) + h.Size
-	padded := end + int64(stream.Padding(h.Size))
-	if h.Size < 0 || padded > int64(len(m.all)) {
+	if h.Size < 0 || h.Size > int64(m.in.Len()) {
 		return bad(io.ErrUnexpectedEOF)
 	}
-	m.rest = m.all[padded:]
+	end := at + int(h.Size)
+	m.rest = m.all[end+stream.Padding(h.Size):] // all is of whole blocks
 	return h, m.all[at:end:end], nil
 }
 

@@ -185,6 +185,12 @@ type member struct {
 
 func handmade(t testing.TB, list []member) []byte {
 	t.Helper()
+	out := append(handmadeBlocks(t, list), stream.Trailer...)
+	return append(out, make([]byte, (padTo-len(out)%padTo)%padTo)...)
+}
+
+func handmadeBlocks(t testing.TB, list []member) []byte {
+	t.Helper()
 	var out bytes.Buffer
 	for _, m := range list {
 		h := &tar.Header{Typeflag: tar.TypeReg, Name: m.name, Size: int64(len(m.body)), Mode: 0o600, Format: tar.FormatPAX, ModTime: time.Unix(1, 0)}
@@ -198,8 +204,6 @@ func handmade(t testing.TB, list []member) []byte {
 		out.WriteString(m.body)
 		out.Write(make([]byte, stream.Padding(int64(len(m.body)))))
 	}
-	out.Write(make([]byte, 1024))
-	out.Write(make([]byte, (padTo-out.Len()%padTo)%padTo))
 	return out.Bytes()
 }
 
@@ -251,6 +255,15 @@ func hostileTars(t testing.TB) map[string][]byte {
 		}
 	}
 	delete(out, "without git.bundle") // may be absent
+	for _, size := range []int64{6 + padTo, 1 << 40, math.MaxInt64} {
+		add(fmt.Sprint("a size of ", size), header(4, func(h *tar.Header) { h.Size = size }))
+	}
+	for _, n := range []int{0, 512} { // zeros at the end: less than a tar's trailer
+		list := handmadeMembers()
+		list[4].body = ""
+		list[4].body = strings.Repeat("x", padTo-(len(handmadeBlocks(t, list))+n))
+		out[fmt.Sprint("an end of ", n)] = handmade(t, list)[:padTo]
+	}
 	add("empty bundle", func(list []member) []member { list[4].body = ""; return list })
 	add("one more", func(list []member) []member { return append(list, member{"files/maia_code/z", "", nil}) })
 	add("changed file", body(2, "1", "2"))
@@ -397,6 +410,7 @@ func FuzzParseIndex(f *testing.F) {
 	f.Add([]byte(handmadeMembers()[0].body))
 	f.Add([]byte("maia-vault-index 1\nbackup " + exampleID + "\nend 2\n"))
 	f.Add([]byte("maia-vault-index 1\nend 1\n"))
+	f.Add([]byte(strings.Replace(handmadeMembers()[0].body, "entry f", "entry q", 1)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		entries, err := parseIndex(b, exampleID)
 		if err != nil {
@@ -406,8 +420,8 @@ func FuzzParseIndex(f *testing.F) {
 			t.Fatalf("%q is written as %q", b, formatIndex(exampleID, entries))
 		}
 		for i := range entries {
-			if repository.ValidatePath(string(entries[i].Path)) != nil {
-				t.Fatalf("path %q", entries[i].Path)
+			if e := entries[i]; e.Type != repository.TypeFile || repository.ValidatePath(string(e.Path)) != nil {
+				t.Fatalf("%s %q", e.Type, e.Path)
 			}
 		}
 	})

@@ -143,7 +143,7 @@ func randomHaystack(rng *rand.Rand, values []Needle) []byte {
 
 func TestScannerAgainstNaiveSearch(t *testing.T) {
 	matches := 0
-	for seed := range uint64(1500) {
+	for seed := range uint64(500) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		values := randomNeedles(rng)
 		s := NewScanner(values)
@@ -161,7 +161,7 @@ func TestScannerAgainstNaiveSearch(t *testing.T) {
 			wantFound(t, scanAll(s, b, pieces...), all)
 		}
 	}
-	if matches < 10_000 {
+	if matches < 3_000 {
 		t.Errorf("only %d places in all", matches)
 	}
 }
@@ -281,6 +281,15 @@ func TestScannerFindsBase64(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// All digits that are certain are compared, not fewer.
+func TestBase64Middle(t *testing.T) {
+	for before, want := range []string{"MTIzNDU2Nz", "EyMzQ1Njc4", "xMjM0NTY3O"} {
+		if got := base64Middle(base64.RawStdEncoding, []byte("12345678"), before); string(got) != want {
+			t.Errorf("%d bytes before: %s, want %s", before, got, want)
 		}
 	}
 }
