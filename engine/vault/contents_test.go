@@ -356,7 +356,7 @@ func TestDecodeCut(t *testing.T) {
 }
 
 // TestSeeds holds that the fuzz target has both seeds that decode and seeds that do not.
-func TestSeeds(t *testing.T) {
+func TestContentsSeeds(t *testing.T) {
 	good, bad := 0, 0
 	for _, b := range contentsSeeds(t) {
 		if _, err := Decode(b, exampleID); err == nil {

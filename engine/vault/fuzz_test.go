@@ -33,7 +33,7 @@ func seeds(t testing.TB) map[Kind][]string {
 }
 
 // Each kind has seeds, some with secrets and some without.
-func TestSeeds(t *testing.T) {
+func TestFindSeeds(t *testing.T) {
 	all := seeds(t)
 	if len(all) != len(kindNames) {
 		t.Fatalf("seeds of %d kinds", len(all))
