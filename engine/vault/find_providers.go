@@ -228,9 +228,10 @@ func privateKey(s string, i int) int {
 	}
 	first := i + len(pemBegin) + len(title) + 5
 	end, chars := first, 0
-	bare, bareChars := 0, 0 // up to the first character of a header in the key, or of what is no key
+	bare, bareChars := first, 0 // up to the last whole line, of a key that is cut off
+	whole := true
 	for ; end < len(s) && (base64Set[s[end]] || strings.IndexByte(" \t\r\n\\\"',:-()", s[end]) >= 0); end++ {
-		if bare == 0 && strings.IndexByte(",:-()", s[end]) >= 0 {
+		if whole = whole && strings.IndexByte(",:-()", s[end]) < 0; whole && s[end] == '\n' {
 			bare, bareChars = end, chars
 		}
 		switch {
@@ -248,11 +249,11 @@ func privateKey(s string, i int) int {
 			chars++
 		}
 	}
-	if bare > 0 {
-		end, chars = bare, bareChars
+	if whole && end == len(s) {
+		bare, bareChars = end, chars
 	}
-	if chars < 64 {
+	if bareChars < 64 {
 		return 0
 	}
-	return first + len(strings.TrimRight(s[first:end], " \t\r\n\\\"',:-()"))
+	return first + len(strings.TrimRight(s[first:bare], " \t\r\n\\\"',:-()"))
 }

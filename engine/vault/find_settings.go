@@ -20,6 +20,9 @@ func (f *finder) settings() {
 	}
 }
 
+// maxDepth is how deep JSON may be nested to be parsed.
+const maxDepth = 500
+
 // level is a container of JSON that is open.
 type level struct {
 	object, value bool // value: the next token of an object is one
@@ -54,6 +57,9 @@ func (f *finder) json() bool {
 		if d, ok := tok.(json.Delim); ok {
 			switch d {
 			case '{', '[':
+				if len(stack) == maxDepth {
+					return false
+				}
 				if top != nil {
 					top.value = false
 				}
@@ -246,12 +252,17 @@ func (f *finder) inline(names []string, from, to int) {
 	text := f.text[from:to]
 	for _, m := range inlineKey.FindAllStringSubmatchIndex(text, -1) {
 		at := from + m[1]
-		value, first, last := lineValue(f.text[:to], at, "#")
-		if first == at {
-			if n := strings.IndexAny(value, ",}]"); n >= 0 {
-				value, last = strings.TrimRight(value[:n], " \t"), first+n
-				last = first + len(value)
+		var value string
+		var first, last int
+		if at < to && strings.IndexByte("\"'`", f.text[at]) >= 0 {
+			value, first, last = lineValue(f.text[:to], at, "#")
+		} else {
+			n := strings.IndexAny(f.text[at:to], ",{}[]\r\n")
+			if n < 0 {
+				n = to - at
 			}
+			value = strings.TrimRight(f.text[at:at+n], " \t")
+			first, last = at, at+len(value)
 		}
 		f.assigned(append(append([]string(nil), names...), text[m[2]:m[3]]), value, first, last, "")
 	}

@@ -146,6 +146,9 @@ func (q *quoting) here(place int) {
 // maxNested is the most bytes that a substitution is looked for an end in.
 const maxNested = 64 << 10
 
+// maxList is the most bytes of a list in brackets that is judged as one value.
+const maxList = 4 << 10
+
 // shellWord reads the word at a place as a shell does. outer is the quote that the place is in, which ends the word as
 // well. start and end are the place of what is to be replaced: within the quotes, if all of the word is in one pair.
 func shellWord(text string, at int, outer byte) (value string, start, end int) {
@@ -167,11 +170,11 @@ func shellWord(text string, at int, outer byte) (value string, start, end int) {
 		case c == '\\' && outer == '"' && i+1 < len(text) && text[i+1] == '"':
 			open = 2
 		case c == '(' && i == at:
-			last := i + nested(text[i:], '(', ')')
-			if last > i+1 && text[last-1] == ')' {
-				last--
+			list := text[i:min(len(text), i+maxList)]
+			if n := nested(list, '(', ')'); n > 1 && list[n-1] == ')' {
+				return list[1 : n-1], i + 1, i + n - 1
 			}
-			return text[i+1 : last], i + 1, last
+			return "", at, at
 		}
 		if open > 0 {
 			first := i + open

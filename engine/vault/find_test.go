@@ -226,7 +226,7 @@ func TestLines(t *testing.T) {
 
 // TestMuchIsFoundInTime holds that no finder takes more than a time that grows with the text: in minutes, if one did.
 func TestMuchIsFoundInTime(t *testing.T) {
-	const n = 1 << 15
+	const n = 1 << 12
 	for kind, units := range map[Kind][]string{
 		Shell:  {"A_TOKEN=ab%d ", "A_TOKEN=ab%d\n", "alias x%d='A_TOKEN=\"", "$(${(", "TOKEN=(", "<<EOF "},
 		Env:    {"A_TOKEN=ab%d\n", "A_TOKEN=\"%d\n"},
