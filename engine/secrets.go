@@ -235,7 +235,7 @@ func sealedMode(mode uint32) uint32 { return mode&0o100 | 0o600 }
 func credentials(component, path string, found []vault.Secret) vault.Source {
 	x := vault.Source{Component: component, Path: repository.Name(path), Values: map[string]string{}}
 	for _, f := range found {
-		x.Values[f.Name] = strings.ToValidUTF8(string(f.Value), "\uFFFD")
+		x.Values[strings.ToValidUTF8(f.Name, "?")] = strings.ToValidUTF8(string(f.Value), "\uFFFD")
 	}
 	return x
 }
