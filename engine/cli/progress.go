@@ -97,6 +97,8 @@ func (b *bar) event(ev event.Event) {
 		opts := []progressbar.Option{
 			progressbar.OptionSetWriter(b.app.Err), progressbar.OptionSetDescription(name), progressbar.OptionSetWidth(24),
 			progressbar.OptionThrottle(100 * time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true),
+			// Without a goroutine of its own, which would go on drawing after the bar is taken off the screen.
+			progressbar.OptionSetSpinnerChangeInterval(0),
 		}
 		if ev.Phase != event.Check {
 			opts = append(opts, progressbar.OptionShowBytes(true))
