@@ -22,6 +22,7 @@ var phaseNames = map[event.Phase]string{
 	event.Read:      "Reading",
 	event.Place:     "Putting files in place",
 	event.Check:     "Checking databases",
+	event.Activate:  "Loading agents",
 }
 
 // sink returns what the engine reports to: JSON lines, a progress bar on a terminal, or nothing.
@@ -98,7 +99,7 @@ func (b *bar) event(ev event.Event) {
 			progressbar.OptionSetWriter(b.app.Err), progressbar.OptionSetDescription(name), progressbar.OptionSetWidth(24),
 			progressbar.OptionThrottle(100 * time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true),
 		}
-		if ev.Phase != event.Check {
+		if ev.Phase != event.Check && ev.Phase != event.Activate {
 			opts = append(opts, progressbar.OptionShowBytes(true))
 		}
 		b.bar = progressbar.NewOptions64(total, opts...)
