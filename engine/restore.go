@@ -79,6 +79,8 @@ type RestorePlan struct {
 	PasswordNumber int `json:"password_number,omitempty"`
 	// TargetHome is where agents and shell files go; empty: they are laid beside.
 	TargetHome string `json:"target_home,omitempty"`
+	// TargetHomeUnused says why a target home that was asked for is not used.
+	TargetHomeUnused string `json:"target_home_unused,omitempty"`
 	// Relocated are the files of the home in which paths are changed, or cannot be.
 	Relocated []RelocatedFile `json:"relocated,omitempty"`
 	// Ambiguous are paths and lines that a person has to look at: there is no new place for them.

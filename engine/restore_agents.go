@@ -84,6 +84,9 @@ func (r *restore) activateOne(p *placement, labels map[string]bool) AgentResult 
 		res.State, res.Reason = AgentFailed, "it has no label that launchd takes"
 		return res
 	}
+	if res.Reason = r.activates(); res.Reason != "" {
+		return res
+	}
 	if program, ok := a.ProgramPath(); !ok {
 		res.State, res.Reason = AgentProgramMissing, cmp.Or(program, "it names no program")
 		return res
@@ -95,8 +98,6 @@ func (r *restore) activateOne(p *placement, labels map[string]bool) AgentResult 
 		res.Reason = "its paths could not be changed to those of this machine"
 	case labels[a.Label]:
 		res.Reason = "another file has the same label"
-	default:
-		res.Reason = r.activates()
 	}
 	if res.Reason != "" {
 		return res

@@ -65,7 +65,12 @@ func (r *restore) findAreas() error {
 				Hint: "choose another place with --target-home"}
 		}
 	}
-	if !r.plan.Authenticated || r.opt.BesideOriginal {
+	switch {
+	case !r.plan.Authenticated:
+		r.plan.TargetHomeUnused = "nothing proves who made the backup, so agents and shell files are laid beside as they are"
+		return nil
+	case r.opt.BesideOriginal:
+		r.plan.TargetHomeUnused = "each file is restored next to its original"
 		return nil
 	}
 	personal := func(name string) bool { return archiveOf(name) != "" }

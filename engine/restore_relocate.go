@@ -98,11 +98,14 @@ func (r *restore) relocateOne(m *relocate.Map, p *placement) {
 		if l.Line > 0 {
 			where = fmt.Sprintf("%s:%d", where, l.Line)
 		}
-		text := l.Text
-		if file.Sealed {
-			text = "(a line with secrets is not shown)"
+		what, text := "it still names "+m.User(), l.Text
+		if l.Key {
+			what = "a key, which is not changed, is a path of the old machine"
 		}
-		r.plan.Ambiguous = append(r.plan.Ambiguous, fmt.Sprintf("%s: it still names %s: %s", where, m.User(), text))
+		if file.Sealed {
+			text = "(not shown: the file holds secrets)"
+		}
+		r.plan.Ambiguous = append(r.plan.Ambiguous, fmt.Sprintf("%s: %s: %s", where, what, text))
 	}
 	if len(file.Changes) == 0 {
 		return

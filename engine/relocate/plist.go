@@ -78,7 +78,7 @@ func (m *Map) tree(v any, changes *[]Change) any {
 // xml changes the strings of an XML list where they stand.
 func (m *Map) xml(b []byte) (out []byte, changes []Change, err error) {
 	text := string(b)
-	spans, err := stringSpans(text)
+	spans, err := elementSpans(text, "string")
 	if err != nil {
 		return b, nil, err
 	}
@@ -108,51 +108,51 @@ func (m *Map) xml(b []byte) (out []byte, changes []Change, err error) {
 	return append(out, text[done:]...), changes, nil
 }
 
-// PlistLeftovers returns the strings of a property list that hold the old user name as a word.
+// PlistLeftovers returns what is left to a person in a property list: the strings that hold the old user name as a word,
+// and the keys that hold an old path, which are not changed.
 func (m *Map) PlistLeftovers(b []byte) (left []Leftover) {
-	if m.user == "" {
-		return nil
-	}
 	if isBinary(b) {
-		top, err := vault.ReadPlist(b)
-		if err != nil {
-			return nil
+		if top, err := vault.ReadPlist(b); err == nil {
+			m.treeLeftovers(top, &left)
 		}
-		var walk func(v any)
-		walk = func(v any) {
-			switch v := v.(type) {
-			case string:
-				if m.holdsUser(v) {
-					left = append(left, Leftover{0, v})
-				}
-			case []any:
-				for _, x := range v {
-					walk(x)
-				}
-			case map[string]any:
-				for _, k := range sortedKeys(v) {
-					walk(v[k])
-				}
-			}
-		}
-		walk(top)
 		return left
 	}
 	text := string(b)
-	spans, err := stringSpans(text)
-	if err != nil {
-		return nil
-	}
-	for _, s := range spans {
-		if v := html.UnescapeString(text[s[0]:s[1]]); m.holdsUser(v) {
-			left = append(left, Leftover{1 + strings.Count(text[:s[0]], "\n"), v})
+	for _, name := range []string{"string", "key"} {
+		// A list that cannot be changed is named as such.
+		spans, _ := elementSpans(text, name)
+		for _, s := range spans {
+			v := html.UnescapeString(text[s[0]:s[1]])
+			if key := name == "key"; key && len(find(m.pairs, v)) > 0 || !key && m.holdsUser(v) {
+				left = append(left, Leftover{1 + strings.Count(text[:s[0]], "\n"), v, key})
+			}
 		}
 	}
 	return left
 }
 
-// stringSpans returns where the contents of the <string> elements begin and end.
-func stringSpans(text string) (spans [][2]int, err error) {
+func (m *Map) treeLeftovers(v any, left *[]Leftover) {
+	switch v := v.(type) {
+	case string:
+		if m.holdsUser(v) {
+			*left = append(*left, Leftover{Text: v})
+		}
+	case []any:
+		for _, x := range v {
+			m.treeLeftovers(x, left)
+		}
+	case map[string]any:
+		for _, k := range sortedKeys(v) {
+			if len(find(m.pairs, k)) > 0 {
+				*left = append(*left, Leftover{Text: k, Key: true})
+			}
+			m.treeLeftovers(v[k], left)
+		}
+	}
+}
+
+// elementSpans returns where the contents of the elements of a name begin and end. They must be text.
+func elementSpans(text, name string) (spans [][2]int, err error) {
 	for i := 0; ; {
 		j := strings.IndexByte(text[i:], '<')
 		if j < 0 {
@@ -165,18 +165,18 @@ func stringSpans(text string) (spans [][2]int, err error) {
 		}
 		tag := text[i:end]
 		i = end
-		if tagName(tag) != "string" || strings.HasSuffix(tag, "/>") {
+		if tagName(tag) != name || strings.HasSuffix(tag, "/>") {
 			continue
 		}
 		j = strings.IndexByte(text[i:], '<')
 		if j < 0 {
-			return nil, fmt.Errorf("%w: a string has no end", ErrPlist)
+			return nil, fmt.Errorf("%w: a %s has no end", ErrPlist, name)
 		}
 		if end, err = markupEnd(text, i+j); err != nil {
 			return nil, err
 		}
-		if tagName(text[i+j:end]) != "/string" {
-			return nil, fmt.Errorf("%w: a string holds more than text", ErrPlist)
+		if tagName(text[i+j:end]) != "/"+name {
+			return nil, fmt.Errorf("%w: a %s holds more than text", ErrPlist, name)
 		}
 		spans = append(spans, [2]int{i, i + j})
 		i = end

@@ -129,14 +129,14 @@ func TestBinaryBecomesXML(t *testing.T) {
 }
 
 func TestPlistLeftovers(t *testing.T) {
-	v := map[string]any{"a": "mail naythan@x", "b": []any{"naythan2", "/tmp/naythan"}, "naythan": "x"}
+	v := map[string]any{"a": "mail naythan@x", "b": []any{"naythan2", "/tmp/naythan"}, "naythan": "x", "paths": map[string]any{"/Users/naythan/x": true, "y": false}}
 	text, err := plist.MarshalIndent(v, plist.XMLFormat, "\t")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for what, b := range map[string][]byte{"XML": text, "binary": binary(t, v)} {
 		left := moved().PlistLeftovers(b)
-		if len(left) != 2 || left[0].Text != "mail naythan@x" || left[1].Text != "/tmp/naythan" || (left[0].Line > 0) != (what == "XML") {
+		if len(left) != 3 || !left[2].Key || left[2].Text != "/Users/naythan/x" || left[0].Text != "mail naythan@x" || left[1].Text != "/tmp/naythan" || (left[0].Line > 0) != (what == "XML") {
 			t.Errorf("%s: %v", what, left)
 		}
 	}

@@ -188,10 +188,11 @@ func (m *Map) Text(b []byte) (out []byte, changes []Change) {
 	return out, changes
 }
 
-// Leftover is a line or a string that still holds the old user name. Line is 0 in a binary property list.
+// Leftover is a line or a string that still holds the old user name, or a key that holds an old path.
 type Leftover struct {
-	Line int
+	Line int // 0 in a binary property list
 	Text string
+	Key  bool
 }
 
 // User returns the old user name if the new one is another, else "".
@@ -206,7 +207,7 @@ func (m *Map) TextLeftovers(b []byte) (left []Leftover) {
 	for line := range strings.Lines(string(b)) {
 		n++
 		if line = strings.TrimSuffix(line, "\n"); m.holdsUser(line) {
-			left = append(left, Leftover{n, line})
+			left = append(left, Leftover{Line: n, Text: line})
 		}
 	}
 	return left

@@ -75,7 +75,7 @@ func TestTextChanges(t *testing.T) {
 	if p := changes[0].Pairs; len(p) != 2 || p[0] != [2]string{"/Users/naythan", "/Users/kim"} {
 		t.Errorf("%v", p)
 	}
-	if left := moved().TextLeftovers(out); !slices.Equal(left, []Leftover{{4, "mail naythan@x"}}) {
+	if left := moved().TextLeftovers(out); !slices.Equal(left, []Leftover{{Line: 4, Text: "mail naythan@x"}}) {
 		t.Errorf("%v", left)
 	}
 	for _, line := range []string{"xnaythan", "naythan2", "naythan-old", "_naythan", "naythané"} {
