@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"maia-dr/engine"
-	"maia-dr/engine/fixture"
 	"maia-dr/engine/fsx"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/vault"
@@ -31,18 +30,13 @@ type move struct {
 
 func newMove(t *testing.T) *move {
 	t.Helper()
-	base := t.TempDir()
-	fix, err := fixture.Make(t.Context(), fixture.Options{Base: filepath.Join(base, "mac"), Seed: 3, OldHome: "/Users/naythan"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := &move{rig: rigOn(t, base, fix)}
+	v := &move{rig: newRig(t)}
 	res, err := v.sealed(testPassword)
 	if err != nil {
 		t.Fatal(err)
 	}
 	v.backup = res.Manifest
-	v.place(filepath.Join(base, "new"))
+	v.place(filepath.Join(v.base, "new"))
 	return v
 }
 
@@ -418,6 +412,45 @@ func TestRelocatedRestoreFails(t *testing.T) {
 	}
 	if failed < 15 {
 		t.Errorf("only %d restores failed", failed)
+	}
+}
+
+// TestRelocatedRestoreKilled: the same with a real SIGKILL: locks and staging folders of the dead are taken over.
+func TestRelocatedRestoreKilled(t *testing.T) {
+	t.Parallel()
+	v := newMove(t)
+	dir := filepath.Join(v.base, "place")
+	fresh := func() orders {
+		remove(t, dir)
+		v.place(dir)
+		mkdirAll(t, v.home)
+		write(t, filepath.Join(v.home, ".zshrc"), []byte("mine"))
+		return orders{Mac: v.mac(), Verb: "restore", Backup: v.backup.BackupID, To: v.to, Home: v.home}
+	}
+	a, lived, last := run(t, fresh())
+	if !lived || a.Code != "" {
+		t.Fatalf("%+v %s", a, last)
+	}
+	want := snapshotTree(t, v.home)
+	total := len(a.Calls)
+	for n := 3; n <= total; n += 1 + total/8 {
+		o := fresh()
+		o.KillAt = int64(n)
+		if _, lived, _ := run(t, o); lived {
+			t.Fatalf("it outlived call %d of %d", n, total)
+		}
+		o.KillAt = 0
+		if a, lived, last := run(t, o); !lived || a.Code != "" {
+			t.Fatalf("after a kill at call %d, %s: %+v %s", n, last, a, last)
+		}
+		sameTree(t, n, want, snapshotTree(t, v.home))
+		kept := false
+		for path, is := range contents(t, dir) {
+			kept = kept || strings.HasSuffix(path, "home/.zshrc") && is == repository.SumHash([]byte("mine")).String()
+		}
+		if !kept {
+			t.Errorf("after a kill at call %d, what lay in the home is gone", n)
+		}
 	}
 }
 

@@ -331,7 +331,10 @@ func (r *restore) choose() error {
 		row := rows[f.Component]
 		if row == nil {
 			row = &PlannedComponent{Name: f.Component, To: p.area.root}
-			if p.area == r.target && !inStream(f.Component) {
+			switch {
+			case p.area == r.home && f.Component == component.LaunchAgents:
+				row.To = r.home.path(agentsDir)
+			case p.area == r.target && !inStream(f.Component):
 				row.To = r.target.path(r.beside)
 				r.plan.Beside = row.To
 			}

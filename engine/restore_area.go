@@ -20,6 +20,9 @@ import (
 // begins it anew.
 const stageName = ".maia-restore.partial"
 
+// agentsDir is where a home has its agents.
+const agentsDir = "Library/LaunchAgents"
+
 // area is a folder that a restore writes to: the target, or the home. Whatever is written lies below root, and not
 // behind a link; what was in its way lies below aside, at the same place.
 type area struct {
@@ -156,7 +159,7 @@ func (r *restore) below(f *repository.File) (*area, string) {
 	case component.Code, component.DataSmall, component.DataLarge:
 		return r.target, string(f.Path)
 	case component.LaunchAgents:
-		personal = "Library/LaunchAgents/" + string(f.Path)
+		personal = agentsDir + "/" + string(f.Path)
 	case component.ShellConfigs:
 		personal = string(f.Path)
 	default:

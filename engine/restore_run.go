@@ -26,6 +26,9 @@ import (
 // run writes, verifies and moves into place.
 func (r *restore) run() (err error) {
 	for _, a := range r.areas() {
+		if a == r.home && !slices.ContainsFunc(r.places, func(p *placement) bool { return p.area == a }) {
+			continue
+		}
 		done, err := r.open(a)
 		if err != nil {
 			return err

@@ -198,7 +198,8 @@ func (a *app) engine(sink event.Sink) (*engine.Engine, error) {
 		MaiaRoot: a.flags.root, OneDrivePath: a.flags.oneDrive, StateDir: a.flags.stateDir, Config: cfg,
 		Version: a.Version, Script: a.Script, Sink: sink, Log: zerolog.Nop(), Password: a.password, KeychainItem: a.keychainItem,
 	}
-	if launchd.Supported {
+	// With another --home the session is still that of the user's own: its agents are left alone.
+	if launchd.Supported && env.Home == a.Env.Home {
 		opt.LoadAgent = func(ctx context.Context, label, path string) error {
 			return launchd.Load(ctx, launchd.Run, os.Getuid(), path, label)
 		}
