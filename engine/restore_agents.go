@@ -35,7 +35,7 @@ func (r *restore) activates() string {
 	case r.home == nil:
 		return "they are laid beside"
 	case r.home.root != realPath(r.e.env.Home):
-		return "the home it lies in is not yours"
+		return "that home is not your own"
 	case r.e.opt.LoadAgent == nil:
 		return "agents are loaded on macOS only"
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"maia-dr/engine"
@@ -60,6 +61,7 @@ func agentsFailed(agents []engine.AgentResult) bool {
 // printAgents says what became of each agent.
 func (a *app) printAgents(agents []engine.AgentResult) {
 	loaded := 0
+	reasons := map[string][]string{}
 	for _, r := range agents {
 		switch r.State {
 		case engine.AgentLoaded:
@@ -70,7 +72,17 @@ func (a *app) printAgents(agents []engine.AgentResult) {
 		case engine.AgentProgramMissing:
 			fmt.Fprintf(a.Err, "AGENT NOT LOADED: %s: its program is missing: %s\n", clean(r.File), clean(r.Reason))
 		default:
-			a.say("agent not loaded: %s: %s\n", clean(r.File), clean(r.Reason))
+			reasons[r.Reason] = append(reasons[r.Reason], r.File)
+		}
+	}
+	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
+		files := reasons[reason]
+		if len(files) > 3 {
+			a.say("%s not loaded: %s\n", count(len(files), "agent", "agents"), clean(reason))
+			continue
+		}
+		for _, file := range files {
+			a.say("agent not loaded: %s: %s\n", clean(file), clean(reason))
 		}
 	}
 	if len(agents) > 0 {
