@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"maia-dr/engine"
 	"maia-dr/engine/fsx"
@@ -412,6 +415,49 @@ func TestRelocatedRestoreFails(t *testing.T) {
 	}
 	if failed < 15 {
 		t.Errorf("only %d restores failed", failed)
+	}
+}
+
+// TestRelocatedAcrossDisks: the home and the Maia root may lie on two disks. What is in the way is then copied.
+func TestRelocatedAcrossDisks(t *testing.T) {
+	t.Parallel()
+	v := newMove(t)
+	mkdirAll(t, filepath.Join(v.home, ".config"))
+	file := filepath.Join(v.home, ".zshrc")
+	write(t, file, []byte("mine"))
+	when := time.Date(2020, 2, 29, 1, 2, 3, 0, time.UTC)
+	if err := errors.Join(os.Chmod(file, 0o640), os.Chtimes(file, when, when), os.Symlink("../elsewhere", filepath.Join(v.home, ".config/skhd"))); err != nil {
+		t.Fatal(err)
+	}
+	across := func(op fsx.Op, path string) error {
+		if op == fsx.OpRename && strings.Contains(path, ".before-restore-") {
+			return unix.EXDEV
+		}
+		return nil
+	}
+	v.fault.Store(&across)
+	o := v.options()
+	o.Only = []string{"shell_configs"}
+	res, err := v.restore(o)
+	if err != nil || len(res.Failed) > 0 {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	aside := filepath.Join(res.MovedAside, "home")
+	fi, err := os.Stat(filepath.Join(aside, ".zshrc"))
+	if err != nil || fi.Mode() != 0o640 || !fi.ModTime().Equal(when) || string(read(t, filepath.Join(aside, ".zshrc"))) != "mine" {
+		t.Errorf("%+v, %v", fi, err)
+	}
+	if to, err := os.Readlink(filepath.Join(aside, ".config/skhd")); err != nil || to != "../elsewhere" {
+		t.Errorf("%q, %v", to, err)
+	}
+	remove(t, file)
+	mkdirAll(t, filepath.Join(file, "folder"))
+	v.clock = v.clock.Add(time.Minute)
+	if res, err = v.restore(o); engine.CodeOf(err) != engine.CodeFailed {
+		t.Errorf("a folder in the way: %+v, %v", res, err)
+	}
+	if _, err := os.Stat(filepath.Join(file, "folder")); err != nil {
+		t.Errorf("the folder in the way is gone: %v", err)
 	}
 }
 
