@@ -202,8 +202,7 @@ func checkRestoreIndex(r repository.Repo, m *repository.Manifest, raw []byte, fi
 	if err != nil {
 		return err
 	}
-	home, roots := homeAndRoots(m)
-	if !x.Equal(repository.NewRestoreIndex(m, raw, files, home, roots)) {
+	if !x.Equal(repository.NewRestoreIndex(m, raw, files, originOf(m))) {
 		return fmt.Errorf("it does not say what the manifest says: %w", repository.ErrDamaged)
 	}
 	return nil
@@ -219,10 +218,10 @@ func filesOf(files []repository.File, name string) []repository.File {
 	return out
 }
 
-// homeAndRoots returns what the system metadata in a manifest says about old paths.
-func homeAndRoots(m *repository.Manifest) (home string, roots []string) {
+// originOf returns what the system metadata in a manifest says about the places of its machine.
+func originOf(m *repository.Manifest) repository.Origin {
 	sys := systemOf(m)
-	return sys.Home, sys.OldRoots
+	return repository.Origin{Home: sys.Home, OldRoots: sys.OldRoots, Prefix: sys.HomebrewPrefix}
 }
 
 // touches reports whether any extent lies in one of the chunks.

@@ -24,6 +24,7 @@ import (
 	"maia-dr/engine/cli"
 	"maia-dr/engine/fixture"
 	"maia-dr/engine/fsx"
+	"maia-dr/engine/vault"
 	"maia-dr/keychain"
 	"maia-dr/resources"
 )
@@ -42,7 +43,9 @@ type orders struct {
 	Verb string
 	// Backup and To are for restore. Path is a writer's database.
 	Backup, To, Path string
-	Adopt            bool
+	// Home has agents and shell files restored there, and nothing else, with the password of the tests.
+	Home  string
+	Adopt bool
 	// KillAt is the call of fsx, counted from 1, before which the child kills itself; 0: it lives.
 	KillAt int64
 	// Gate: wait until standard input ends. Clock runs instead of standing still.
@@ -146,7 +149,14 @@ func (o orders) do(ctx context.Context, e *engine.Engine) (id string, steps int,
 		_, err := e.Prune(ctx, engine.PruneOptions{})
 		return "", 0, err
 	case "restore":
-		res, err := e.Restore(ctx, engine.RestoreOptions{Backup: o.Backup, To: o.To})
+		opt := engine.RestoreOptions{Backup: o.Backup, To: o.To, TargetHome: o.Home}
+		if o.Home != "" {
+			opt.Only = []string{"launchagents", "shell_configs"}
+			opt.Password = func(context.Context, int, int) (vault.Password, error) {
+				return vault.NewPassword([]byte(testPassword))
+			}
+		}
+		res, err := e.Restore(ctx, opt)
 		if err == nil && len(res.Failed)+len(res.Doubtful) > 0 {
 			err = fmt.Errorf("failed %q, doubtful %q", res.Failed, res.Doubtful)
 		}

@@ -71,8 +71,7 @@ func (b *backup) commit() error {
 			return err
 		}
 	}
-	home, roots := homeAndRoots(m)
-	index, err := repository.NewRestoreIndex(m, b.raw, b.files, home, roots).Encode()
+	index, err := repository.NewRestoreIndex(m, b.raw, b.files, originOf(m)).Encode()
 	if err != nil {
 		return err
 	}

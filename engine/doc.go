@@ -16,5 +16,6 @@
 //	Publisher -> OneDrive    what is lacking there, chunks first, manifest last
 //
 // A restore's way back: manifest and file list -> the extents of the files asked for -> repository.Source writes each
-// chunk's pieces to where they belong -> every file hashed -> moved into place.
+// chunk's pieces to where they belong -> every file hashed -> agents and shell files relocated (package relocate) -> moved
+// into place -> databases checked -> agents loaded.
 package engine

@@ -40,6 +40,8 @@ type Options struct {
 	Run component.Runner
 	// Password returns the vault password for a backup, ErrNoPassword where there is none; nil: there is none.
 	Password func(context.Context) (vault.Password, error)
+	// LoadAgent has launchd run the agent of this label from now on, from its property list; nil: no agent is loaded.
+	LoadAgent func(ctx context.Context, label, path string) error
 	// KeychainItem returns the secret of the Keychain item with this service; nil: there is no Keychain.
 	KeychainItem func(ctx context.Context, service string) ([]byte, error)
 }

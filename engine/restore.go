@@ -28,9 +28,13 @@ const BesideDir = "maia-recovered"
 type RestoreOptions struct {
 	// Backup is a name as for Show.
 	Backup string
-	// To becomes the Maia root. Nothing is written outside it and the folder for what was in the way, beside it.
-	To         string
+	// To becomes the Maia root. Nothing is written outside it, TargetHome, and the folder for what was in the way.
+	To string
+	// TargetHome is where agents and shell files of an authenticated backup go, with their paths changed to those of
+	// this machine; empty, or without a checked MAC: they are laid beside as they are. Not with BesideOriginal.
 	TargetHome string
+	// Maps are more old paths and their new ones.
+	Maps [][2]string
 	// Only are component names; none means all. Paths are globs of paths in the backup; none means all.
 	Only, Paths []string
 	// BesideOriginal restores each file next to the original under a name of its own; To is then the Maia root.
@@ -73,6 +77,16 @@ type RestorePlan struct {
 	Sealed      []string `json:"sealed,omitempty"`
 	// PasswordNumber is the number of the vault's password; 0: there is no vault.
 	PasswordNumber int `json:"password_number,omitempty"`
+	// TargetHome is where agents and shell files go; empty: they are laid beside.
+	TargetHome string `json:"target_home,omitempty"`
+	// TargetHomeUnused says why a target home that was asked for is not used.
+	TargetHomeUnused string `json:"target_home_unused,omitempty"`
+	// Relocated are the files of the home in which paths are changed, or cannot be.
+	Relocated []RelocatedFile `json:"relocated,omitempty"`
+	// Ambiguous are paths and lines that a person has to look at: there is no new place for them.
+	Ambiguous []string `json:"ambiguous,omitempty"`
+	// Activates says that the agents will be loaded.
+	Activates bool `json:"activates_agents"`
 }
 
 // PlannedComponent is a row of the plan.
@@ -97,13 +111,16 @@ type RestoreResult struct {
 	// Failed are files that could not be restored, and why; Doubtful databases that are restored but fail their check.
 	Failed   []string
 	Doubtful []string
+	// Agents says of each agent in the target home whether it was loaded.
+	Agents   []AgentResult
 	Duration time.Duration
 }
 
 // placement is one file on its way to its place.
 type placement struct {
 	file *repository.File
-	// dest is the absolute destination; rel the same below the target, for the folder of things in the way.
+	// dest is the absolute destination: rel below its area.
+	area      *area
 	dest, rel string
 	equal     bool
 	inWay     bool
@@ -111,6 +128,8 @@ type placement struct {
 	staged string
 	body   []byte // content of a file of an archive or of the backup's folder
 	reason string
+	// asItWas: the paths in it could not be changed.
+	asItWas bool
 }
 
 type restore struct {
@@ -122,9 +141,10 @@ type restore struct {
 	files  []repository.File
 	plan   *RestorePlan
 	places []*placement
-	// beside and stageName are BesideDir and stageName, or others where the backup has something of that name.
-	beside, stageName string
-	stage             string
+	// beside is BesideDir, or another name where the backup has something of that name.
+	beside string
+	target *area
+	home   *area // nil: personal files are laid beside
 	// vault is nil until it is opened; sealed are the bytes of its files, by place.
 	vault  *vault.Contents
 	sealed map[string][]byte
@@ -195,9 +215,7 @@ func (r *restore) prepare() error {
 		return err
 	}
 	// A link may stand in the target's own path, but not below it.
-	if real, err := filepath.EvalSymlinks(to); err == nil {
-		to = real
-	}
+	to = realPath(to)
 	r.opt.To = to
 	for _, own := range append([]string{r.e.state.Path}, r.source().Dirs...) {
 		if real, err := filepath.EvalSymlinks(own); err == nil {
@@ -224,7 +242,9 @@ func (r *restore) prepare() error {
 		return err
 	}
 	r.unseal()
-	r.beside, r.stageName = r.freeName(BesideDir), r.freeName(stageName)
+	if err := r.findAreas(); err != nil {
+		return err
+	}
 	if err := r.checkTree(); err != nil {
 		return err
 	}
@@ -239,19 +259,28 @@ func (r *restore) prepare() error {
 	if err := r.choose(); err != nil {
 		return err
 	}
+	if err := r.relocate(); err != nil {
+		return err
+	}
 	return r.compare()
 }
 
-// checkTree refuses a file list that could lead outside the target: a path below a link or below a file, or one path
+// checkTree refuses a file list that could lead outside the target and the home: a path below a link or below a file, or one path
 // twice.
 func (r *restore) checkTree() error {
 	kinds := map[string]string{}
 	for i := range r.files {
-		key := r.below(&r.files[i])
+		a, rel := r.below(&r.files[i])
+		key := a.path(rel)
 		if kinds[key] != "" {
 			return fmt.Errorf("%.80q stands twice in the backup: %w", r.files[i].Path, repository.ErrDamaged)
 		}
 		kinds[key] = r.files[i].Type
+	}
+	for _, a := range r.areas() {
+		if kinds[a.root] == "" {
+			kinds[a.root] = repository.TypeDir
+		}
 	}
 	for key := range kinds {
 		for i := strings.LastIndexByte(key, '/'); i > 0; i = strings.LastIndexByte(key[:i], '/') {
@@ -267,21 +296,6 @@ func (r *restore) checkTree() error {
 func within(path, dir string) bool {
 	rel, err := filepath.Rel(dir, path)
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
-}
-
-// freeName returns name, with a number if the Maia root of the backup has something of that name itself.
-func (r *restore) freeName(name string) string {
-	taken := func(name string) bool {
-		return slices.ContainsFunc(r.files, func(f repository.File) bool {
-			first, _, _ := strings.Cut(string(f.Path), "/")
-			return inStream(f.Component) && first == name
-		})
-	}
-	free := name
-	for n := 2; taken(free); n++ {
-		free = fmt.Sprintf("%s-%d", name, n)
-	}
-	return free
 }
 
 // choose picks the files and their destinations.
@@ -310,14 +324,18 @@ func (r *restore) choose() error {
 		if first, _, _ := strings.Cut(string(f.Path), "/"); first == lockName && inStream(f.Component) {
 			continue
 		}
-		p := &placement{file: f, rel: r.place(f), body: r.sealed[place(f.Component, string(f.Path))]}
-		p.dest = filepath.Join(r.opt.To, filepath.FromSlash(p.rel))
+		p := &placement{file: f, body: r.sealed[place(f.Component, string(f.Path))]}
+		p.area, p.rel = r.place(f)
+		p.dest = p.area.path(p.rel)
 		r.places = append(r.places, p)
 		row := rows[f.Component]
 		if row == nil {
-			row = &PlannedComponent{Name: f.Component, To: r.opt.To}
-			if !inStream(f.Component) {
-				row.To = filepath.Join(r.opt.To, r.beside)
+			row = &PlannedComponent{Name: f.Component, To: p.area.root}
+			switch {
+			case p.area == r.home && f.Component == component.LaunchAgents:
+				row.To = r.home.path(agentsDir)
+			case p.area == r.target && !inStream(f.Component):
+				row.To = r.target.path(r.beside)
 				r.plan.Beside = row.To
 			}
 			rows[f.Component] = row
@@ -364,37 +382,6 @@ func slashDir(p string) string {
 	return "."
 }
 
-// below returns where a file goes, relative to the target. Personal files are laid beside: nothing that runs is
-// activated from a backup that was not authenticated.
-func (r *restore) below(f *repository.File) string {
-	switch f.Component {
-	case component.LaunchAgents:
-		return r.beside + "/home/Library/LaunchAgents/" + string(f.Path)
-	case component.ShellConfigs:
-		return r.beside + "/home/" + string(f.Path)
-	case component.Code, component.DataSmall, component.DataLarge:
-		return string(f.Path)
-	}
-	return r.beside + "/packages/" + string(f.Path)
-}
-
-// place is below, but for a file that is restored beside its original.
-func (r *restore) place(f *repository.File) string {
-	path := r.below(f)
-	if !r.opt.BesideOriginal {
-		return path
-	}
-	dir, name := "", path
-	if i := strings.LastIndexByte(path, '/'); i >= 0 {
-		dir, name = path[:i+1], path[i+1:]
-	}
-	ext := filepath.Ext(name)
-	if ext == name {
-		ext = ""
-	}
-	return dir + strings.TrimSuffix(name, ext) + ".restored-" + strings.TrimPrefix(r.m.BackupID, "full_") + ext
-}
-
 // compare looks at what is in the target already, and at the space.
 func (r *restore) compare() error {
 	var need int64
@@ -413,7 +400,7 @@ func (r *restore) compare() error {
 			continue
 		}
 		if p.inWay {
-			r.plan.InTheWay = append(r.plan.InTheWay, p.rel)
+			r.plan.InTheWay = append(r.plan.InTheWay, p.shown())
 		}
 		need += p.file.SizeBytes + 4096
 		if p.file.Type != repository.TypeLarge && inStream(p.file.Component) {
@@ -435,36 +422,10 @@ func (r *restore) compare() error {
 	return nil
 }
 
-// realParents reports whether everything above a place in the target is a folder, and no link to one.
-func (r *restore) realParents(rel string) (bool, error) {
-	for i, c := range rel {
-		if c != '/' {
-			continue
-		}
-		fi, err := os.Lstat(filepath.Join(r.opt.To, filepath.FromSlash(rel[:i])))
-		if errors.Is(err, fs.ErrNotExist) {
-			return false, nil
-		}
-		if err != nil || !fi.IsDir() {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
-func existingParent(path string) string {
-	for {
-		if ok, err := dirExists(path); ok || err != nil {
-			return path
-		}
-		path = filepath.Dir(path)
-	}
-}
-
 // compareOne reports whether a file is in its place already, or something else is. Behind a link nothing is in its
 // place: the link is moved aside when the folder is made.
 func (r *restore) compareOne(p *placement) (equal, inWay bool, err error) {
-	if real, err := r.realParents(p.rel); !real {
+	if real, err := p.area.realParents(p.rel); !real {
 		return false, false, err
 	}
 	fi, err := os.Lstat(p.dest)

@@ -28,14 +28,14 @@ const lockName = ".maia-restore.lock"
 var holder = regexp.MustCompile(`^[0-9A-Za-z_-]+:[0-9A-Za-z:_-]*[0-9A-Za-z_-]$`)
 
 // lockTarget keeps every other restore, by this program or by the script, away from the target.
-func (r *restore) lockTarget() (unlock func() error, err error) {
+func (r *restore) lockTarget(dir string) (unlock func() error, err error) {
 	fsys := r.e.fs
-	path := filepath.Join(r.opt.To, lockName)
+	path := filepath.Join(dir, lockName)
 	me := strconv.Itoa(r.e.env.PID) + ":" + cmp.Or(r.e.processStart(r.ctx, r.e.env.PID), "-")
 	for range 20 {
 		err = fsys.Symlink(me, path)
 		if err == nil {
-			if err := r.removeClaims(); err != nil {
+			if err := r.removeClaims(dir); err != nil {
 				return nil, errors.Join(err, fsys.Remove(path))
 			}
 			return func() error { return fsys.Remove(path) }, nil
@@ -95,15 +95,15 @@ func (r *restore) deadHolder(path, me string) (string, error) {
 	// One of our own is left where it could not be removed: the run lock lets a process restore once at a time.
 	if held != me && r.e.isRunning(r.ctx, held) {
 		pid, _, _ := strings.Cut(held, ":")
-		return "", &Error{Op: "restore", Path: r.opt.To, Code: CodeBusy, Err: fmt.Errorf("another restore to it is running (process %s)", pid),
+		return "", &Error{Op: "restore", Path: filepath.Dir(path), Code: CodeBusy, Err: fmt.Errorf("another restore to it is running (process %s)", pid),
 			Hint: "wait until it is done"}
 	}
 	return held, nil
 }
 
 // removeClaims removes claims on former locks: they mean nothing once there is a new one.
-func (r *restore) removeClaims() error {
-	entries, err := os.ReadDir(r.opt.To)
+func (r *restore) removeClaims(dir string) error {
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (r *restore) removeClaims() error {
 		if !strings.HasPrefix(entry.Name(), lockName+".") || entry.Type() != fs.ModeSymlink {
 			continue
 		}
-		if err := r.e.fs.Remove(filepath.Join(r.opt.To, entry.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := r.e.fs.Remove(filepath.Join(dir, entry.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

@@ -23,29 +23,18 @@ import (
 	"maia-dr/engine/sqlitesnap"
 )
 
-// stageName is the folder in the target where files wait until they are verified. A killed restore leaves it; the
-// next one begins it anew.
-const stageName = ".maia-restore.partial"
-
 // run writes, verifies and moves into place.
 func (r *restore) run() (err error) {
-	fsys := r.e.fs
-	if err := fsys.MkdirAll(r.opt.To, 0o755); err != nil {
-		return err
+	for _, a := range r.areas() {
+		if a == r.home && !slices.ContainsFunc(r.places, func(p *placement) bool { return p.area == a }) {
+			continue
+		}
+		done, err := r.open(a)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, done()) }()
 	}
-	unlock, err := r.lockTarget()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, unlock()) }()
-	r.stage = filepath.Join(r.opt.To, r.stageName)
-	if err := fsys.RemoveAll(r.stage); err != nil {
-		return err
-	}
-	if err := fsys.Mkdir(r.stage, 0o700); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, fsys.RemoveAll(r.stage)) }()
 	if err := r.fetch(); err != nil {
 		return err
 	}
@@ -57,7 +46,10 @@ func (r *restore) run() (err error) {
 		return err
 	}
 	unix.Sync()
-	return r.checkDatabases()
+	if err := r.checkDatabases(); err != nil {
+		return err
+	}
+	return r.activate()
 }
 
 // fetch gets the content of every file that is not in its place yet: of streams into staged files, of small archives
@@ -92,7 +84,7 @@ func (r *restore) fetchStreams(groups []streamFiles, wanted map[*repository.File
 	var total, done int64
 	needed := map[int]bool{}
 	for i, g := range groups {
-		f, err := r.e.fs.Create(filepath.Join(r.stage, "stream."+strconv.Itoa(i)), 0o600)
+		f, err := r.e.fs.Create(filepath.Join(r.target.stage, "stream."+strconv.Itoa(i)), 0o600)
 		if err != nil {
 			return err
 		}
@@ -141,7 +133,7 @@ func (r *restore) stageFile(scratch *fsx.File, g *streamFiles, f *repository.Fil
 			return err
 		}
 	} else {
-		staged = filepath.Join(r.stage, "file."+strconv.FormatInt(f.Offset, 10)+"."+f.Component)
+		staged = filepath.Join(r.target.stage, "file."+strconv.FormatInt(f.Offset, 10)+"."+f.Component)
 		out, err := r.e.fs.Create(staged, 0o600)
 		if err != nil {
 			return err
@@ -225,7 +217,7 @@ func (r *restore) putAll() error {
 				return err
 			}
 			if err := r.put(p); err != nil {
-				return fmt.Errorf("%s: %w", p.rel, err)
+				return fmt.Errorf("%s: %w", p.shown(), err)
 			}
 			done += p.file.SizeBytes
 			r.e.progress(event.Place, done, r.plan.Bytes)
@@ -243,7 +235,7 @@ func (r *restore) put(p *placement) error {
 		case err != nil:
 			return err
 		case !equal && f.Type != repository.TypeDir && f.HasContent():
-			r.res.Failed = append(r.res.Failed, p.rel+": it was changed while the restore ran; run it again")
+			r.res.Failed = append(r.res.Failed, p.shown()+": it was changed while the restore ran; run it again")
 			return nil
 		case equal && f.HasContent():
 			r.res.Equal++
@@ -253,26 +245,26 @@ func (r *restore) put(p *placement) error {
 		}
 	}
 	if f.HasContent() && p.staged == "" && p.body == nil {
-		r.res.Failed = append(r.res.Failed, p.rel+": "+p.reason)
+		r.res.Failed = append(r.res.Failed, p.shown()+": "+p.reason)
 		return nil
 	}
-	if err := r.makeParents(p.rel); err != nil {
+	if err := r.makeParents(p.area, p.rel); err != nil {
 		return err
 	}
 	if f.Type == repository.TypeDir {
-		return r.makeDir(p.dest, p.rel)
+		return r.makeDir(p.area, p.rel)
 	}
 	staged, err := r.staged(p)
 	if err != nil {
 		return err
 	}
-	if err := r.clear(p.dest, p.rel); err != nil {
+	if err := r.clear(p.area, p.rel); err != nil {
 		return err
 	}
 	if f.Type == repository.TypeDatabase || f.Type == repository.TypeLarge {
 		// A stale journal of another state would be played into the restored database when it is opened.
 		for _, suffix := range []string{"-wal", "-shm", "-journal"} {
-			if err := r.clear(p.dest+suffix, p.rel+suffix); err != nil {
+			if err := r.clear(p.area, p.rel+suffix); err != nil {
 				return err
 			}
 		}
@@ -293,7 +285,7 @@ func (r *restore) staged(p *placement) (string, error) {
 	fsys := r.e.fs
 	path := p.staged
 	if path == "" {
-		path = filepath.Join(r.stage, "small")
+		path = filepath.Join(p.area.stage, "small")
 		if f.Type == repository.TypeSymlink {
 			if err := fsys.Symlink(string(f.Link), path); err != nil {
 				return "", err
@@ -325,51 +317,6 @@ func fileMode(bits uint32) fs.FileMode {
 	return mode
 }
 
-// makeParents makes the folders above a file. Whatever is no folder there, a link above all, is moved aside: nothing
-// is ever written through it.
-func (r *restore) makeParents(rel string) error {
-	for i, c := range rel {
-		if c != '/' {
-			continue
-		}
-		if err := r.makeDir(filepath.Join(r.opt.To, filepath.FromSlash(rel[:i])), rel[:i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *restore) makeDir(path, rel string) error {
-	fi, err := os.Lstat(path)
-	if err == nil && fi.IsDir() {
-		return nil
-	}
-	if err := r.clear(path, rel); err != nil {
-		return err
-	}
-	return r.e.fs.Mkdir(path, 0o700)
-}
-
-// clear moves what is at path into the folder for things in the way.
-func (r *restore) clear(path, rel string) error {
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	aside := filepath.Join(r.plan.Aside, filepath.FromSlash(rel))
-	if err := r.e.fs.MkdirAll(filepath.Dir(aside), 0o700); err != nil {
-		return err
-	}
-	for n := 1; ; n++ {
-		// Two things of one name can only meet here on a disk that does not tell upper case from lower.
-		if _, err := os.Lstat(aside); errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		aside = fmt.Sprintf("%s.%d", filepath.Join(r.plan.Aside, filepath.FromSlash(rel)), n)
-	}
-	r.res.MovedAside = r.plan.Aside
-	return r.e.fs.Rename(path, aside)
-}
-
 // finishDirs sets the folders' modes and times, the deepest first: everything in them is in place by now.
 func (r *restore) finishDirs() error {
 	var dirs []*placement
@@ -380,7 +327,7 @@ func (r *restore) finishDirs() error {
 	}
 	slices.SortFunc(dirs, func(a, b *placement) int { return strings.Count(b.rel, "/") - strings.Count(a.rel, "/") })
 	for _, p := range dirs {
-		if real, err := r.realParents(p.rel); err != nil || !real {
+		if real, err := p.area.realParents(p.rel); err != nil || !real {
 			continue
 		}
 		if fi, err := os.Lstat(p.dest); err != nil || !fi.IsDir() {

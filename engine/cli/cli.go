@@ -22,6 +22,7 @@ import (
 	"maia-dr/engine/event"
 	"maia-dr/engine/vault"
 	"maia-dr/keychain"
+	"maia-dr/launchd"
 )
 
 // Program is everything the command line gets from outside.
@@ -196,6 +197,12 @@ func (a *app) engine(sink event.Sink) (*engine.Engine, error) {
 	opt := engine.Options{
 		MaiaRoot: a.flags.root, OneDrivePath: a.flags.oneDrive, StateDir: a.flags.stateDir, Config: cfg,
 		Version: a.Version, Script: a.Script, Sink: sink, Log: zerolog.Nop(), Password: a.password, KeychainItem: a.keychainItem,
+	}
+	// With another --home the session is still that of the user's own: its agents are left alone.
+	if launchd.Supported && env.Home == a.Env.Home {
+		opt.LoadAgent = func(ctx context.Context, label, path string) error {
+			return launchd.Load(ctx, launchd.Run, os.Getuid(), path, label)
+		}
 	}
 	if cfg.Secrets.KeychainBackend == config.BackendSecurity {
 		a.keychainBackend = keychain.BackendSecurity

@@ -22,6 +22,7 @@ var phaseNames = map[event.Phase]string{
 	event.Read:      "Reading",
 	event.Place:     "Putting files in place",
 	event.Check:     "Checking databases",
+	event.Activate:  "Loading agents",
 }
 
 // sink returns what the engine reports to: JSON lines, a progress bar on a terminal, or nothing.
@@ -100,7 +101,7 @@ func (b *bar) event(ev event.Event) {
 			// Without a goroutine of its own, which would go on drawing after the bar is taken off the screen.
 			progressbar.OptionSetSpinnerChangeInterval(0),
 		}
-		if ev.Phase != event.Check {
+		if ev.Phase != event.Check && ev.Phase != event.Activate {
 			opts = append(opts, progressbar.OptionShowBytes(true))
 		}
 		b.bar = progressbar.NewOptions64(total, opts...)

@@ -20,8 +20,12 @@ func (a *app) restoreCommand() *cobra.Command {
 	var passwordFile string
 	cmd := &cobra.Command{
 		Use: "restore [BACKUP]", Short: "Bring a backup, or a part of it, back", Args: argsBetween(0, 1),
-		Long: `Bring a backup back. The plan is shown first and has to be confirmed. Nothing is written outside --to; files
+		Long: `Bring a backup back. The plan is shown first and has to be confirmed. Nothing is written outside --to and --target-home; files
 in the way that differ are moved to a folder beside it, equal ones and strangers stay.
+
+With --target-home and the vault password, agents and shell files go to that home, with the old machine's paths
+changed to the new ones; each change is shown first. In your own home the agents are then loaded. Package lists are
+laid beside.
 
 With --path and without --to, each file is restored next to the original under a name of its own.`,
 		ValidArgsFunction: a.completeBackups,
@@ -31,9 +35,11 @@ With --path and without --to, each file is restored next to the original under a
 				o.Backup = args[0]
 			}
 			for _, m := range maps {
-				if from, to, ok := strings.Cut(m, "="); !ok || from == "" || to == "" {
+				from, to, ok := strings.Cut(m, "=")
+				if !ok || from == "" || to == "" {
 					return usageErrorFor(cmd, fmt.Errorf("--map %q is not OLD=NEW", m))
 				}
+				o.Maps = append(o.Maps, [2]string{from, to})
 			}
 			if cmd.Flags().Changed("only") {
 				if o.Only = names(o.Only); o.Only == nil {
@@ -53,8 +59,8 @@ With --path and without --to, each file is restored next to the original under a
 			if !yes && !o.DryRun && (a.flags.json || a.flags.quiet) {
 				return usageErrorFor(cmd, errors.New("--json and --quiet show no plan to confirm: add --yes or --dry-run"))
 			}
-			if o.TargetHome != "" || len(maps) > 0 {
-				a.say("--target-home and --map change nothing here: without a vault nothing proves who made the backup, so agents and shell files are laid beside.\n")
+			if len(maps) > 0 && o.TargetHome == "" {
+				a.say("--map changes nothing without --target-home: agents and shell files are laid beside as they are.\n")
 			}
 			if !yes && !o.DryRun {
 				o.Confirm = a.confirmRestore
@@ -185,8 +191,14 @@ func (a *app) printPlan(p *engine.RestorePlan) {
 	default:
 		a.say("  not authenticated: it has no vault, so nothing proves who made it\n")
 	}
-	if p.Beside != "" {
+	switch {
+	case p.Beside != "" && p.TargetHome != "":
+		a.say("  package lists are laid beside, in %s\n", clean(p.Beside))
+	case p.Beside != "":
 		a.say("  agents, shell files and package lists are laid beside, in %s; nothing is activated\n", clean(p.Beside))
+	}
+	if p.TargetHomeUnused != "" {
+		a.say("  --target-home is not used: %s\n", p.TargetHomeUnused)
 	}
 	if n := len(p.Sealed); n > 0 {
 		a.say("  the vault stays closed: %s missing or without secrets\n", count(n, "file is", "files are"))
@@ -197,6 +209,7 @@ func (a *app) printPlan(p *engine.RestorePlan) {
 	if n := len(p.Lacks); n > 0 {
 		a.say("  %s of the repository missing: files that need them cannot be restored\n", count(n, "file is", "files are"))
 	}
+	a.printRelocation(p)
 }
 
 type restoreSummary struct {
@@ -205,16 +218,17 @@ type restoreSummary struct {
 	Kind    string `json:"kind"`
 	Status  string `json:"status"`
 	runFields
-	To        string              `json:"to"`
-	Restored  int                 `json:"restored"`
-	Equal     int                 `json:"equal"`
-	Databases int                 `json:"databases_checked"`
-	Bytes     int64               `json:"bytes"`
-	Aside     string              `json:"moved_aside,omitempty"`
-	Failed    []string            `json:"failed,omitempty"`
-	Doubtful  []string            `json:"doubtful,omitempty"`
-	Plan      *engine.RestorePlan `json:"plan"`
-	ExitCode  int                 `json:"exit_code"`
+	To        string               `json:"to"`
+	Restored  int                  `json:"restored"`
+	Equal     int                  `json:"equal"`
+	Databases int                  `json:"databases_checked"`
+	Bytes     int64                `json:"bytes"`
+	Aside     string               `json:"moved_aside,omitempty"`
+	Failed    []string             `json:"failed,omitempty"`
+	Doubtful  []string             `json:"doubtful,omitempty"`
+	Agents    []engine.AgentResult `json:"agents,omitempty"`
+	Plan      *engine.RestorePlan  `json:"plan"`
+	ExitCode  int                  `json:"exit_code"`
 }
 
 func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool) error {
@@ -224,7 +238,7 @@ func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool) error {
 		status = "planned"
 	case !r.Done:
 		status, a.exit = "cancelled", ExitCancelled
-	case len(r.Failed)+len(r.Doubtful)+len(r.Plan.Sealed) > 0:
+	case len(r.Failed)+len(r.Doubtful)+len(r.Plan.Sealed) > 0 || agentsFailed(r.Agents):
 		status, a.exit = "completed_with_warnings", ExitIncomplete
 	}
 	if a.flags.json {
@@ -233,7 +247,7 @@ func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool) error {
 			runFields: runFields{BackupID: r.Plan.BackupID, SourceBytes: r.Bytes, Seconds: r.Duration.Seconds(),
 				Warnings: []repository.Warning{}, Sync: syncSummary{State: "local_only"}},
 			Restored: r.Restored, Equal: r.Equal, Databases: r.Databases, Bytes: r.Bytes, Aside: r.MovedAside,
-			Failed: r.Failed, Doubtful: r.Doubtful, Plan: r.Plan, ExitCode: a.exit,
+			Failed: r.Failed, Doubtful: r.Doubtful, Agents: r.Agents, Plan: r.Plan, ExitCode: a.exit,
 		})
 	}
 	if dryRun {
@@ -262,6 +276,7 @@ func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool) error {
 	if r.MovedAside != "" {
 		a.say("What was in the way lies in %s.\n", clean(r.MovedAside))
 	}
+	a.printAgents(r.Agents)
 	if len(r.Failed) > 0 {
 		a.say("what to do: try an earlier backup for these with --path, or wait until OneDrive has synced and run the same command again.\n")
 	}

@@ -4,6 +4,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"maia-dr/engine/vault"
 )
 
 // Agent is a LaunchAgent as far as a backup needs to understand it.
@@ -14,10 +16,21 @@ type Agent struct {
 	Program string
 	// WorkingDirectory and MaiaRoot (the variable MAIA_ROOT) are as written; both may be empty.
 	WorkingDirectory, MaiaRoot string
+	// Disabled: its file says that launchd must not run it.
+	Disabled bool
 
 	// arguments may hold secrets: they are looked at, never stored.
 	arguments []string
 	path      string // the variable PATH
+}
+
+// ReadAgent reads an agent's property list. Its errors match vault.ErrUnreadable.
+func ReadAgent(file string, b []byte) (Agent, error) {
+	top, err := vault.ReadPlist(b)
+	if err != nil {
+		return Agent{}, err
+	}
+	return agentOf(file, top), nil
 }
 
 // agentOf reads an agent out of its property list.
@@ -27,6 +40,7 @@ func agentOf(file string, top map[string]any) Agent {
 		return s
 	}
 	a := Agent{File: file, Label: text(top, "Label"), Program: text(top, "Program"), WorkingDirectory: text(top, "WorkingDirectory")}
+	a.Disabled, _ = top["Disabled"].(bool)
 	list, _ := top["ProgramArguments"].([]any)
 	for _, v := range list {
 		s, _ := v.(string)

@@ -2,14 +2,31 @@ package component
 
 import (
 	"bytes"
+	"os"
 	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // pythonName matches the names by which a Python is run.
 var pythonName = regexp.MustCompile(`^python([0-9]+(\.[0-9]+)?)?$`)
+
+// ProgramPath returns where the agent's program should lie: launchd looks a bare name up. ok is false if there is no
+// such program that can be run.
+func (a *Agent) ProgramPath() (path string, ok bool) {
+	if a.Program == "" {
+		return "", false
+	}
+	path, err := lookUp(a.Program, filepath.SplitList(launchdPath))
+	if err != nil || !filepath.IsAbs(path) {
+		return a.Program, false
+	}
+	fi, err := os.Stat(path)
+	return path, err == nil && !fi.IsDir() && unix.Access(path, unix.X_OK) == nil
+}
 
 // launchdPath is where launchd looks for programs.
 const launchdPath = "/usr/bin:/bin:/usr/sbin:/sbin"

@@ -1,6 +1,8 @@
 package component
 
 import (
+	"errors"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -26,6 +28,34 @@ func agentPlist(label string, args ...string) string {
 		body += "<string>" + a + "</string>"
 	}
 	return xmlPlist(body + "</array>")
+}
+
+// What an agent's property list says, and whether its program is there.
+func TestReadAgent(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "run"), []byte("#!/bin/sh\n"), 0o755))
+	must(t, os.WriteFile(filepath.Join(dir, "text"), nil, 0o644))
+	for program, want := range map[string]bool{
+		filepath.Join(dir, "run"): true, filepath.Join(dir, "text"): false, filepath.Join(dir, "nothing"): false, dir: false, "sh": true, "no-such-program": false, "./run": false,
+	} {
+		text := agentPlist("com.maia.x", program)
+		for _, form := range []string{text, binaryOf(t, text)} {
+			a, err := ReadAgent("x.plist", []byte(form))
+			if err != nil || a.Label != "com.maia.x" || a.Program != program || a.Disabled {
+				t.Errorf("%+v, %v", a, err)
+			}
+			if path, ok := a.ProgramPath(); ok != want || !ok && path != program {
+				t.Errorf("%s: %s, %v", program, path, ok)
+			}
+		}
+	}
+	a, err := ReadAgent("x.plist", []byte(xmlPlist("<key>Disabled</key><true/>")))
+	if path, ok := a.ProgramPath(); err != nil || !a.Disabled || ok || path != "" {
+		t.Errorf("%+v, %v, %v", a, err, ok)
+	}
+	if _, err := ReadAgent("x.plist", []byte("no list")); !errors.Is(err, vault.ErrUnreadable) {
+		t.Errorf("%v", err)
+	}
 }
 
 // binaryOf turns a property list into its binary form.

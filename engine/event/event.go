@@ -20,6 +20,7 @@ const (
 	Read      Phase = "read"
 	Place     Phase = "place"
 	Check     Phase = "check"
+	Activate  Phase = "activate"
 )
 
 // Kind says which fields of an Event mean something.

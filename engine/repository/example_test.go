@@ -117,7 +117,7 @@ func (x *example) encode(t testing.TB) {
 		t.Fatal(err)
 	}
 	x.raw = raw
-	x.index = NewRestoreIndex(x.manifest, raw, x.files, "/Users/me", []string{"/Users/old name/maia"})
+	x.index = NewRestoreIndex(x.manifest, raw, x.files, Origin{Home: "/Users/me", OldRoots: []string{"/Users/old name/maia"}})
 }
 
 func fileRef(name string, b []byte) FileRef { return FileRef{name, int64(len(b)), SumHash(b)} }
@@ -254,7 +254,7 @@ func TestArchivedRepository(t *testing.T) {
 		t.Fatal(err)
 	}
 	index, err := DecodeRestoreIndex(b)
-	if err != nil || !index.Equal(NewRestoreIndex(m, raw, files, index.Home, index.OldRoots)) {
+	if err != nil || !index.Equal(NewRestoreIndex(m, raw, files, Origin{index.Home, index.OldRoots, index.Prefix})) {
 		t.Errorf("the index and the manifest differ: %v", err)
 	}
 	x := newExample(t)

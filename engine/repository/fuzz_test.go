@@ -28,7 +28,7 @@ func seeds(t testing.TB) map[string][][]byte {
 	return map[string][][]byte{
 		"manifest": {x.raw, []byte(`{"format": 2}`), []byte(`{"a":[{"a":1,"a":2}]}`)},
 		"files":    {fileLines(t, x.files), []byte("\n")},
-		"lines":    {x.lines(t), withVault(t).lines(t), []byte("maia-restore-index 1\nend 1\n"), []byte("maia-restore-index 1\npassword 0\nsecret 2 a b\nend 3\n")},
+		"lines":    {x.lines(t), withVault(t).lines(t), withPrefix(t), []byte("maia-restore-index 1\nend 1\n"), []byte("maia-restore-index 1\npassword 0\nsecret 2 a b\nend 3\n")},
 		"index":    {index[:len(index)-32], sealIndex(index)},
 		"extents":  list("0 0 3072", "0 3072 8192,0 3072 4096", "1 2 3,4 5", "", ",", "0 0 0", "0 01 1", "9223372036854775807 1 1"),
 		"name":     list(append(hostileNames, "base64:/w==", "base64:!")...),

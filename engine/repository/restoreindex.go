@@ -20,6 +20,7 @@ type RestoreIndex struct {
 	RepositoryID string
 	Root, Home   string
 	OldRoots     []string
+	Prefix       string // of Homebrew; empty: there was none
 	// Password is the number of the vault's password; 0: there is no vault.
 	Password int
 	// Secrets are the secret-bearing files, by component and path.
@@ -28,6 +29,13 @@ type RestoreIndex struct {
 	Chunks  []ChunkRef
 	Streams []Stream
 	Entries []File
+}
+
+// Origin are the places of the machine that was backed up, apart from the Maia root.
+type Origin struct {
+	Home     string
+	OldRoots []string
+	Prefix   string // of Homebrew; empty: there was none
 }
 
 // IndexSecret names a secret-bearing file; never a value, size or hash.
@@ -44,10 +52,10 @@ func compareSecrets(a, b IndexSecret) int {
 const indexMagic = "maia-restore-index 1"
 
 // NewRestoreIndex derives the index of a backup from its manifest, the manifest's bytes and its file list.
-func NewRestoreIndex(m *Manifest, manifest []byte, files []File, home string, oldRoots []string) *RestoreIndex {
+func NewRestoreIndex(m *Manifest, manifest []byte, files []File, from Origin) *RestoreIndex {
 	x := &RestoreIndex{
 		BackupID: m.BackupID, CreatedAt: m.CreatedAt, Program: m.ProgramVersion, RepositoryID: m.RepositoryID,
-		Root: string(m.MaiaRoot), Home: home, OldRoots: oldRoots,
+		Root: string(m.MaiaRoot), Home: from.Home, OldRoots: from.OldRoots, Prefix: from.Prefix,
 		Files:  append(slices.Clone(m.Files), FileRef{Path: ManifestName, SizeBytes: int64(len(manifest)), SHA256: SumHash(manifest)}),
 		Chunks: m.Chunks, Streams: m.Streams(), Entries: files, Password: m.PasswordNumber,
 	}
@@ -82,6 +90,9 @@ func (x *RestoreIndex) writeLines(out io.Writer) error {
 	line("home", EncodeLine(x.Home))
 	for _, r := range x.OldRoots {
 		line("oldroot", EncodeLine(r))
+	}
+	if x.Prefix != "" {
+		line("prefix", EncodeLine(x.Prefix))
 	}
 	if x.Password > 0 {
 		line("password", num(int64(x.Password)))

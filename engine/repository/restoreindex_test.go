@@ -53,6 +53,9 @@ func randomRestoreIndex(rng *rand.Rand) *RestoreIndex {
 		x.OldRoots = append(x.OldRoots, randomName(rng))
 	}
 	if rng.IntN(2) == 0 {
+		x.Prefix = randomName(rng)
+	}
+	if rng.IntN(2) == 0 {
 		x.Password = 1 + rng.IntN(1000)
 	}
 	x.Secrets = randomSecrets(rng)
@@ -209,6 +212,44 @@ func TestRestoreIndexOfVault(t *testing.T) {
 	} {
 		b := strings.Replace(string(lines), edit[0], edit[1], 1)
 		if b == string(lines) {
+			t.Errorf("%s: the edit changes nothing", what)
+		}
+		if y, err := DecodeRestoreIndex(storedGzip([]byte(b))); !errors.Is(err, ErrDamaged) || y != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// withPrefix are the lines of withVault on a machine with Homebrew.
+func withPrefix(t testing.TB) []byte {
+	t.Helper()
+	lines := string(withVault(t).lines(t))
+	n := strings.Count(lines, "\n")
+	lines = strings.Replace(lines, "password 2\n", "prefix /opt/home\\0040brew\npassword 2\n", 1)
+	return []byte(strings.Replace(lines, fmt.Sprintf("end %d\n", n-1), fmt.Sprintf("end %d\n", n), 1))
+}
+
+// The Homebrew prefix stands between the old roots and the password, or nowhere.
+func TestRestoreIndexPrefix(t *testing.T) {
+	x := withVault(t)
+	lines := string(withPrefix(t))
+	y, err := DecodeRestoreIndex(gzipLines(t, []byte(lines)))
+	if err != nil || y.Prefix != "/opt/home brew" || y.Equal(x.index) {
+		t.Fatalf("%v %+v", err, y)
+	}
+	x.index = NewRestoreIndex(x.manifest, x.raw, x.files, Origin{y.Home, y.OldRoots, y.Prefix})
+	if !y.Equal(x.index) || string(x.lines(t)) != lines {
+		t.Errorf("the index is\n%s\nwant\n%s", x.lines(t), lines)
+	}
+	for what, edit := range map[string][2]string{
+		"empty":        {`prefix /opt/home\0040brew`, "prefix -"},
+		"a field more": {`prefix /opt/home\0040brew`, "prefix /opt/home brew"},
+		"twice":        {"password 2\n", "prefix /opt\n"},
+		"after it":     {"prefix /opt/home\\0040brew\npassword 2\n", "password 2\nprefix /opt/home\\0040brew\n"},
+		"before":       {"oldroot /Users/old\\0040name/maia\nprefix /opt/home\\0040brew\n", "prefix /opt/home\\0040brew\noldroot /Users/old\\0040name/maia\n"},
+	} {
+		b := strings.Replace(lines, edit[0], edit[1], 1)
+		if b == lines {
 			t.Errorf("%s: the edit changes nothing", what)
 		}
 		if y, err := DecodeRestoreIndex(storedGzip([]byte(b))); !errors.Is(err, ErrDamaged) || y != nil {

@@ -17,6 +17,7 @@ engine/...                   never imports  C              : the engine builds a
 engine/* -engine/cli         never imports  engine         : the packages below know nothing of the verbs above
 engine/fsx                   never imports  ...            : the bottom: what writes files knows nothing of what is in them
 engine/retention tray/menu   only imports   std            : pure decisions, tested without a disk, a clock or a screen
+engine/relocate              only imports   std engine/vault howett.net/plist : paths are mapped without a disk; the vault knows how to read a hostile property list
 engine/event                 only imports   std engine/repository : what happened is told in the words of the repository, and nothing of how it is shown
 engine/repository            never reaches  engine/component engine/sqlitesnap engine/config : the format can be read by a program that knows nothing of Maia
 ... -engine/cli/... -.       never imports  github.com/spf13/cobra github.com/spf13/pflag : only the command line knows flags

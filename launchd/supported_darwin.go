@@ -1,0 +1,4 @@
+package launchd
+
+// Supported says whether this system has launchd.
+const Supported = true
