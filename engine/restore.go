@@ -241,6 +241,9 @@ func (r *restore) prepare() error {
 	if err := r.authenticate(); err != nil {
 		return err
 	}
+	if err := r.needsVault(); err != nil {
+		return err
+	}
 	r.unseal()
 	if err := r.findAreas(); err != nil {
 		return err
@@ -314,7 +317,7 @@ func (r *restore) choose() error {
 	rows := map[string]*PlannedComponent{}
 	for i := range r.files {
 		f := &r.files[i]
-		if len(r.opt.Only) > 0 && !slices.Contains(r.opt.Only, f.Component) || !matchesAny(r.opt.Paths, string(f.Path)) {
+		if !r.wanted(f) || !matchesAny(r.opt.Paths, string(f.Path)) {
 			continue
 		}
 		if r.opt.BesideOriginal && !f.HasContent() {

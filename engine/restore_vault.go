@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"maia-dr/engine/component"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/vault"
 )
@@ -105,4 +106,22 @@ func (r *restore) unseal() {
 			r.files = append(r.files, file)
 		}
 	}
+}
+
+// wanted reports whether a file's component was asked for. "secrets" are the files in the vault, whatever components
+// they belong to.
+func (r *restore) wanted(f *repository.File) bool {
+	return len(r.opt.Only) == 0 || slices.Contains(r.opt.Only, f.Component) ||
+		slices.Contains(r.opt.Only, component.Secrets) && r.sealed[place(f.Component, string(f.Path))] != nil
+}
+
+// needsVault refuses to restore the secrets alone out of a vault that stays closed.
+func (r *restore) needsVault() error {
+	if !slices.Contains(r.opt.Only, component.Secrets) || r.vault != nil {
+		return nil
+	}
+	if r.m.PasswordNumber == 0 {
+		return &Error{Op: "restore the secrets", Code: CodeUsage, Err: fmt.Errorf("%s has no vault", r.m.BackupID), Hint: "see which backup has one with `maia-dr list`"}
+	}
+	return &Error{Op: "restore the secrets", Code: CodePasswordMissing, Err: errors.New("the vault stays closed"), Hint: "give its password with --vault-password-file FILE"}
 }
