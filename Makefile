@@ -27,7 +27,9 @@ RACE = -race \
 	-gcflags=github.com/klauspost/compress/flate=-race=false \
 	-gcflags=crypto/internal/fips140/hmac=-race=false \
 	-gcflags=crypto/internal/fips140/sha256=-race=false \
-	-gcflags=crypto/internal/fips140/subtle=-race=false
+	-gcflags=crypto/internal/fips140/subtle=-race=false \
+	-gcflags=crypto/internal/fips140/pbkdf2=-race=false \
+	-gcflags=crypto/pbkdf2=-race=false
 
 SCRIPTS = $(shell find .ci resources packaging -type f \( -name '*.sh' -o -path '.ci/*' \) 2>/dev/null)
 

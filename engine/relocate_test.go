@@ -382,7 +382,7 @@ func TestRelocatedRestoreFails(t *testing.T) {
 		t.Fatalf("only %d calls", calls)
 	}
 	total, failed := calls, 0
-	step := 1 + total/24
+	step := 1 + total/8
 	if *full {
 		step = 1
 	}
@@ -479,7 +479,7 @@ func TestRelocatedRestoreKilled(t *testing.T) {
 	}
 	want := snapshotTree(t, v.home)
 	total := len(a.Calls)
-	for n := 3; n <= total; n += 1 + total/8 {
+	for n := 3; n <= total; n += 1 + total/4 {
 		o := fresh()
 		o.KillAt = int64(n)
 		if _, lived, _ := run(t, o); lived {
