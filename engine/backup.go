@@ -153,7 +153,11 @@ func (b *backup) run() error {
 		return err
 	}
 	b.pruned = pruned
-	return b.trimMirror()
+	if err := b.trimMirror(); err != nil {
+		return err
+	}
+	b.rehearse()
+	return nil
 }
 
 // make makes everything but the files of the backup's folder, which it leaves in memory.
@@ -231,7 +235,7 @@ func (b *backup) captureAll() (err error) {
 		ProgramVersion: b.e.opt.Version, RepositoryID: b.descriptor.RepositoryID, Writer: b.writer,
 		MaiaRoot: repository.Name(b.root), OneDrivePath: repository.Name(b.folder.Path),
 		Components:          map[string]*repository.Component{},
-		RestorationMetadata: repository.RestorationMetadata{RequiresUserInput: []string{"maia_location"}},
+		RestorationMetadata: b.e.restorationMetadata(),
 	}
 	for _, u := range b.unreadable {
 		b.cap.warn("manifest_unreadable", u.id, fmt.Sprintf("neither this machine nor OneDrive has a whole manifest of this earlier backup: %v", u.err),

@@ -22,6 +22,7 @@ var phaseNames = map[event.Phase]string{
 	event.Read:      "Reading",
 	event.Place:     "Putting files in place",
 	event.Check:     "Checking databases",
+	event.Compare:   "Comparing what was restored",
 }
 
 // sink returns what the engine reports to: JSON lines, a progress bar on a terminal, or nothing.

@@ -20,6 +20,7 @@ const (
 	Read      Phase = "read"
 	Place     Phase = "place"
 	Check     Phase = "check"
+	Compare   Phase = "compare"
 )
 
 // Kind says which fields of an Event mean something.
