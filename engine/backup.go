@@ -70,7 +70,7 @@ func (e *Engine) Backup(ctx context.Context, o BackupOptions) (res *BackupResult
 		return nil, explain("back up", "", err)
 	}
 	res = b.result()
-	history.Result, history.BackupID = res.Status, res.BackupID
+	history.Result, history.BackupID, history.Drill = res.Status, res.BackupID, b.drill
 	history.StoredBytes, history.SourceBytes, history.Files, history.Warnings = res.StoredBytes, res.SourceBytes, res.Files, len(res.Warnings)
 	e.statusMu.Lock()
 	e.status.LastFailure = nil
@@ -99,6 +99,7 @@ type backup struct {
 	storedBytes int64
 	pruned      []string
 	late        []repository.Warning
+	drill       *state.Drill // the light one afterwards; nil: it could not be done
 }
 
 // attempt is what is made once more from the start when a captured secret is found in a text file.

@@ -203,7 +203,6 @@ func (b *backup) rehearse() {
 	if p := b.password; p != nil {
 		o.Password = passwordOnce(*p)
 	}
-	began := b.e.now()
 	res, err := b.e.drill(b.ctx, o)
 	switch {
 	case err != nil:
@@ -212,9 +211,5 @@ func (b *backup) rehearse() {
 	case !res.Passed:
 		b.lateWarning("drill_failed", "", fmt.Sprintf("the light drill found %d problems: %s", len(res.Problems), res.Problems[0]), drillHint)
 	}
-	h := drillHistory(res)
-	h.Time, h.Seconds = b.e.now().UTC(), b.e.now().Sub(began).Seconds()
-	if err := b.e.state.AppendHistory(h); err != nil {
-		b.e.log.Error().Err(err).Msg("write history")
-	}
+	b.drill = &res.Drill
 }

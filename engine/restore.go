@@ -460,15 +460,6 @@ func (r *restore) realParents(rel string) (bool, error) {
 	return true, nil
 }
 
-func existingParent(path string) string {
-	for {
-		if ok, err := dirExists(path); ok || err != nil {
-			return path
-		}
-		path = filepath.Dir(path)
-	}
-}
-
 // compareOne reports whether a file is in its place already, or something else is. Behind a link nothing is in its
 // place: the link is moved aside when the folder is made.
 func (r *restore) compareOne(p *placement) (equal, inWay bool, err error) {

@@ -351,3 +351,13 @@ func dirExists(path string) (bool, error) {
 	}
 	return err == nil && fi.IsDir(), err
 }
+
+// existingParent returns the nearest folder above a path that is there.
+func existingParent(path string) string {
+	for {
+		if ok, err := dirExists(path); ok || err != nil {
+			return path
+		}
+		path = filepath.Dir(path)
+	}
+}

@@ -180,7 +180,7 @@ type HistoryEntry struct {
 	Files       int    `json:"files,omitempty"`
 	Warnings    int    `json:"warnings,omitempty"`
 	Error       string `json:"error,omitempty"`
-	// Drill is what a drill came to, of those that ran to their end.
+	// Drill is what a drill came to that ran to its end; in a backup's line, its light drill.
 	Drill *Drill `json:"drill,omitempty"`
 }
 
