@@ -70,7 +70,7 @@ func (e *Engine) Backup(ctx context.Context, o BackupOptions) (res *BackupResult
 		return nil, explain("back up", "", err)
 	}
 	res = b.result()
-	history.Result, history.BackupID = res.Status, res.BackupID
+	history.Result, history.BackupID, history.Drill = res.Status, res.BackupID, b.drill
 	history.StoredBytes, history.SourceBytes, history.Files, history.Warnings = res.StoredBytes, res.SourceBytes, res.Files, len(res.Warnings)
 	e.statusMu.Lock()
 	e.status.LastFailure = nil
@@ -99,6 +99,7 @@ type backup struct {
 	storedBytes int64
 	pruned      []string
 	late        []repository.Warning
+	drill       *state.Drill // the light one afterwards; nil: it could not be done
 }
 
 // attempt is what is made once more from the start when a captured secret is found in a text file.
@@ -153,7 +154,11 @@ func (b *backup) run() error {
 		return err
 	}
 	b.pruned = pruned
-	return b.trimMirror()
+	if err := b.trimMirror(); err != nil {
+		return err
+	}
+	b.rehearse()
+	return nil
 }
 
 // make makes everything but the files of the backup's folder, which it leaves in memory.
@@ -231,7 +236,7 @@ func (b *backup) captureAll() (err error) {
 		ProgramVersion: b.e.opt.Version, RepositoryID: b.descriptor.RepositoryID, Writer: b.writer,
 		MaiaRoot: repository.Name(b.root), OneDrivePath: repository.Name(b.folder.Path),
 		Components:          map[string]*repository.Component{},
-		RestorationMetadata: repository.RestorationMetadata{RequiresUserInput: []string{"maia_location"}},
+		RestorationMetadata: b.e.restorationMetadata(),
 	}
 	for _, u := range b.unreadable {
 		b.cap.warn("manifest_unreadable", u.id, fmt.Sprintf("neither this machine nor OneDrive has a whole manifest of this earlier backup: %v", u.err),

@@ -44,6 +44,8 @@ type Options struct {
 	LoadAgent func(ctx context.Context, label, path string) error
 	// KeychainItem returns the secret of the Keychain item with this service; nil: there is no Keychain.
 	KeychainItem func(ctx context.Context, service string) ([]byte, error)
+	// Evicted reports whether a file's content lies in the cloud only; nil: what the file system says.
+	Evicted func(path string) bool
 }
 
 // Engine backs up, verifies and restores. One verb at a time; the run lock keeps other processes out.
@@ -56,6 +58,9 @@ type Engine struct {
 
 	// leaky stores secret-bearing files in the plain, as they are: tests show with it that the scan finds them all.
 	leaky bool
+
+	// laps measures the phases of a drill.
+	laps *laps
 
 	statusMu sync.Mutex
 	status   *state.Status
@@ -228,7 +233,7 @@ func (e *Engine) removeLeftovers() error {
 			return err
 		}
 		for _, entry := range entries {
-			if err := e.fs.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
+			if err := e.removeTree(filepath.Join(dir, entry.Name())); err != nil {
 				return err
 			}
 		}
@@ -262,6 +267,25 @@ func (e *Engine) removeLeftovers() error {
 		}
 	}
 	return nil
+}
+
+// removeTree removes a folder of the scratch, also where a restore has given folders in it modes that forbid that.
+func (e *Engine) removeTree(path string) error {
+	err := filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
+		if d == nil || !d.IsDir() {
+			return nil
+		}
+		if fi, ierr := d.Info(); ierr == nil && fi.Mode().Perm()&0o700 != 0o700 {
+			if err == nil || errors.Is(err, fs.ErrPermission) {
+				return e.fs.Chmod(path, 0o700)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return e.fs.RemoveAll(path)
 }
 
 func (e *Engine) finish(kind string, started time.Time, h *state.HistoryEntry, err error) {
@@ -312,6 +336,9 @@ func (e *Engine) phase(p event.Phase, total int64) {
 		}
 	}
 	e.statusMu.Unlock()
+	if e.laps != nil {
+		e.laps.begin(p, e.now())
+	}
 	e.log.Debug().Str("phase", string(p)).Msg("phase")
 	e.emit(event.Event{Kind: event.PhaseStarted, Phase: p, Total: total})
 }

@@ -149,6 +149,8 @@ type restore struct {
 	vault  *vault.Contents
 	sealed map[string][]byte
 	res    *RestoreResult
+	// rehearsal is set in a drill: the target is scratch.
+	rehearsal *rehearsal
 }
 
 // Restore brings files of a backup back. It makes a plan, has it confirmed, writes every file under a temporary name,
@@ -218,6 +220,9 @@ func (r *restore) prepare() error {
 	to = realPath(to)
 	r.opt.To = to
 	for _, own := range append([]string{r.e.state.Path}, r.source().Dirs...) {
+		if r.rehearsal != nil {
+			break
+		}
 		if real, err := filepath.EvalSymlinks(own); err == nil {
 			own = real
 		}
@@ -318,6 +323,9 @@ func (r *restore) choose() error {
 	for i := range r.files {
 		f := &r.files[i]
 		if !r.wanted(f) || !matchesAny(r.opt.Paths, string(f.Path)) {
+			continue
+		}
+		if r.rehearsal != nil && !r.rehearsal.wants(f) {
 			continue
 		}
 		if r.opt.BesideOriginal && !f.HasContent() {

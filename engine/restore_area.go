@@ -205,6 +205,7 @@ func (a *area) realParents(rel string) (bool, error) {
 	return true, nil
 }
 
+// existingParent returns the nearest folder above a path that is there.
 func existingParent(path string) string {
 	for {
 		if ok, err := dirExists(path); ok || err != nil {

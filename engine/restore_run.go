@@ -45,7 +45,9 @@ func (r *restore) run() (err error) {
 	if err := r.finishDirs(); err != nil {
 		return err
 	}
-	unix.Sync()
+	if r.rehearsal == nil || !r.rehearsal.light() {
+		unix.Sync()
+	}
 	if err := r.checkDatabases(); err != nil {
 		return err
 	}
@@ -354,9 +356,12 @@ func (r *restore) checkDatabases() error {
 	known := r.brokenAtCapture()
 	r.e.phase(event.Check, int64(len(dbs)))
 	for i, p := range dbs {
-		facts, err := sqlitesnap.CheckFile(r.ctx, p.dest, true)
+		facts, err := sqlitesnap.CheckFile(r.ctx, p.dest, r.rehearsal == nil || !r.rehearsal.light())
 		if errors.Is(err, context.Canceled) {
 			return err
+		}
+		if r.rehearsal != nil {
+			r.rehearsal.database(p, &facts, err)
 		}
 		r.e.progress(event.Check, int64(i+1), int64(len(dbs)))
 		r.res.Databases++

@@ -29,6 +29,9 @@ func (r *restore) authenticate() error {
 			r.plan.Authenticated = true
 			return nil
 		}
+		if r.rehearsal != nil && r.rehearsal.spoiled(p, err) {
+			return nil
+		}
 		if !errors.Is(err, vault.ErrPassword) {
 			return err
 		}

@@ -49,6 +49,13 @@ type OneDriveStatus struct {
 // RestoreStatus says whether a restore is proven: only a full drill proves it.
 type RestoreStatus struct {
 	Proven bool `json:"proven"`
+	// Why says why it is not: never, failed, light_only, vault_not_opened or older_than_8_days.
+	Why          string       `json:"why,omitempty"`
+	LastFull     *state.Drill `json:"last_full,omitempty"`
+	LastLight    *state.Drill `json:"last_light,omitempty"`
+	DrillsRun    int          `json:"drills_run"`
+	DrillsPassed int          `json:"drills_passed"`
+	Estimate     Estimate     `json:"estimate"`
 }
 
 // Values of Status.Overall.
@@ -74,6 +81,8 @@ func (e *Engine) Status() (*Status, error) {
 		s.MaiaRoot = root
 	}
 	e.statusRepository(s)
+	s.Restore = e.restoreStatus(&st.Drills, e.newestManifest(s))
+	s.Problems = append(s.Problems, drillProblems(&st.Drills)...)
 	if activity == state.Interrupted {
 		s.Problems = append(s.Problems, state.Problem{Code: "interrupted",
 			Text: fmt.Sprintf("the %s begun %s never reached its end", st.Run.Kind, st.Run.StartedAt.Local().Format("2 Jan 15:04")),
@@ -94,6 +103,22 @@ func (e *Engine) Status() (*Status, error) {
 		s.Overall = OverallAttention
 	}
 	return s, nil
+}
+
+// newestManifest returns the manifest of the newest complete backup; nil: there is none that can be read.
+func (e *Engine) newestManifest(s *Status) *repository.Manifest {
+	if s.Newest == nil {
+		return nil
+	}
+	v, err := e.view()
+	if err != nil {
+		return nil
+	}
+	m, _, err := v.manifest(s.Newest.BackupID)
+	if err != nil {
+		return nil
+	}
+	return m
 }
 
 func (s *Status) problem(err error) {

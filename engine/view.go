@@ -23,6 +23,8 @@ type view struct {
 	listings []*repository.Listing
 	// remote says that the first copy is the one in OneDrive.
 	remote bool
+	// chunks is where chunks are read from; nil: from every copy.
+	chunks *repository.Source
 }
 
 // view opens what there is. The mirror alone will do: the newest backup may be there before OneDrive has it.
@@ -71,6 +73,9 @@ func (v *view) add(r repository.Repo) error {
 
 // source reads chunks from every copy.
 func (v *view) source() *repository.Source {
+	if v.chunks != nil {
+		return v.chunks
+	}
 	src := new(repository.Source)
 	for _, r := range v.repos {
 		src.Dirs = append(src.Dirs, r.Dir)

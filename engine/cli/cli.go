@@ -143,7 +143,7 @@ backup is whole, and brings everything back on a fresh Mac with one command.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageErrorFor(cmd, err)
 	})
-	root.AddCommand(a.backupCommand(), a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(),
+	root.AddCommand(a.backupCommand(), a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(), a.drillCommand(),
 		a.pruneCommand(), a.statusCommand(), a.passwordCommand(), a.demoCommand(), a.versionCommand())
 	return root
 }

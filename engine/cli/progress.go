@@ -23,6 +23,7 @@ var phaseNames = map[event.Phase]string{
 	event.Place:     "Putting files in place",
 	event.Check:     "Checking databases",
 	event.Activate:  "Loading agents",
+	event.Compare:   "Comparing what was restored",
 }
 
 // sink returns what the engine reports to: JSON lines, a progress bar on a terminal, or nothing.

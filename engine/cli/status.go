@@ -39,7 +39,7 @@ func (a *app) printStatus(s *engine.Status) {
 	now := a.Env.Now()
 	a.printf("Last backup: %s\n", lastBackupText(s, now))
 	a.printf("OneDrive: %s\n", oneDriveText(s))
-	a.printf("Restore: not proven\n")
+	a.printf("Restore: %s\n", restoreText(&s.Restore, now))
 	if s.Activity == state.Running && s.Run != nil {
 		a.printf("Running: %s since %s%s\n", s.Run.Kind, s.Run.StartedAt.Local().Format("15:04:05"), percent(s.Run))
 	}
@@ -95,3 +95,20 @@ func oneDriveText(s *engine.Status) string {
 	}
 	return fmt.Sprintf("%s, %s in %s; whether it is uploaded is not known", count(s.Backups, "backup", "backups"), size(s.TotalBytes), clean(s.OneDrive.Path))
 }
+
+var unproven = map[string]string{
+	engine.UnprovenNever:     "there was no drill yet",
+	engine.UnprovenLightOnly: "there was only a light drill yet",
+	engine.UnprovenFailed:    "the last drill failed",
+	engine.UnprovenVault:     "the last full drill could not open the vault",
+	engine.UnprovenOld:       "the last full drill is older than 8 days",
+}
+
+func restoreText(r *engine.RestoreStatus, now time.Time) string {
+	if r.Proven {
+		return fmt.Sprintf("proven %s in %s", ago(now, r.LastFull.At), took(seconds(r.LastFull.RestoreSeconds)))
+	}
+	return "not proven: " + unproven[r.Why]
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

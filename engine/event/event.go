@@ -21,6 +21,7 @@ const (
 	Place     Phase = "place"
 	Check     Phase = "check"
 	Activate  Phase = "activate"
+	Compare   Phase = "compare"
 )
 
 // Kind says which fields of an Event mean something.

@@ -14,3 +14,9 @@ func clone(src, dst string, perm fs.FileMode) error {
 	}
 	return os.Chmod(dst, perm)
 }
+
+// Dataless reports whether a file's content lies in the cloud only: reading it would download it (SF_DATALESS).
+func Dataless(path string) bool {
+	var st unix.Stat_t
+	return unix.Lstat(path, &st) == nil && st.Flags&0x40000000 != 0
+}

@@ -21,6 +21,9 @@ import (
 type Source struct {
 	// Dirs are repository folders: OneDrive, the mirror.
 	Dirs []string
+	// Choose, if set, says which copies of a chunk to try instead. It is called once for each chunk of a Copy, from
+	// several goroutines.
+	Choose func(ChunkRef) []string
 }
 
 // Piece asks for one extent of a chunk to be written to Dst at DstOff.
@@ -97,7 +100,11 @@ func (s *Source) Copy(ctx context.Context, chunks []ChunkRef, pieces []Piece, wh
 // copyChunk tries each copy of a chunk until one is whole.
 func (s *Source) copyChunk(ctx context.Context, ref ChunkRef, pieces []Piece, whole bool, progress func(int64)) error {
 	var errs []error
-	for _, dir := range s.Dirs {
+	dirs := s.Dirs
+	if s.Choose != nil {
+		dirs = s.Choose(ref)
+	}
+	for _, dir := range dirs {
 		err := readChunk(ctx, filepath.Join(dir, ChunksDir, ChunkName(ref.SHA256)), ref, pieces, whole, progress)
 		if err == nil {
 			return nil

@@ -180,6 +180,8 @@ type HistoryEntry struct {
 	Files       int    `json:"files,omitempty"`
 	Warnings    int    `json:"warnings,omitempty"`
 	Error       string `json:"error,omitempty"`
+	// Drill is what a drill came to that ran to its end; in a backup's line, its light drill.
+	Drill *Drill `json:"drill,omitempty"`
 }
 
 // AppendHistory adds a line and syncs it.

@@ -23,6 +23,7 @@ type Status struct {
 	LastBackup  *BackupResult `json:"last_backup,omitempty"`
 	LastFailure *Failure      `json:"last_failure,omitempty"`
 	LastVerify  *VerifyResult `json:"last_verify,omitempty"`
+	Drills      Drills        `json:"drills"`
 	// Problems are open: each was seen by the newest run that could see it.
 	Problems []Problem `json:"problems,omitempty"`
 }

@@ -1,0 +1,215 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"maia-dr/engine/component"
+	"maia-dr/engine/event"
+	"maia-dr/engine/repository"
+	"maia-dr/engine/state"
+)
+
+// ProvenFor is how long a full drill that passed proves that a restore works.
+const ProvenFor = 8 * 24 * time.Hour
+
+const (
+	slowAfter = 30 * time.Minute // what a whole restore may take
+	slowLeast = 5 * time.Second  // less than this more is noise
+	slowHint  = "look at what else ran meanwhile and at what grew with `maia-dr diff`; the phases are in `maia-dr status --json`"
+)
+
+// slow says in what way a full drill took too long: past 30 minutes, or half as long again as the median of the last
+// five like it.
+func slow(d *state.Drill, history []state.HistoryEntry) string {
+	if d.RestoreSeconds > slowAfter.Seconds() {
+		return fmt.Sprintf("the restore took %.0f minutes; 30 are what it may take", d.RestoreSeconds/60)
+	}
+	var like []float64
+	for i := len(history) - 1; i >= 0 && len(like) < 5; i-- {
+		if h := history[i].Drill; h != nil && h.Passed && !h.Light && h.Script == d.Script && (h.DownloadedBytes > 0) == (d.DownloadedBytes > 0) {
+			like = append(like, h.RestoreSeconds)
+		}
+	}
+	if len(like) < 3 {
+		return ""
+	}
+	slices.Sort(like)
+	median := like[len(like)/2]
+	if d.RestoreSeconds > 1.5*median && d.RestoreSeconds-median > slowLeast.Seconds() {
+		return fmt.Sprintf("the restore took %.0f s, and %.0f s in the median of the last %d", d.RestoreSeconds, median, len(like))
+	}
+	return ""
+}
+
+// Reasons for which a restore is not proven.
+const (
+	UnprovenNever     = "never"
+	UnprovenOld       = "older_than_8_days"
+	UnprovenFailed    = "failed"
+	UnprovenLightOnly = "light_only"
+	UnprovenVault     = "vault_not_opened"
+)
+
+// restoreStatus says whether a restore is proven. A drill that failed since takes that away, a light one too.
+func (e *Engine) restoreStatus(d *state.Drills, m *repository.Manifest) RestoreStatus {
+	s := RestoreStatus{LastLight: d.LastLight, LastFull: d.LastFull, DrillsRun: d.Run, DrillsPassed: d.Passed, Estimate: e.estimate(d, m)}
+	last := d.LastFull
+	if last == nil || d.LastLight != nil && d.LastLight.At.After(last.At) {
+		last = d.LastLight
+	}
+	switch {
+	case last == nil:
+		s.Why = UnprovenNever
+	case !last.Passed || d.LastFull != nil && !d.LastFull.Passed:
+		s.Why = UnprovenFailed
+	case d.LastFull == nil:
+		s.Why = UnprovenLightOnly
+	case !d.LastFull.Proves():
+		s.Why = UnprovenVault
+	case e.now().Sub(d.LastFull.At) >= ProvenFor:
+		s.Why = UnprovenOld
+	default:
+		s.Proven = true
+	}
+	return s
+}
+
+// drillProblems are the drills' part of the open problems.
+func drillProblems(d *state.Drills) []state.Problem {
+	var out []state.Problem
+	for _, x := range []struct {
+		kind string
+		d    *state.Drill
+	}{{"full", d.LastFull}, {"light", d.LastLight}} {
+		switch {
+		case x.d == nil:
+		case !x.d.Passed:
+			text := fmt.Sprintf("the last %s drill, of %s, found %d problems", x.kind, x.d.BackupID, x.d.ProblemCount)
+			if len(x.d.Problems) > 0 {
+				text += ": " + x.d.Problems[0]
+			}
+			out = append(out, state.Problem{Code: "drill_failed", Text: text, Hint: drillHint})
+		case x.d.Slow != "":
+			out = append(out, state.Problem{Code: "drill_slow", Text: x.d.Slow, Hint: slowHint})
+		}
+	}
+	return out
+}
+
+const drillHint = "run `maia-dr verify --all`, which mends what it can, make a new backup, and rehearse it with `maia-dr drill`"
+
+// DrillDue reports whether a full drill should run now: the configured weekday has come since the last one, or there
+// was none. A drill that failed is not repeated before the next one is due.
+func (e *Engine) DrillDue(now time.Time) bool {
+	day, on := e.opt.Config.Schedule.DrillDay()
+	st, _, err := e.state.ReadStatus()
+	if err != nil || !on || st.LastBackup == nil {
+		return false
+	}
+	zone := e.env.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	local := now.In(zone)
+	back := (int(local.Weekday()) - int(day) + 7) % 7
+	since := time.Date(local.Year(), local.Month(), local.Day()-back, 0, 0, 0, 0, zone)
+	return st.Drills.LastFull == nil || st.Drills.LastFull.At.Before(since)
+}
+
+// Estimate is what a restore on a new machine would take, and what that is made of.
+type Estimate struct {
+	// Seconds is the sum of the parts that are known; Complete says that all are.
+	Seconds  float64        `json:"seconds"`
+	Complete bool           `json:"complete"`
+	Parts    []EstimatePart `json:"parts"`
+}
+
+// EstimatePart is one part of an estimate.
+type EstimatePart struct {
+	// Name is download, restore or packages.
+	Name string `json:"name"`
+	// Seconds is nil where it is not known.
+	Seconds *float64 `json:"seconds,omitempty"`
+	// From says what the number comes from, or why there is none.
+	From string `json:"from"`
+}
+
+// estimate adds up what has been measured. m is the backup to restore; nil: there is none.
+func (e *Engine) estimate(d *state.Drills, m *repository.Manifest) Estimate {
+	var out Estimate
+	add := func(name string, seconds float64, known bool, from string) {
+		p := EstimatePart{Name: name, From: from}
+		if known {
+			p.Seconds = &seconds
+			out.Seconds += seconds
+		}
+		out.Parts = append(out.Parts, p)
+	}
+	var size int64
+	var packages int
+	if m != nil {
+		for _, f := range m.Files {
+			size += f.SizeBytes
+		}
+		for _, c := range m.Chunks {
+			size += c.SizeBytes
+		}
+		packages = m.Stats.PipPackages + m.Stats.BrewPackages
+	}
+	full := d.Proof
+	read := 0.0
+	if full != nil {
+		read = full.Phases[event.Read]
+	}
+	switch {
+	case m != nil && full != nil && full.DownloadedBytes > 0 && read > 0:
+		// The last drill downloaded: its reading went at least at the download's pace.
+		rate := float64(full.DownloadedBytes) / read
+		add("download", float64(size)/rate, true, fmt.Sprintf("%d MB at the %.1f MB/s of the drill of %s", size/1e6, rate/1e6, full.At.Format(time.DateOnly)))
+	default:
+		add("download", 0, false, fmt.Sprintf("%d MB; no download has been measured", size/1e6))
+	}
+	if full != nil {
+		how := "drill"
+		if full.Script {
+			how = "drill with the script"
+		}
+		add("restore", full.RestoreSeconds, true, fmt.Sprintf("the full %s of %s on %s", how, full.BackupID, full.At.Format(time.DateOnly)))
+	} else {
+		add("restore", 0, false, "no full drill has passed yet")
+	}
+	add("packages", 0, m != nil && packages == 0 && m.Components[component.Dependencies] != nil, fmt.Sprintf("%d packages; installing them has not been measured", packages))
+	out.Complete = !slices.ContainsFunc(out.Parts, func(p EstimatePart) bool { return p.Seconds == nil })
+	return out
+}
+
+// restorationMetadata is what the manifest of a new backup says a restore takes.
+func (e *Engine) restorationMetadata() repository.RestorationMetadata {
+	out := repository.RestorationMetadata{RequiresUserInput: []string{"maia_location"}}
+	e.statusMu.Lock()
+	defer e.statusMu.Unlock()
+	if d := e.status.Drills.Proof; d != nil {
+		at := d.At
+		out.EstimatedTimeMinutes, out.MeasuredAt = d.RestoreSeconds/60, &at
+	}
+	return out
+}
+
+// rehearse runs the light drill of a backup that was just made. Whatever it finds comes too late for the manifest.
+func (b *backup) rehearse() {
+	o := DrillOptions{Backup: b.manifest.BackupID, Light: true}
+	if p := b.password; p != nil {
+		o.Password = passwordOnce(*p)
+	}
+	res, err := b.e.drill(b.ctx, o)
+	switch {
+	case err != nil:
+		b.lateWarning("drill_not_done", "", fmt.Sprintf("the backup is complete, but its light drill could not be done: %v", err), "run `maia-dr drill`")
+		return
+	case !res.Passed:
+		b.lateWarning("drill_failed", "", fmt.Sprintf("the light drill found %d problems: %s", len(res.Problems), res.Problems[0]), drillHint)
+	}
+	b.drill = &res.Drill
+}
