@@ -230,8 +230,14 @@ func TestAgentsGolden(t *testing.T) {
 func (m *machine) wrapPlutil() {
 	m.t.Helper()
 	m.tool("plutil", "plistutil")
-	m.wrap("plutil", `case $1 in
--convert) cat > "$TMPDIR/in.$$"; REAL -i "$TMPDIR/in.$$" -f xml -o "$TMPDIR/out.$$" > /dev/null 2>&1; cat "$TMPDIR/out.$$"; code=$?; rm -f "$TMPDIR/in.$$" "$TMPDIR/out.$$"; exit $code ;;
--lint) shift; for f; do :; done; REAL -i "$f" -f xml -o "$TMPDIR/out.$$" > /dev/null 2>&1; [ -s "$TMPDIR/out.$$" ]; code=$?; rm -f "$TMPDIR/out.$$"; exit $code ;;
-esac; exit 2`)
+	m.wrap("plutil", `for f; do :; done
+in=$f tmp="$TMPDIR/plutil.$$"
+if [ "$f" = - ]; then cat > "$tmp.in"; in=$tmp.in; fi
+# Only what comes from a binary list is written anew.
+REAL -i "$in" -f bin -o "$tmp.b" > /dev/null 2>&1
+REAL -i "$tmp.b" -f xml -o "$tmp" > /dev/null 2>&1
+[ -s "$tmp" ]; code=$?
+if [ "$1" = -convert ] && [ "$code" = 0 ]; then cat "$tmp"; fi
+rm -f "$tmp" "$tmp.b" "$tmp.in"
+exit "$code"`)
 }

@@ -1711,6 +1711,13 @@ print_home() {
     say '  PLEASE LOOK AT THESE: paths of the old machine that nothing says the new ones of (--map OLD=NEW does):'
     print_lines "$WORK/ambiguous"
   fi
+  [ "$agents" -gt 0 ] || return 0
+  not_activated
+  if [ -n "$REPLY" ]; then
+    say "  agents are not loaded: $REPLY"
+  else
+    say '  agents are loaded at the end, where their programs exist'
+  fi
 }
 
 # print_lines FILE: "place text" lines, those of one place below its name.
@@ -2000,7 +2007,7 @@ print_unused() {
     if [ "$MAPS" -gt 0 ]; then say '  --map changes nothing: agents and shell files are laid beside as they were'; fi
     if [ -n "$HOME_GIVEN" ]; then say '  --target-home: nothing is written there, as nothing proves who made this backup'; fi
   fi
-  if [ -n "$NO_AGENTS" ]; then say '  --no-agents: no agent is loaded in any case'; fi
+  if [ -n "$NO_AGENTS" ] && [ -z "$INTO_HOME" ]; then say '  --no-agents: no agent is loaded in any case'; fi
   if [ -n "$NO_PACKAGES" ]; then say '  --no-packages: no package is installed in any case'; fi
   case "$ONLY $VAULT_BYTES" in *' secrets ') say '  secrets: this backup holds no vault' ;; esac
 }
@@ -2734,10 +2741,190 @@ finish_folders() {
 }
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Agents
+#
+# They come last, when everything that they run is in place. launchctl print is asked only whether it succeeds.
+
+# not_activated: why no agent is loaded, in REPLY; empty if they are.
+not_activated() {
+  REPLY=''
+  if [ -n "$NO_AGENTS" ]; then
+    REPLY='--no-agents'
+  elif ! command -v launchctl > /dev/null 2>&1 || ! command -v plutil > /dev/null 2>&1; then
+    REPLY='only macOS has launchctl and plutil'
+  elif ! physical "$HOME" || [ "$REPLY" != "$TARGET_HOME" ]; then
+    REPLY='that home is not yours'
+  else
+    REPLY=''
+  fi
+}
+
+# examine_agents: what is to be done with each agent that lies in the home now: "verdict place label reason" in $WORK/agents. The
+# verdict is load, running (already, with this very file), or why it is not loaded: missing (its program), failed, other. A
+# label that is not known is -; one that is fine holds no space.
+examine_agents() {
+  local state place path file reason verdict label program disabled seen=' '
+  : > "$WORK/agents" || full "$WORK"
+  awk '$4 == "launchagents" && $3 == "f" { print $1, $10 }' "$WORK/todo" > "$WORK/list" || full "$WORK"
+  while read -r state place <&3; do
+    printf -v path '%b' "$place"
+    file=$TO/$path label=- program='' disabled=''
+    if [ ! -f "$file" ] || [ -L "$file" ]; then continue; fi
+    not_activated
+    verdict=other reason=$REPLY
+    if [ -z "$reason" ]; then
+      verdict=load
+      if ! plutil -lint "$file" > /dev/null 2>&1; then
+        verdict=failed reason='it is no property list'
+      else
+        read_agent "$file"
+        case $label in '' | */* | *[![:graph:]]*) label=- verdict=failed reason='it has no label that launchd takes' ;; esac
+      fi
+    fi
+    if [ "$verdict" = load ]; then
+      if grep -qxF -e "$place" "$WORK/asitwas"; then
+        verdict=other reason='its paths could not be changed to those of this machine'
+      elif [ -n "$disabled" ]; then
+        verdict=other reason='its file says that it is disabled'
+      elif ! runs "$program"; then
+        verdict=missing reason=$REPLY
+      else
+        case $seen in *" $label "*) verdict=other reason='another file has the same label' ;; esac
+      fi
+    fi
+    if [ "$verdict" = load ]; then
+      seen="$seen$label "
+      if [ "$state" = E ] && launchctl print "gui/$UID/$label" > /dev/null 2>&1; then verdict=running; fi
+    fi
+    printf '%s %s %s %s\n' "$verdict" "$place" "$label" "$reason" >> "$WORK/agents" || full "$WORK"
+  done 3< "$WORK/list"
+}
+
+# read_agent FILE: label, program and disabled of examine_agents. As plutil writes a list, what lies in the outermost dictionary is
+# indented by one tab. An agent may hold secrets, so the whole list goes through a pipe.
+read_agent() {
+  plutil -convert xml1 -o - "$1" 2> /dev/null | awk '
+    function text(s) {
+      if (s !~ /^\t+<string>.*<\/string>$/) return ""
+      sub(/^\t+<string>/, "", s); sub(/<\/string>$/, "", s)
+      gsub(/&lt;/, "<", s); gsub(/&gt;/, ">", s); gsub(/&quot;/, "\"", s); gsub(/&apos;/, "\047", s); gsub(/&amp;/, "\\&", s)
+      return s
+    }
+    /^\t<key>/ { key = $0; sub(/^\t<key>/, "", key); sub(/<\/key>$/, "", key); item = 0; next }
+    key == "Label" && /^\t<string>/ { label = text($0) }
+    key == "Program" && /^\t<string>/ { program = text($0) }
+    key == "ProgramArguments" && /^\t\t<string>/ && item++ == 0 { first = text($0) }
+    key == "Disabled" && /^\t<true\/>/ { disabled = "yes" }
+    END { print label; print (program == "" ? first : program); print disabled }' > "$WORK/numbers" || full "$WORK"
+  {
+    IFS= read -r label
+    IFS= read -r program
+    IFS= read -r disabled
+  } < "$WORK/numbers"
+}
+
+# runs PROGRAM: whether launchd finds it. REPLY says why not. Apple's git and python3 are there before what they start is:
+# then they open a dialog.
+runs() {
+  local dir program=''
+  REPLY='it names no program'
+  [ -n "$1" ] || return 1
+  REPLY="$1 does not exist"
+  case $1 in
+    /*) program=$1 ;;
+    */*) return 1 ;;
+    *) for dir in /usr/bin /bin /usr/sbin /sbin; do if [ -x "$dir/$1" ]; then program=$dir/$1; break; fi; done ;;
+  esac
+  if [ -z "$program" ] || [ -d "$program" ] || [ ! -x "$program" ]; then return 1; fi
+  case $program in
+    /usr/bin/git | /usr/bin/python3 | /usr/bin/pip3)
+      REPLY="$program needs the Command Line Tools: xcode-select --install"
+      xcode-select -p > /dev/null 2>&1 || return 1
+      ;;
+  esac
+}
+
+# agents_to_load: whether there are any.
+agents_to_load() { grep -q '^load ' "$WORK/agents"; }
+
+# load_agents does it, and changes the verdict to running or failed.
+load_agents() {
+  local verdict place label reason path
+  if agents_to_load; then note 'Loading the agents ...'; fi
+  while read -r verdict place label reason <&3; do
+    if [ "$verdict" = load ]; then
+      printf -v path '%b' "$place"
+      if load_agent "$label" "$TO/$path"; then verdict=running reason=''; else verdict=failed reason=$REPLY; fi
+    fi
+    printf '%s %s %s %s\n' "$verdict" "$place" "$label" "$reason"
+  done 3< "$WORK/agents" > "$WORK/list" || full "$WORK"
+  mv "$WORK/list" "$WORK/agents" || full "$WORK"
+}
+
+# load_agent LABEL FILE. bootout returns before the agent is gone, and until then bootstrap fails.
+load_agent() {
+  local domain=gui/$UID code tries=0
+  if command -v xattr > /dev/null 2>&1; then xattr -d com.apple.quarantine "$2" > /dev/null 2>&1; fi
+  launchctl enable "$domain/$1" > /dev/null 2>&1
+  if launchctl print "$domain/$1" > /dev/null 2>&1; then
+    launchctl bootout "$domain/$1" > /dev/null 2>&1
+    while [ "$tries" -lt 40 ] && launchctl print "$domain/$1" > /dev/null 2>&1; do
+      tries=$((tries + 1))
+      sleep 0.25
+    done
+  fi
+  tries=0
+  while :; do
+    tries=$((tries + 1))
+    launchctl bootstrap "$domain" "$2" > /dev/null 2>&1
+    code=$?
+    if [ "$code" -eq 125 ]; then
+      REPLY="there is no desktop session: log in at the Mac's desktop and run the same command again"
+      return 1
+    fi
+    if [ "$code" -eq 0 ] || [ "$tries" -ge 5 ]; then break; fi
+    sleep 0.5
+  done
+  if launchctl print "$domain/$1" > /dev/null 2>&1; then return 0; fi
+  REPLY="launchctl bootstrap ended with $code: it may be turned off in System Settings > General > Login Items"
+  return 1
+}
+
+# print_agents: what became of them. The loss of the backups themselves comes first.
+print_agents() {
+  local verdict place label reason running=0 others=0 own=''
+  [ -s "$WORK/agents" ] || return 0
+  while read -r verdict place label reason; do
+    case $verdict in
+      running) running=$((running + 1)) ;;
+      *) others=$((others + 1)) ;;
+    esac
+    case $verdict$label in missingcom.maia.disaster-recovery | missingcom.maia.recovery-menu) own=yes ;; esac
+  done < "$WORK/agents"
+  # The backquotes are for people.
+  # shellcheck disable=SC2016
+  if [ -n "$own" ]; then say 'Backups are not running: install Maia Recovery, run `maia-dr setup`.'; fi
+  count "$running" 'agent is loaded.' 'agents are loaded.'
+  say "$REPLY"
+  [ "$others" -gt 0 ] || return 0
+  say 'Agents that are in place and not loaded:'
+  while read -r verdict place label reason; do
+    if [ "$verdict" != running ]; then
+      show "$place"
+      say "  ${REPLY##*/}: ${reason//[![:print:]]/?}"
+    fi
+  done < "$WORK/agents"
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
 # The end
 
 print_summary() {
   local name reason number code=$DONE
+  if [ -n "$INTO_HOME" ]; then
+    in_home print_agents
+    if grep -q '^failed ' "$WORK/home/agents"; then code=$INCOMPLETE; fi
+  fi
   print_secrets ''
   if grep -q '^1 ' "$WORK/secrets"; then code=$INCOMPLETE; fi
   case "$ONLY " in ' ' | *' secrets '*) if [ -n "$CLOSED" ]; then code=$INCOMPLETE; fi ;; esac
@@ -2862,6 +3049,8 @@ main() {
       in_home merge
       in_home finish_folders
       awk -v dir="$BESIDE/home/" '{ print dir $0 }' "$WORK/home/missing" >> "$WORK/missing" || full "$WORK"
+      in_home examine_agents
+      in_home load_agents
     fi
     size "$RESTORED_BYTES"
     say
@@ -2872,8 +3061,14 @@ main() {
     # Nor is there anything of an interrupted one to be removed, as a rule.
     tidy_up
     if [ -n "$INTO_HOME" ]; then in_home tidy_up; fi
+    if [ -n "$INTO_HOME" ] && in_home examine_agents && in_home agents_to_load; then
+      say 'Every file is in place. Agents are not loaded yet.'
+      confirm
+      in_home load_agents
+    else
+      say 'There is nothing to do.'
+    fi
     drop_locks
-    say 'There is nothing to do.'
   fi
   print_summary
 }
