@@ -2039,10 +2039,19 @@ free_near() {
   FREE=$REPLY
 }
 
+# confirm: yes goes without saying, but not for an old backup.
 confirm() {
+  local now default=y
   [ -z "$YES" ] || return 0
-  ask 'Go ahead? [y/N] '
-  case $REPLY in
+  now=$(date -u +%s)
+  age $((now > CREATED ? now - CREATED : 0))
+  if [ $((now - CREATED)) -gt "$OLD_SECONDS" ]; then
+    default=n
+    ask "This backup is $REPLY old. Go ahead all the same? [y/N] "
+  else
+    ask "This backup is $REPLY old. Go ahead? [Y/n] "
+  fi
+  case ${REPLY:-$default} in
     y | Y | yes | Yes | YES) ;;
     *) die "$CANCELLED" 'cancelled. Nothing was written.' ;;
   esac

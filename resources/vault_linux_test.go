@@ -19,7 +19,7 @@ func TestAskPassword(t *testing.T) {
 	script := filepath.Join(b.dir, "restore_maia.sh")
 	m := newMachine(t, "tar", "perl")
 	m.tool("stty", "stty")
-	const question, goAhead, wrong = "Vault password (not shown; nothing: go on without it): ", "Go ahead? [y/N] ", "The password is wrong, or the backup was changed"
+	const question, goAhead, wrong = "Vault password (not shown; nothing: go on without it): ", "Go ahead? [Y/n] ", "The password is wrong, or the backup was changed"
 	to := newTarget(t)
 	r := m.onTerminal(script, [][2]string{{question, "first wrong\n"}, {question, " p ä$s\n"}, {question, "p ä$s\n"}, {goAhead, "y\n"}}, "--to", to)
 	r.want(t, 0, "  authenticated: ")
