@@ -37,6 +37,7 @@ type builder struct {
 	created time.Time
 	root    string
 	home    string
+	prefix  string // of Homebrew
 	items   []item
 	// chunkBytes is the raw size of a chunk.
 	chunkBytes int
@@ -240,6 +241,9 @@ func (b *builder) write(t testing.TB) *builder {
 		"maia-restore-index 1", "backup " + b.id,
 		fmt.Sprintf("created %d %s", b.created.Unix(), b.created.UTC().Format(time.RFC3339)), "program 0.1.0",
 		"repository 00112233445566778899aabbccddeeff", "root " + encode(b.root), "home " + encode(b.home), "oldroot " + encode("/old place"),
+	}
+	if b.prefix != "" {
+		b.lines = append(b.lines, "prefix "+encode(b.prefix))
 	}
 	if b.vault != nil {
 		files["credentials.vault.enc"] = b.vault.seal(t, b.id)

@@ -1,4 +1,7 @@
 #!/bin/bash
+# Functions are called through in_home and by traps, too.
+# shellcheck disable=SC2317
+#
 # restore_maia.sh brings a Maia back from its backups (the folder MaiaBackups) with what a fresh Mac has: bash 3.2,
 # awk, tar, gzip, openssl, perl or zsh, and sqlite3.        bash restore_maia.sh --help        says how it is used.
 #
@@ -11,6 +14,8 @@
 #   be handed to a tool, always quoted and behind a folder, and they are never printed undecoded-and-unchecked.
 # - Nothing in the target is overwritten: what differs moves to TARGET.before-restore-STAMP, the rest stays.
 # - Scratch lies in the target (.maia-restore.partial), so that putting files in place is a rename.
+# - Only what the vault's password has proven goes into the home. There it is a second target: in_home does with it what
+#   is done with the first, with lists of its own.
 # - This file may change while it runs (OneDrive syncs it): all of it is functions, and the last line calls them.
 
 if [ -z "${BASH_VERSION:-}" ]; then
@@ -35,21 +40,25 @@ readonly SHA256_OF_NOTHING=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca4959
 
 # Options.
 BACKUP='' REPOSITORY='' TO='' TARGET_HOME='' ONLY='' VAULT_PASSWORD_FILE=''
-MAPS=0 NO_PACKAGES='' NO_AGENTS='' DRY_RUN='' YES=''
+MAPS=0 MAP_OLD=() MAP_NEW=() HOME_GIVEN='' NO_PACKAGES='' NO_AGENTS='' DRY_RUN='' YES=''
 # What check_tools found out about this machine.
 WRITER='' STAT='' DATE='' TOUCH='' TAR='' SQLITE=''
 # Folders: small lists, large data, what was in the way. Empty until they exist.
 WORK='' SCRATCH='' LOCK='' BEFORE='' CREATED_TO='' STAMP='' UMASK=''
+# The same whatever the target at hand is: what clean_up removes.
+MAIN_WORK='' MAIN_TO='' SCRATCHES=()
 # The chosen backup.
 REPO='' ID='' DEFAULT_ID='' ROOT='' HOME_THEN='' CREATED=0
 # Below the target, by names that the backup leaves free: where personal files are laid, and where everything is built.
 BESIDE='' SCRATCH_NAME=''
+# The home as a target: whether it is one, names in it, and what is put before the names of what is shown.
+INTO_HOME='' HOME_SCRATCH='' HOME_SCRATCH_NAME='' HOME_ASIDE='' SHOW_UNDER=''
 # The vault: whether the index is authentic, and if not, why; whether the vault is open, and if not, why.
 AUTHENTICATED='' UNPROVEN='' VAULT='' CLOSED='' VAULT_BYTES='' VAULT_SUM='' ITERATIONS='' SALT='' MAC=''
 # How the terminal was before it hid what is typed.
 HIDDEN=''
 # What came of it.
-MISSING_BEFORE=0 NEED=0 FREE=0 RESTORED=0 RESTORED_BYTES=0 DATABASES=0
+NEED=0 FREE=0 RESTORED=0 RESTORED_BYTES=0 DATABASES=0
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Words
@@ -73,6 +82,14 @@ show() {
     *\\00[0-3][0-7]* | *\\0177* | *\\0302\\02[0-3][0-7]*) REPLY=$1 ;;
     *) printf -v REPLY '%b' "$1" ;;
   esac
+}
+
+# show_place ENCODED: a place below the target, or in the home if it goes there.
+show_place() {
+  show "$1"
+  if [ -n "$INTO_HOME" ]; then
+    case $REPLY in "$BESIDE"/home/*) REPLY=$TARGET_HOME/${REPLY#"$BESIDE"/home/} ;; esac
+  fi
 }
 
 # size BYTES: 348.2 MB, in REPLY.
@@ -127,10 +144,11 @@ Brings a Maia back from its backups. Prints a plan and asks before it writes any
   --backup ID                 the backup, or the beginning of its name (default: the newest complete one)
   --repository DIR            the folder MaiaBackups (default: where this script lies, else in OneDrive)
   --to DIR                    the folder that becomes the Maia root (asked for if missing)
-  --target-home DIR           the home folder of the new place (default: yours)
+  --target-home DIR           the home that agents and shell files go to (default: yours)
   --only COMPONENT,...        restore only these: maia_code maia_data_small maia_data_large launchagents
                               dependencies shell_configs secrets system_metadata
-  --map OLD=NEW               an old path and its new one, for agents and shell files (may be repeated)
+  --map OLD=NEW               an old path and its new one, for agents and shell files; may be repeated (those of Maia,
+                              the home and Homebrew are known)
   --vault-password-file FILE  the password of the vault; - is standard input
   --no-packages               install no packages
   --no-agents                 load no LaunchAgents
@@ -178,13 +196,16 @@ parse_arguments() {
       --backup) BACKUP=$value ;;
       --repository) REPOSITORY=$value ;;
       --to) TO=$value ;;
-      --target-home) TARGET_HOME=$value ;;
+      --target-home) TARGET_HOME=$value HOME_GIVEN=yes ;;
       --only) ONLY="$ONLY $value" ;;
       --map)
-        case $value in
-          ?*=?*) MAPS=$((MAPS + 1)) ;;
-          *) wrong_usage "--map $value is not OLD=NEW." ;;
-        esac
+        without_slash "${value%%=*}"
+        MAP_OLD[MAPS]=$REPLY
+        without_slash "${value#*=}"
+        MAP_NEW[MAPS]=$REPLY
+        case $value in *=*) ;; *) REPLY='' ;; esac
+        if [ -z "${MAP_OLD[MAPS]}" ] || [ -z "$REPLY" ]; then wrong_usage "--map $value is not OLD=NEW, two absolute paths."; fi
+        MAPS=$((MAPS + 1))
         ;;
       --vault-password-file) VAULT_PASSWORD_FILE=$value ;;
       --no-packages) NO_PACKAGES=yes ;;
@@ -199,6 +220,13 @@ parse_arguments() {
     esac
   done
   check_options
+}
+
+# without_slash PATH: an absolute path without slashes at its end, in REPLY; empty if it is none.
+without_slash() {
+  REPLY=$1
+  case $REPLY in /*) ;; *) REPLY='' ;; esac
+  while [ "${REPLY%/}" != "$REPLY" ]; do REPLY=${REPLY%/}; done
 }
 
 check_options() {
@@ -222,6 +250,8 @@ check_options() {
   if [ -n "$TARGET_HOME" ] && [ ! -d "$TARGET_HOME" ]; then
     wrong_usage "--target-home $TARGET_HOME is not a folder."
   fi
+  physical "${TARGET_HOME:-$HOME}" || die "$FAILED" "${TARGET_HOME:-$HOME} cannot be opened." 'name the home with --target-home DIR.'
+  TARGET_HOME=$REPLY
   if [ -n "$VAULT_PASSWORD_FILE" ] && [ "$VAULT_PASSWORD_FILE" != - ] && [ ! -r "$VAULT_PASSWORD_FILE" ]; then
     wrong_usage "--vault-password-file $VAULT_PASSWORD_FILE cannot be read."
   fi
@@ -278,6 +308,7 @@ make_work() {
     fi
   done
   WORK=$(mktemp -d "$tmp/maia-restore.XXXXXX") || die "$FAILED" "no folder for work files can be made in $tmp." 'free some space there.'
+  MAIN_WORK=$WORK
   myself
   printf '%s\n' "$REPLY" > "$WORK/pid" || full "$WORK"
   : > "$WORK/missing" || full "$WORK"
@@ -792,6 +823,11 @@ parse_index() {
       for (n = 2; out in taken; n++) out = name "-" n
       return out
     }
+    function free_at_home(name, n, out) {
+      out = name
+      for (n = 2; out in personal; n++) out = name "-" n
+      return out
+    }
     function under_root(component) { return component == "maia_code" || component == "maia_data_small" || component == "maia_data_large" }
     { if ($0 ~ /[^ -~]/ || $0 ~ /^ | $|  / || ended) broken() }
     NR == 1 {
@@ -823,7 +859,10 @@ parse_index() {
         top = $8
         sub(/\/.*/, "", top)
         taken[top] = 1
-      } else if ($3 == "launchagents" || $3 == "shell_configs") source[n] = $3
+      } else if ($3 == "launchagents" || $3 == "shell_configs") {
+        source[n] = $3
+        if ($3 == "shell_configs") { top = $8; sub(/\/.*/, "", top); personal[top] = 1 }
+      }
       else if ($3 == "dependencies" || $3 == "system_metadata") {
         if ($2 != "f" || $8 ~ /\//) broken()
         source[n] = "folder"
@@ -872,14 +911,14 @@ parse_index() {
       ended = 1
       next
     }
-    $1 == "backup" || $1 == "created" || $1 == "program" || $1 == "repository" || $1 == "root" || $1 == "home" {
+    $1 == "backup" || $1 == "created" || $1 == "program" || $1 == "repository" || $1 == "root" || $1 == "home" || $1 == "prefix" {
       if (NF != ($1 == "created" ? 3 : 2) || $1 in meta || !text($2)) broken()
       if ($1 == "created" && !seconds($2)) broken()
       meta[$1] = $2
       print $1, $2 > (base "meta")
       next
     }
-    $1 == "oldroot" { if (NF != 2 || !text($2)) broken(); next }
+    $1 == "oldroot" { if (NF != 2 || !text($2)) broken(); print $1, $2 > (base "meta"); next }
     { broken() }
     END {
       if (failed) exit 1
@@ -891,9 +930,11 @@ parse_index() {
       beside = free("maia-recovered")
       print "beside", beside > (base "meta")
       print "scratch", free(".maia-restore.partial") > (base "meta")
+      print "homescratch", free_at_home(".maia-restore.partial") > (base "meta")
+      print "homeaside", free("home") > (base "meta")
       for (i = 1; i <= n; i++) {
         # The lock of a restore that was killed is nothing to bring back.
-        if (under_root(component[i]) && (place[i] == lock || index(place[i], lock "/") == 1)) { dropped[i] = 1; continue }
+        if ((under_root(component[i]) || component[i] == "shell_configs") && (place[i] == lock || index(place[i], lock "/") == 1)) { dropped[i] = 1; continue }
         place[i] = placed(component[i], place[i], beside)
         if (place[i] in kind) fail("its restore.index.gz names " place[i] " twice")
         kind[place[i]] = type[i]
@@ -933,6 +974,8 @@ parse_index() {
       home) printf -v HOME_THEN '%b' "$value" ;;
       beside) BESIDE=$value ;;
       scratch) SCRATCH_NAME=$value ;;
+      homescratch) HOME_SCRATCH_NAME=$value ;;
+      homeaside) HOME_ASIDE=$value ;;
     esac
   done < "$WORK/index.meta"
 }
@@ -1226,7 +1269,7 @@ find_secrets() {
 # The place
 
 choose_place() {
-  local place home=${TARGET_HOME:-$HOME}
+  local place home=$TARGET_HOME
   if [ -z "$TO" ]; then
     place=$ROOT
     case $HOME_THEN in
@@ -1251,6 +1294,7 @@ choose_place() {
     TO=$place
   fi
   resolve_place
+  MAIN_TO=$TO
 }
 
 # resolve_place makes TO absolute and free of links. Links may stand in its own path, but nothing is written through one
@@ -1282,6 +1326,434 @@ resolve_place() {
 }
 
 # ---------------------------------------------------------------------------------------------------------------------
+# The home
+#
+# Agents and shell files of a proven backup go into the home, with the paths of the new machine: docs/relocation.md. What
+# they become is found out before anything is asked, so that every change can be shown, and their lines in the list of entries
+# get the hashes of what they become. Those with secrets are only in pipes until then.
+
+# in_home COMMAND...: runs it with the home as the target.
+in_home() {
+  local WORK=$WORK/home TO=$TARGET_HOME BEFORE=$BEFORE/$HOME_ASIDE SCRATCH=$HOME_SCRATCH SCRATCH_NAME=$HOME_SCRATCH_NAME SHOW_UNDER=$TARGET_HOME/
+  "$@"
+}
+
+# plan_home moves the personal files from the lists of the target to those of the home, with the bytes they will have.
+plan_home() {
+  local file
+  case $TARGET_HOME/ in
+    "$TO"/*) die "$USAGE" "the home $TARGET_HOME lies in $TO." 'choose another place with --to DIR, or another home with --target-home DIR.' ;;
+  esac
+  INTO_HOME=yes
+  mkdir "$WORK/home" || full "$WORK"
+  for file in missing doubtful chunks.bad index.streams index.extents index.chunks index.entries vault.files changes ambiguous asitwas relocated; do
+    : > "$WORK/home/$file" || full "$WORK"
+  done
+  cp "$WORK/index.files" "$WORK/home/index.files" || full "$WORK"
+  if [ "$VAULT" = open ]; then ln "$WORK/vault.enc" "$WORK/home/vault.enc" || full "$WORK"; fi
+  awk -v dir="$BESIDE/home/" -v home="$WORK/home/index.entries" '
+    $2 != "launchagents" && $2 != "shell_configs" { print; next }
+    { $8 = substr($8, length(dir) + 1); if ($8 == "-") $8 = "\\0055"; print > home }' "$WORK/index.entries" > "$WORK/list" || full "$WORK"
+  mv "$WORK/list" "$WORK/index.entries" || full "$WORK"
+  awk -v dir="$BESIDE/home/" 'index($3, dir) == 1 { $3 = substr($3, length(dir) + 1); if ($3 == "-") $3 = "\\0055"; print }' \
+    "$WORK/vault.files" > "$WORK/home/vault.files" || full "$WORK"
+  make_map
+  in_home relocate_all
+}
+
+# encoded TEXT: as names are in lists, in REPLY.
+encoded() {
+  REPLY=$(printf './%s\0' "$1" | encode_names x)
+  REPLY=${REPLY#x }
+}
+
+# make_map writes $WORK/home/map, as bytes: the old user's name if the new one has another, then each old path and its new
+# one in two lines. Paths with a newline are nobody's.
+make_map() {
+  local i=0 old new to prefix=
+  encoded "$TO"
+  to=$REPLY
+  encoded "$TARGET_HOME"
+  case $(uname -m 2> /dev/null) in
+    arm64 | aarch64) prefix=/opt/homebrew ;;
+    x86_64) prefix=/usr/local ;;
+  esac
+  {
+    printf 'new %s %s %s\n' "$to" "$REPLY" "$prefix"
+    while [ "$i" -lt "$MAPS" ]; do
+      encoded "${MAP_OLD[i]}"
+      old=$REPLY
+      encoded "${MAP_NEW[i]}"
+      printf 'map %s %s\n' "$old" "$REPLY"
+      i=$((i + 1))
+    done
+    awk '$1 != "oldroot"' "$WORK/index.meta"
+    awk '$1 == "oldroot"' "$WORK/index.meta" | sort -u
+  } > "$WORK/list" || full "$WORK"
+  awk -v user="$WORK/home/user" -v ambiguous="$WORK/home/ambiguous" '
+    function base(p) { sub(/.*\//, "", p); return p }
+    function is_path(p) { return p ~ /^\/.*[^\/]$/ }
+    function pair(a, b) { if (is_path(a) && is_path(b)) { old[++n] = a; to[n] = b } }
+    function known(i, dir) {
+      if (done) return
+      done = 1
+      pair(value["root"], root)
+      pair(value["home"], home)
+      if (value["prefix"] != "" && prefix != "" && value["prefix"] != prefix) {
+        split("bin sbin opt Cellar Caskroom", dir, " ")
+        for (i = 1; i <= 5; i++) pair(value["prefix"] "/" dir[i], prefix "/" dir[i])
+      }
+      if (is_path(value["home"]) && base(value["home"]) != base(home)) print base(value["home"]) > user
+    }
+    function covered(dir, i) { for (i = 1; i <= n; i++) if (index(dir "/", old[i] "/") == 1) return 1; return 0 }
+    BEGIN { printf "" > user }
+    $1 == "new" { root = $2; home = $3; prefix = $4; next }
+    $1 == "map" { pair($2, $3); next }
+    $1 != "oldroot" { value[$1] = $2; next }
+    {
+      known()
+      if (!is_path($2) || covered($2)) next
+      if (is_path(value["root"]) && base($2) == base(value["root"])) pair($2, root)
+      else print $2 > ambiguous
+    }
+    END {
+      known()
+      for (i = 1; i <= n; i++) if (old[i] != to[i] && !(old[i] in seen)) { seen[old[i]] = 1; print old[i], to[i] }
+    }' "$WORK/list" > "$WORK/pairs" || full "$WORK"
+  old=''
+  read -r old < "$WORK/home/user" || :
+  {
+    printf '%b\n' "$old"
+    while read -r old new; do
+      case $old$new in *\\0012*) continue ;; esac
+      printf '%b\n%b\n' "$old" "$new"
+    done < "$WORK/pairs"
+  } > "$WORK/home/map" || full "$WORK"
+}
+
+# relocate_all: each personal file as it will be. $WORK/stage gets those without secrets, index.entries the new bytes and
+# hashes; changes, ambiguous and asitwas what there is to say.
+relocate_all() {
+  local SCRATCH=$WORK number=0 type component source mode mtime bytes sha place link
+  awk '{ print "M", NR, $0 }' "$WORK/index.entries" > "$WORK/todo" || full "$WORK"
+  mkdir "$WORK/stage" || full "$WORK"
+  stage_archive launchagents Library/LaunchAgents
+  stage_archive shell_configs .
+  find "$WORK/stage" -type d ! -perm -700 -exec chmod u+rwx {} \; 2> /dev/null
+  find "$WORK/stage" -type f ! -perm -400 -exec chmod u+r {} + 2> /dev/null
+  while read -r type component source mode mtime bytes sha place link <&3; do
+    if [ "$type" = f ] && { [ -z "$ONLY" ] || needs_component "$component" "$source"; }; then
+      relocate_one
+    fi
+    printf '%s\n' "$type $component $source $mode $mtime $bytes $sha $place $link"
+  done 3< "$WORK/index.entries" > "$WORK/list" || full "$WORK"
+  mv "$WORK/list" "$WORK/index.entries" || full "$WORK"
+}
+
+# needs_component COMPONENT SOURCE: whether --only asks for it.
+needs_component() {
+  case "$ONLY " in
+    *" $1 "*) return 0 ;;
+    *' secrets '*) [ "$2" = vault ] ;;
+    *) return 1 ;;
+  esac
+}
+
+# relocate_one changes the variables bytes and sha of relocate_all, and the file, if it is changed.
+relocate_one() {
+  local path file changes=0 size=0
+  printf -v path '%b' "$place"
+  file=$WORK/stage/$source/$path
+  if [ "$source" != vault ]; then
+    [ -f "$file" ] && [ ! -L "$file" ] || return 0
+    hash_of "$file"
+    # What is damaged is told when it is to be put into place.
+    [ "$REPLY" = "$sha" ] || return 0
+  fi
+  : > "$WORK/changed" || full "$WORK"
+  : > "$WORK/left" || full "$WORK"
+  printf '0 0\n' > "$WORK/numbers"
+  if [ "$source" = vault ]; then
+    original | relocate | openssl dgst -sha256 -r > "$WORK/sum"
+  else
+    original | relocate > "$WORK/now" || full "$WORK"
+    hash_of "$WORK/now"
+    printf '%s\n' "$REPLY" > "$WORK/sum"
+  fi
+  read -r changes size < "$WORK/numbers" || changes=0
+  with_place "$WORK/left" >> "$WORK/ambiguous" || full "$WORK"
+  case $changes in
+    0) return 0 ;;
+    refused)
+      printf '%s\n' "$place" >> "$WORK/asitwas" || full "$WORK"
+      return 0
+      ;;
+  esac
+  with_place "$WORK/changed" >> "$WORK/changes" || full "$WORK"
+  printf '%s\n' "$place" >> "$WORK/relocated" || full "$WORK"
+  read -r sha < "$WORK/sum" || full "$WORK"
+  sha=${sha%% *} bytes=$size
+  if [ "$source" != vault ]; then mv "$WORK/now" "$file" || full "$WORK"; fi
+}
+
+# with_place FILE: its lines, with place in front.
+with_place() {
+  local line
+  while IFS= read -r line; do printf '%s %s\n' "$place" "$line"; done < "$1"
+}
+
+# original: a file as it was, to standard output; place, component, source and file are relocate_one's.
+original() {
+  local part name path='' to
+  if [ "$source" != vault ]; then
+    cat "$file"
+    return
+  fi
+  while read -r part name to; do
+    if [ "$part" = "$component" ] && [ "$to" = "$place" ]; then printf -v path '%b' "files/$part/$name"; fi
+  done < "$WORK/vault.files"
+  decrypt | one_of_tar "$path"
+}
+
+# one_of_tar NAME: the bytes of that file of the tar on standard input. Characters of patterns are escaped.
+one_of_tar() {
+  local name=$1
+  name=${name//\\/\\\\} name=${name//\*/\\*} name=${name//\?/\\?} name=${name//\[/\\[}
+  if [ "$TAR" = gnu ]; then tar -x -O --no-wildcards -f - -- "$1" 2> /dev/null; else tar -x -O -f - -- "$name" 2> /dev/null; fi
+}
+
+# relocate: standard input as the new machine needs it, to standard output; "changes bytes" goes to $WORK/numbers, lines of a
+# diff to changed, what is ambiguous to left. Of sealed files only mapped paths are shown.
+relocate() {
+  local kind=text size=$bytes
+  if [ "$component" = launchagents ]; then kind=plist; fi
+  {
+    magic='' known=$size
+    if [ "$kind" = plist ]; then IFS= read -r -d '' -n 7 magic; fi
+    if [ "$magic" = bplist0 ]; then
+      # How long it is as XML is not known.
+      known=''
+      { printf '%s' "$magic" && cat; } | as_xml
+    else
+      { printf '%s' "$magic" && cat; } | tr -d '\000'
+    fi
+    printf 'x %s' "$known"
+  } | awk -v kind="$kind" -v sealed="$source" -v base="$WORK/" "$AWK_RELOCATE" "$WORK/map" -
+}
+
+# as_xml: a binary property list, as XML; without plutil, something that is none.
+as_xml() {
+  if command -v plutil > /dev/null 2>&1 && plutil -convert xml1 -o - - 2> /dev/null; then return; fi
+  cat > /dev/null
+  printf '<'
+}
+
+# docs/relocation.md. The first file is the map. The second is the text, without NULs, with "x SIZE" behind it: so the last
+# line is told from one that ends, and a text that had NULs, which is none, from one that had not.
+# shellcheck disable=SC2016
+readonly AWK_RELOCATE='
+  function in_name(c) { return c != "" && index(names, c) > 0 }
+  function seek(s, what, from, at, after) {
+    while ((at = index(substr(s, from), what)) > 0) {
+      at += from - 1
+      after = substr(s, at + length(what), 1)
+      if (!(at > 1 && in_name(substr(s, at - 1, 1))) && !in_name(after) && (after == "" || after <= "\177")) return at
+      from = at + 1
+    }
+    return 0
+  }
+  # map: s with new paths; used[1..hits] are the pairs.
+  function map(s, from, out, i, at, best, which, n, seen) {
+    hits = 0; from = 1; out = ""
+    if (index(s, "/") == 0) return s
+    while (1) {
+      best = 0
+      for (i = 1; i <= pairs; i++) {
+        at = seek(s, old[i], from)
+        if (at > 0 && (best == 0 || at < best || at == best && length(old[i]) > length(old[which]))) { best = at; which = i }
+      }
+      if (best == 0) return out substr(s, from)
+      out = out substr(s, from, best - from) new[which]
+      from = best + length(old[which])
+      if (!(which in seen)) { seen[which] = 1; used[++hits] = which }
+    }
+  }
+  function plain(s) {
+    if (kind == "plist") { gsub(/&lt;/, "<", s); gsub(/&gt;/, ">", s); gsub(/&quot;/, "\"", s); gsub(/&apos;/, "\047", s); gsub(/&amp;/, "\\&", s) }
+    return s
+  }
+  function clean(s) { gsub(/[\001-\037\177]/, "?", s); gsub(/\302[\200-\237]/, "?", s); return s }
+  function changed(was, is, line, i) {
+    changes++
+    if (sealed != "vault") { diff = diff "- " line " " clean(plain(was)) "\n+ " line " " clean(plain(is)) "\n"; return }
+    for (i = 1; i <= hits; i++) diff = diff "- " line " " clean(plain(old[used[i]])) "\n+ " line " " clean(plain(new[used[i]])) "\n"
+  }
+  function leave(line, what, s) { left = left line " " what ": " (sealed == "vault" ? "(not shown: the file holds secrets)" : clean(plain(s))) "\n" }
+  function look(line, s) { if (user != "" && seek(s, user, 1)) leave(line, "it still names " clean(user), s) }
+  # markup: how long the markup is with which s begins; 0 if it does not end.
+  function markup(s, i, j, n, c, depth, quote) {
+    if (substr(s, 1, 4) == "<!--") { i = index(substr(s, 5), "-->"); return i ? i + 6 : 0 }
+    if (substr(s, 1, 9) == "<![CDATA[") { i = index(substr(s, 10), "]]>"); return i ? i + 11 : 0 }
+    if (substr(s, 1, 2) == "<?") { i = index(substr(s, 3), "?>"); return i ? i + 3 : 0 }
+    n = length(s)
+    for (i = 1; i <= n; i++) {
+      c = substr(s, i, 1)
+      if (quote != "") { if (c == quote) quote = "" }
+      else if (c == "\"" || c == "\047") quote = c
+      else if (c == "<" && i > 1 && substr(s, i, 4) == "<!--") { j = index(substr(s, i + 4), "-->"); if (j == 0) return 0; i += j + 5 }
+      else if (c == "<") depth++
+      else if (c == ">" && --depth == 0) return i
+    }
+    return 0
+  }
+  function tag_name(tag) { sub(/^</, "", tag); sub(/>$/, "", tag); sub(/\/$/, "", tag); sub(/[ \t\r\n].*/, "", tag); return tag }
+  function lines(s) { return gsub(/\n/, "", s) }
+  function strings(s, out, k, n, tag, name, body, is, line, top) {
+    line = 1; out = ""
+    while ((k = index(s, "<")) > 0) {
+      line += lines(substr(s, 1, k - 1))
+      out = out substr(s, 1, k - 1); s = substr(s, k)
+      n = markup(s)
+      if (n == 0) { refused = 1; return }
+      tag = substr(s, 1, n); name = tag_name(tag)
+      out = out tag; s = substr(s, n + 1)
+      line += lines(tag)
+      if (name == "plist") { top = 1; if (tag ~ /\/>$/) closed = 1 }
+      if (name == "/plist") closed = 1
+      if (name != "string" && name != "key" || tag ~ /\/>$/) continue
+      k = index(s, "<")
+      n = k == 0 ? 0 : markup(substr(s, k))
+      if (n == 0) { refused = 1; return }
+      if (tag_name(substr(s, k, n)) != "/" name) {
+        if (name == "key") continue
+        refused = 1
+        return
+      }
+      body = substr(s, 1, k - 1)
+      is = map(body)
+      if (name == "key") { if (hits > 0) leave(line, "a key, which is not changed, is a path of the old machine", body) }
+      else {
+        if (hits > 0) changed(body, is, line)
+        look(line, is)
+        out = out is
+        line += lines(body)
+        s = substr(s, k)
+      }
+    }
+    if (!top || !closed) refused = 1
+    return out s
+  }
+  function escape(s) { if (kind == "plist") { gsub(/&/, "\\&amp;", s); gsub(/</, "\\&lt;", s); gsub(/>/, "\\&gt;", s) } return s }
+  BEGIN { names = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-" }
+  FILENAME == ARGV[1] {
+    if (FNR == 1) user = $0
+    else if (FNR % 2 == 0) old[++pairs] = escape($0)
+    else new[pairs] = escape($0)
+    next
+  }
+  { row[++rows] = $0; total += length($0) + 1 }
+  END {
+    # Behind the last x is the size, if it is known.
+    match(row[rows], /x [0-9]*$/)
+    size = substr(row[rows], RSTART + 2)
+    row[rows] = substr(row[rows], 1, RSTART - 1)
+    total += RSTART - 1 - (RSTART + 1 + length(size)) - 1
+    if (size != "" && total != size) {
+      if (kind == "plist") print "refused" > (base "numbers")
+      exit
+    }
+    if (kind == "plist") {
+      text = row[1]
+      for (i = 2; i <= rows; i++) text = text "\n" row[i]
+      text = strings(text)
+      if (refused) { print "refused" > (base "numbers"); exit }
+      bytes = length(text)
+    } else {
+      for (i = 1; i <= rows; i++) {
+        is = map(row[i])
+        if (hits > 0) changed(row[i], is, i)
+        look(i, is)
+        row[i] = is
+        bytes += length(is) + 1
+      }
+      bytes--
+    }
+    printf "%d %.0f\n", changes, bytes > (base "numbers")
+    printf "%s", diff > (base "changed")
+    printf "%s", left > (base "left")
+    if (kind == "plist") { printf "%s", text; exit }
+    for (i = 1; i < rows; i++) print row[i]
+    printf "%s", row[rows]
+  }
+'
+
+# print_home: what goes into the home, and every change.
+print_home() {
+  local agents shell equal differ place text last=''
+  awk '$3 == "d" || $3 == "i" { next } { if ($4 == "launchagents") agents++; else shell++ } $1 == "E" { equal++ } $1 == "D" { differ++ }
+    END { printf "%d %d %d %d\n", agents, shell, equal, differ }' "$WORK/todo" > "$WORK/numbers" || full "$WORK"
+  read -r agents shell equal differ < "$WORK/numbers"
+  [ $((agents + shell)) -gt 0 ] || return 0
+  count "$agents" agent agents
+  text=$REPLY
+  count "$shell" 'shell file' 'shell files'
+  say "  home   $text and $REPLY go into $TARGET_HOME"
+  print_in_the_way "$equal" "$differ"
+  if [ -s "$WORK/changes" ]; then
+    say '  In them the paths of the old machine become those of this one (- the old line, + the new one, with its number):'
+    print_lines "$WORK/changes"
+  fi
+  if [ -s "$WORK/asitwas" ]; then
+    say '  Property lists whose paths cannot be changed; they are restored as they were:'
+    print_lines "$WORK/asitwas"
+  fi
+  if [ -s "$WORK/ambiguous" ]; then
+    say '  PLEASE LOOK AT THESE: paths of the old machine that nothing says the new ones of (--map OLD=NEW does):'
+    print_lines "$WORK/ambiguous"
+  fi
+  [ "$agents" -gt 0 ] || return 0
+  not_activated
+  if [ -n "$REPLY" ]; then
+    say "  agents are not loaded: $REPLY"
+  else
+    say '  agents are loaded at the end, where their programs exist'
+  fi
+}
+
+# print_lines FILE: "place text" lines, those of one place below its name.
+print_lines() {
+  local place text last=''
+  while read -r place text; do
+    if [ "$place" != "$last" ]; then
+      show "$place"
+      case $REPLY in /*) say "    $REPLY" ;; *) say "    $SHOW_UNDER$REPLY" ;; esac
+      last=$place
+    fi
+    if [ -n "$text" ]; then say "      $text"; fi
+  done < "$1"
+}
+
+# stage_home: as stage, for the home. Files with secrets get their new paths only now.
+stage_home() {
+  local source=vault component name place bytes file path
+  mkdir "$SCRATCH/stage" || full "$SCRATCH"
+  cp -R "$WORK/stage/." "$SCRATCH/stage/" || full "$SCRATCH"
+  stage_vault
+  awk '$3 == "f" && $5 == "vault" && ($1 == "M" || $1 == "D") { print $4, $10 }' "$WORK/todo" > "$WORK/sealed" || full "$WORK"
+  while read -r component place <&5; do
+    printf -v path '%b' "$place"
+    file=$SCRATCH/stage/vault/$path
+    if [ ! -f "$file" ] || ! grep -qxF -e "$place" "$WORK/relocated"; then continue; fi
+    bytes_of "$file"
+    bytes=$REPLY
+    relocate < "$file" > "$SCRATCH/now" || full "$SCRATCH"
+    mv "$SCRATCH/now" "$file" || full "$SCRATCH"
+  done 5< "$WORK/sealed"
+  list_needed
+  verify_stage
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
 # What is there already
 
 # select_entries: $WORK/entries has what is to be restored, numbered, a folder before what it holds and all of it
@@ -1305,14 +1777,7 @@ select_entries() {
 # compare_target: $WORK/todo has the entries, each with its state in front: M missing, E equal (folders: there),
 # D something else is there.
 compare_target() {
-  note 'Comparing with what is there already ...'
   select_entries
-  if [ ! -s "$WORK/entries" ]; then
-    case "$ONLY " in
-      *' secrets '*) if [ -n "$CLOSED" ]; then die "$WRONG_PASSWORD" "$CLOSED." 'give the password with --vault-password-file FILE.'; fi ;;
-    esac
-    die "$USAGE" "$ID holds nothing of:$ONLY." 'leave --only out to restore everything.'
-  fi
   cut -d ' ' -f 1,2,7- "$WORK/entries" > "$WORK/list" || full "$WORK"
   look_at_target < "$WORK/list" > "$WORK/states" 4> "$WORK/candidates" || full "$WORK"
   cut -d ' ' -f 4 "$WORK/candidates" > "$WORK/list"
@@ -1324,6 +1789,24 @@ compare_target() {
   awk 'FILENAME == ARGV[1] { sum[FNR] = $1; next } { print $1, (sum[FNR] == $3 ? "E" : "D") }' "$WORK/sums" "$WORK/same" >> "$WORK/states" || full "$WORK"
   awk 'FILENAME == ARGV[1] { state[$1] = $2; next } { print state[$1], $0 }' "$WORK/states" "$WORK/entries" > "$WORK/todo" || full "$WORK"
   find_folders_off
+}
+
+# compare_all: both targets.
+compare_all() {
+  note 'Comparing with what is there already ...'
+  compare_target
+  if [ -n "$INTO_HOME" ]; then in_home compare_target; fi
+  if [ ! -s "$WORK/entries" ] && { [ -z "$INTO_HOME" ] || [ ! -s "$WORK/home/entries" ]; }; then
+    case "$ONLY " in
+      *' secrets '*) if [ -n "$CLOSED" ]; then die "$WRONG_PASSWORD" "$CLOSED." 'give the password with --vault-password-file FILE.'; fi ;;
+    esac
+    die "$USAGE" "$ID holds nothing of:$ONLY." 'leave --only out to restore everything.'
+  fi
+}
+
+# something_to_do: whether anything of the target at hand is missing or not as it was.
+something_to_do() {
+  awk '$1 == "M" || $1 == "D" { found = 1; exit } END { exit !found }' "$WORK/todo" || [ -s "$WORK/folders.modes" ] || [ -s "$WORK/folders.times" ]
 }
 
 # look_at_target tells by type; files that might be equal go to descriptor 4 as "number bytes sha256 destination".
@@ -1406,7 +1889,6 @@ print_plan() {
     END { printf "%d %.0f %d %d %d %d %d %d %d\n", files, bytes, databases, folders, links, personal, equal, differ, missing }
   ' "$WORK/todo" > "$WORK/numbers" || full "$WORK"
   read -r files bytes databases folders links personal equal differ missing < "$WORK/numbers"
-  MISSING_BEFORE=$((missing + differ))
   now=$(date -u +%s)
   if [ "$DATE" = gnu ]; then
     when=$(date -d "@$CREATED" '+%a %d %b %Y %H:%M')
@@ -1427,8 +1909,13 @@ print_plan() {
   if [ -n "$ONLY" ]; then say "  only  $ONLY"; fi
   print_in_the_way "$equal" "$differ"
   if [ "$personal" -gt 0 ]; then
-    count "$personal" 'personal file goes' 'personal files go'
-    say "  beside $REPLY to $TO/$BESIDE: LaunchAgents, shell files, package lists. Nothing of it is activated."
+    if [ -n "$INTO_HOME" ]; then
+      count "$personal" 'package list goes' 'package lists go'
+      say "  beside $REPLY to $TO/$BESIDE/packages"
+    else
+      count "$personal" 'personal file goes' 'personal files go'
+      say "  beside $REPLY to $TO/$BESIDE: LaunchAgents, shell files, package lists. Nothing of it is activated."
+    fi
   fi
   find_need
   need=$NEED
@@ -1450,6 +1937,7 @@ print_plan() {
     say "  vault  $CLOSED"
   fi
   print_secrets '  '
+  if [ -n "$INTO_HOME" ]; then in_home print_home; fi
   print_unused
   if [ -s "$WORK/lacks" ] || [ -s "$WORK/damaged" ]; then
     say '  PLEASE NOTE: parts of this backup are missing or damaged. Files that need them cannot be restored:'
@@ -1496,7 +1984,7 @@ print_in_the_way() {
       break
     fi
     show "$place"
-    say "         $REPLY"
+    say "         $SHOW_UNDER$REPLY"
   done < "$WORK/list"
 }
 
@@ -1507,7 +1995,7 @@ print_secrets() {
   [ -s "$WORK/secrets" ] || return 0
   say "$1"'Files with secrets that are not restored whole:'
   while read -r kind name reason; do
-    show "$name"
+    show_place "$name"
     say "$1  $REPLY: $reason"
   done < "$WORK/secrets"
 }
@@ -1515,9 +2003,11 @@ print_secrets() {
 # Options that change nothing are said to, so that nobody relies on them.
 print_unused() {
   if [ -n "$VAULT_PASSWORD_FILE" ] && [ -z "$VAULT_BYTES" ]; then say '  --vault-password-file is not needed: this backup holds no vault'; fi
-  if [ "$MAPS" -gt 0 ]; then say '  --map changes nothing: agents and shell files are laid beside as they were'; fi
-  if [ -n "$TARGET_HOME" ]; then say "  --target-home: nothing is written there, as personal files are laid beside"; fi
-  if [ -n "$NO_AGENTS" ]; then say '  --no-agents: no agent is loaded in any case'; fi
+  if [ -z "$INTO_HOME" ]; then
+    if [ "$MAPS" -gt 0 ]; then say '  --map changes nothing: agents and shell files are laid beside as they were'; fi
+    if [ -n "$HOME_GIVEN" ]; then say '  --target-home: nothing is written there, as nothing proves who made this backup'; fi
+  fi
+  if [ -n "$NO_AGENTS" ] && [ -z "$INTO_HOME" ]; then say '  --no-agents: no agent is loaded in any case'; fi
   if [ -n "$NO_PACKAGES" ]; then say '  --no-packages: no package is installed in any case'; fi
   case "$ONLY $VAULT_BYTES" in *' secrets ') say '  secrets: this backup holds no vault' ;; esac
 }
@@ -1549,10 +2039,19 @@ free_near() {
   FREE=$REPLY
 }
 
+# confirm: yes goes without saying, but not for an old backup.
 confirm() {
+  local now default=y
   [ -z "$YES" ] || return 0
-  ask 'Go ahead? [y/N] '
-  case $REPLY in
+  now=$(date -u +%s)
+  age $((now > CREATED ? now - CREATED : 0))
+  if [ $((now - CREATED)) -gt "$OLD_SECONDS" ]; then
+    default=n
+    ask "This backup is $REPLY old. Go ahead all the same? [y/N] "
+  else
+    ask "This backup is $REPLY old. Go ahead? [Y/n] "
+  fi
+  case ${REPLY:-$default} in
     y | Y | yes | Yes | YES) ;;
     *) die "$CANCELLED" 'cancelled. Nothing was written.' ;;
   esac
@@ -1573,7 +2072,7 @@ prepare_scratch() {
   take_lock
   remove_leftover
   mkdir -m 700 "$dir" 2> /dev/null || die "$FAILED" "nothing can be written in $TO." 'see that the folder is writable, or choose another place with --to DIR.'
-  SCRATCH=$dir
+  SCRATCH=$dir SCRATCHES[${#SCRATCHES[@]}]=$dir
   printf '%s\n' "$STAMP" > "$SCRATCH/stamp" || full "$SCRATCH"
 }
 
@@ -1632,10 +2131,14 @@ lock_in_the_way() {
   die "$FAILED" "$TO/$LOCK_NAME is in the way: it is no lock of a restore." 'move it away and run the same command again.'
 }
 
-drop_lock() {
+# drop_locks: those on the target and on the home.
+drop_locks() {
+  local dir
   [ -n "$LOCK" ] || return 0
-  read_link "$TO/$LOCK_NAME"
-  if [ "$REPLY" = "$LOCK" ]; then rm -f "$TO/$LOCK_NAME"; fi
+  for dir in "$MAIN_TO" "$TARGET_HOME"; do
+    read_link "$dir/$LOCK_NAME"
+    if [ "$REPLY" = "$LOCK" ]; then rm -f "$dir/$LOCK_NAME"; fi
+  done
   LOCK=''
 }
 
@@ -1645,7 +2148,8 @@ remove_leftover() {
   if [ -L "$dir" ] || [ ! -d "$dir" ]; then
     die "$FAILED" "$dir is in the way: it is not a folder of this script." 'move it away and run the same command again.'
   fi
-  if [ -f "$dir/stamp" ] && read -r stamp < "$dir/stamp"; then
+  # The home's things lie with the target's.
+  if [ -z "$SHOW_UNDER" ] && [ -f "$dir/stamp" ] && read -r stamp < "$dir/stamp"; then
     case $stamp in
       [0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]_[0-9][0-9][0-9][0-9][0-9][0-9])
         STAMP=$stamp BEFORE=$TO.before-restore-$stamp
@@ -1656,6 +2160,14 @@ remove_leftover() {
   remove_tree "$dir" || die "$FAILED" "$dir cannot be removed." 'move it away and run the same command again.'
 }
 
+# tidy_up: removes what an interrupted restore left where nothing is left to do.
+tidy_up() {
+  if [ -e "$TO/$SCRATCH_NAME" ] || [ -L "$TO/$SCRATCH_NAME" ] || [ -L "$TO/$LOCK_NAME" ]; then
+    take_lock
+    remove_leftover
+  fi
+}
+
 # remove_tree DIR: also where folders are not writable. find changes each before it looks into it.
 remove_tree() {
   find "$1" -type d ! -perm -700 -exec chmod u+rwx {} \; 2> /dev/null
@@ -1663,20 +2175,18 @@ remove_tree() {
 }
 
 # Called by traps.
-# shellcheck disable=SC2317
 clean_up() {
   local status=$?
   trap '' INT TERM HUP
   show_typing
-  if [ -n "$SCRATCH" ]; then remove_tree "$SCRATCH"; fi
-  drop_lock
-  if [ -n "$WORK" ]; then rm -rf "$WORK"; fi
+  for REPLY in ${SCRATCHES[@]+"${SCRATCHES[@]}"}; do remove_tree "$REPLY"; done
+  drop_locks
+  if [ -n "$MAIN_WORK" ]; then rm -rf "$MAIN_WORK"; fi
   # Only if nothing got there.
-  if [ -n "$CREATED_TO" ]; then rmdir "$TO" 2> /dev/null; fi
+  if [ -n "$CREATED_TO" ]; then rmdir "$MAIN_TO" 2> /dev/null; fi
   exit "$status"
 }
 
-# shellcheck disable=SC2317
 interrupted() {
   trap '' INT TERM HUP
   note ''
@@ -1839,7 +2349,6 @@ write_slowly() {
 
 stage() {
   local number kind bytes
-  note 'Unpacking and comparing every file ...'
   mkdir "$SCRATCH/stage" || full "$SCRATCH"
   while read -r number kind bytes <&3; do
     if [ "$kind" = tar ]; then
@@ -1984,7 +2493,6 @@ stage_vault() {
     done 3< "$WORK/list"
     remove_tree "$SCRATCH/vault"
   fi
-  forget_password
 }
 
 # list_needed: the lines of todo that are missing or differ, each with its name in the stage in front.
@@ -2140,7 +2648,6 @@ check_databases() {
 # merge puts verified files into place by renaming. Folders come first, top down: one that is not there yet arrives with
 # all that it holds. Then files, a folder at a time.
 merge() {
-  note 'Putting everything into place ...'
   merge_folders
   merge_files
 }
@@ -2243,10 +2750,190 @@ finish_folders() {
 }
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Agents
+#
+# They come last, when everything that they run is in place. launchctl print is asked only whether it succeeds.
+
+# not_activated: why no agent is loaded, in REPLY; empty if they are.
+not_activated() {
+  REPLY=''
+  if [ -n "$NO_AGENTS" ]; then
+    REPLY='--no-agents'
+  elif ! command -v launchctl > /dev/null 2>&1 || ! command -v plutil > /dev/null 2>&1; then
+    REPLY='only macOS has launchctl and plutil'
+  elif ! physical "$HOME" || [ "$REPLY" != "$TARGET_HOME" ]; then
+    REPLY='that home is not yours'
+  else
+    REPLY=''
+  fi
+}
+
+# examine_agents: what is to be done with each agent that lies in the home now: "verdict place label reason" in $WORK/agents. The
+# verdict is load, running (already, with this very file), or why it is not loaded: missing (its program), failed, other. A
+# label that is not known is -; one that is fine holds no space.
+examine_agents() {
+  local state place path file reason verdict label program disabled seen=' '
+  : > "$WORK/agents" || full "$WORK"
+  awk '$4 == "launchagents" && $3 == "f" { print $1, $10 }' "$WORK/todo" > "$WORK/list" || full "$WORK"
+  while read -r state place <&3; do
+    printf -v path '%b' "$place"
+    file=$TO/$path label=- program='' disabled=''
+    if [ ! -f "$file" ] || [ -L "$file" ]; then continue; fi
+    not_activated
+    verdict=other reason=$REPLY
+    if [ -z "$reason" ]; then
+      verdict=load
+      if ! plutil -lint "$file" > /dev/null 2>&1; then
+        verdict=failed reason='it is no property list'
+      else
+        read_agent "$file"
+        case $label in '' | */* | *[![:graph:]]*) label=- verdict=failed reason='it has no label that launchd takes' ;; esac
+      fi
+    fi
+    if [ "$verdict" = load ]; then
+      if grep -qxF -e "$place" "$WORK/asitwas"; then
+        verdict=other reason='its paths could not be changed to those of this machine'
+      elif [ -n "$disabled" ]; then
+        verdict=other reason='its file says that it is disabled'
+      elif ! runs "$program"; then
+        verdict=missing reason=$REPLY
+      else
+        case $seen in *" $label "*) verdict=other reason='another file has the same label' ;; esac
+      fi
+    fi
+    if [ "$verdict" = load ]; then
+      seen="$seen$label "
+      if [ "$state" = E ] && launchctl print "gui/$UID/$label" > /dev/null 2>&1; then verdict=running; fi
+    fi
+    printf '%s %s %s %s\n' "$verdict" "$place" "$label" "$reason" >> "$WORK/agents" || full "$WORK"
+  done 3< "$WORK/list"
+}
+
+# read_agent FILE: label, program and disabled of examine_agents. As plutil writes a list, what lies in the outermost dictionary is
+# indented by one tab. An agent may hold secrets, so the whole list goes through a pipe.
+read_agent() {
+  plutil -convert xml1 -o - "$1" 2> /dev/null | awk '
+    function text(s) {
+      if (s !~ /^\t+<string>.*<\/string>$/) return ""
+      sub(/^\t+<string>/, "", s); sub(/<\/string>$/, "", s)
+      gsub(/&lt;/, "<", s); gsub(/&gt;/, ">", s); gsub(/&quot;/, "\"", s); gsub(/&apos;/, "\047", s); gsub(/&amp;/, "\\&", s)
+      return s
+    }
+    /^\t<key>/ { key = $0; sub(/^\t<key>/, "", key); sub(/<\/key>$/, "", key); item = 0; next }
+    key == "Label" && /^\t<string>/ { label = text($0) }
+    key == "Program" && /^\t<string>/ { program = text($0) }
+    key == "ProgramArguments" && /^\t\t<string>/ && item++ == 0 { first = text($0) }
+    key == "Disabled" && /^\t<true\/>/ { disabled = "yes" }
+    END { print label; print (program == "" ? first : program); print disabled }' > "$WORK/numbers" || full "$WORK"
+  {
+    IFS= read -r label
+    IFS= read -r program
+    IFS= read -r disabled
+  } < "$WORK/numbers"
+}
+
+# runs PROGRAM: whether launchd finds it. REPLY says why not. Apple's git and python3 are there before what they start is:
+# then they open a dialog.
+runs() {
+  local dir program=''
+  REPLY='it names no program'
+  [ -n "$1" ] || return 1
+  REPLY="$1 does not exist"
+  case $1 in
+    /*) program=$1 ;;
+    */*) return 1 ;;
+    *) for dir in /usr/bin /bin /usr/sbin /sbin; do if [ -x "$dir/$1" ]; then program=$dir/$1; break; fi; done ;;
+  esac
+  if [ -z "$program" ] || [ -d "$program" ] || [ ! -x "$program" ]; then return 1; fi
+  case $program in
+    /usr/bin/git | /usr/bin/python3 | /usr/bin/pip3)
+      REPLY="$program needs the Command Line Tools: xcode-select --install"
+      xcode-select -p > /dev/null 2>&1 || return 1
+      ;;
+  esac
+}
+
+# agents_to_load: whether there are any.
+agents_to_load() { grep -q '^load ' "$WORK/agents"; }
+
+# load_agents does it, and changes the verdict to running or failed.
+load_agents() {
+  local verdict place label reason path
+  if agents_to_load; then note 'Loading the agents ...'; fi
+  while read -r verdict place label reason <&3; do
+    if [ "$verdict" = load ]; then
+      printf -v path '%b' "$place"
+      if load_agent "$label" "$TO/$path"; then verdict=running reason=''; else verdict=failed reason=$REPLY; fi
+    fi
+    printf '%s %s %s %s\n' "$verdict" "$place" "$label" "$reason"
+  done 3< "$WORK/agents" > "$WORK/list" || full "$WORK"
+  mv "$WORK/list" "$WORK/agents" || full "$WORK"
+}
+
+# load_agent LABEL FILE. bootout returns before the agent is gone, and until then bootstrap fails.
+load_agent() {
+  local domain=gui/$UID code tries=0
+  if command -v xattr > /dev/null 2>&1; then xattr -d com.apple.quarantine "$2" > /dev/null 2>&1; fi
+  launchctl enable "$domain/$1" > /dev/null 2>&1
+  if launchctl print "$domain/$1" > /dev/null 2>&1; then
+    launchctl bootout "$domain/$1" > /dev/null 2>&1
+    while [ "$tries" -lt 40 ] && launchctl print "$domain/$1" > /dev/null 2>&1; do
+      tries=$((tries + 1))
+      sleep 0.25
+    done
+  fi
+  tries=0
+  while :; do
+    tries=$((tries + 1))
+    launchctl bootstrap "$domain" "$2" > /dev/null 2>&1
+    code=$?
+    if [ "$code" -eq 125 ]; then
+      REPLY="there is no desktop session: log in at the Mac's desktop and run the same command again"
+      return 1
+    fi
+    if [ "$code" -eq 0 ] || [ "$tries" -ge 5 ]; then break; fi
+    sleep 0.5
+  done
+  if launchctl print "$domain/$1" > /dev/null 2>&1; then return 0; fi
+  REPLY="launchctl bootstrap ended with $code: it may be turned off in System Settings > General > Login Items"
+  return 1
+}
+
+# print_agents: what became of them. The loss of the backups themselves comes first.
+print_agents() {
+  local verdict place label reason running=0 others=0 own=''
+  [ -s "$WORK/agents" ] || return 0
+  while read -r verdict place label reason; do
+    case $verdict in
+      running) running=$((running + 1)) ;;
+      *) others=$((others + 1)) ;;
+    esac
+    case $verdict$label in missingcom.maia.disaster-recovery | missingcom.maia.recovery-menu) own=yes ;; esac
+  done < "$WORK/agents"
+  # The backquotes are for people.
+  # shellcheck disable=SC2016
+  if [ -n "$own" ]; then say 'Backups are not running: install Maia Recovery, run `maia-dr setup`.'; fi
+  count "$running" 'agent is loaded.' 'agents are loaded.'
+  say "$REPLY"
+  [ "$others" -gt 0 ] || return 0
+  say 'Agents that are in place and not loaded:'
+  while read -r verdict place label reason; do
+    if [ "$verdict" != running ]; then
+      show "$place"
+      say "  ${REPLY##*/}: ${reason//[![:print:]]/?}"
+    fi
+  done < "$WORK/agents"
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
 # The end
 
 print_summary() {
   local name reason number code=$DONE
+  if [ -n "$INTO_HOME" ]; then
+    in_home print_agents
+    if grep -q '^failed ' "$WORK/home/agents"; then code=$INCOMPLETE; fi
+  fi
   print_secrets ''
   if grep -q '^1 ' "$WORK/secrets"; then code=$INCOMPLETE; fi
   case "$ONLY " in ' ' | *' secrets '*) if [ -n "$CLOSED" ]; then code=$INCOMPLETE; fi ;; esac
@@ -2279,7 +2966,9 @@ print_summary() {
   if [ "$code" -eq "$DONE" ]; then
     say 'Everything that was asked for and that this backup holds is in place.'
   fi
-  if [ -d "$TO/$BESIDE" ]; then
+  if [ -n "$INTO_HOME" ]; then
+    if [ -d "$TO/$BESIDE/packages" ]; then say "Package lists lie in $TO/$BESIDE/packages."; fi
+  elif [ -d "$TO/$BESIDE" ]; then
     say "Agents, shell files and package lists lie in $TO/$BESIDE: look at them and copy what you want."
   fi
   return "$code"
@@ -2290,7 +2979,7 @@ print_missing() {
   local name reason
   say 'Not restored:'
   while read -r name reason; do
-    show "$name"
+    show_place "$name"
     say "  $REPLY: $reason"
   done < "$WORK/missing"
   count "$1" 'file' 'files'
@@ -2342,32 +3031,53 @@ main() {
   open_vault
   STAMP=$(date -u +%Y%m%d_%H%M%S)
   BEFORE=$TO.before-restore-$STAMP
-  compare_target
+  if [ -n "$AUTHENTICATED" ]; then plan_home; fi
+  compare_all
   print_plan
   if [ -n "$DRY_RUN" ]; then
     say 'Nothing was written: this was a dry run.'
     return "$DONE"
   fi
-  if [ "$MISSING_BEFORE" -gt 0 ] || [ -s "$WORK/folders.modes" ] || [ -s "$WORK/folders.times" ]; then
+  if something_to_do || { [ -n "$INTO_HOME" ] && in_home something_to_do; }; then
     confirm
     SECONDS=0
     prepare_scratch
+    if [ -n "$INTO_HOME" ]; then
+      in_home prepare_scratch
+      HOME_SCRATCH=$TARGET_HOME/$HOME_SCRATCH_NAME
+    fi
     assemble
+    note 'Unpacking and comparing every file ...'
     stage
+    if [ -n "$INTO_HOME" ]; then in_home stage_home; fi
+    forget_password
+    note 'Putting everything into place ...'
     merge
     finish_folders
+    if [ -n "$INTO_HOME" ]; then
+      in_home merge
+      in_home finish_folders
+      awk -v dir="$BESIDE/home/" '{ print dir $0 }' "$WORK/home/missing" >> "$WORK/missing" || full "$WORK"
+      in_home examine_agents
+      in_home load_agents
+    fi
     size "$RESTORED_BYTES"
     say
     say "Restored $RESTORED files ($DATABASES databases), $REPLY, to $TO in $SECONDS s."
     if [ -d "$BEFORE" ]; then say "What was in the way lies in $BEFORE."; fi
   else
+    forget_password
     # Nor is there anything of an interrupted one to be removed, as a rule.
-    if [ -e "$TO/$SCRATCH_NAME" ] || [ -L "$TO/$SCRATCH_NAME" ] || [ -L "$TO/$LOCK_NAME" ]; then
-      take_lock
-      remove_leftover
-      drop_lock
+    tidy_up
+    if [ -n "$INTO_HOME" ]; then in_home tidy_up; fi
+    if [ -n "$INTO_HOME" ] && in_home examine_agents && in_home agents_to_load; then
+      say 'Every file is in place. Agents are not loaded yet.'
+      confirm
+      in_home load_agents
+    else
+      say 'There is nothing to do.'
     fi
-    say 'There is nothing to do.'
+    drop_locks
   fi
   print_summary
 }

@@ -102,7 +102,7 @@ func TestQuestions(t *testing.T) {
 	m := newMachine(t, "tar", "perl")
 	script := filepath.Join(b.dir, "restore_maia.sh")
 	place := m.home + "/git/maia"
-	where, goAhead := "Where shall Maia go? ["+place+"] ", "Go ahead? [y/N] "
+	where, goAhead := "Where shall Maia go? ["+place+"] ", "This backup is 3 days old. Go ahead all the same? [y/N] "
 
 	m.onTerminal(script, [][2]string{{where, "\n"}, {goAhead, "\n"}}).want(t, 130, "PLEASE NOTE: this backup is 3 days old", "Nothing was written")
 	m.onTerminal(script, [][2]string{{where, "\n"}, {goAhead, "\x03"}}).want(t, 130, "cancelled")
@@ -123,6 +123,8 @@ func TestQuestions(t *testing.T) {
 	}
 	elsewhere := filepath.Join(m.home, "restore_maia.sh")
 	write(t, elsewhere, RestoreScript)
-	m.onTerminal(elsewhere, [][2]string{{"Which one? [1] ", "2\n"}, {goAhead, "n\n"}}, "--to", m.home+"/x").want(t, 130, "  from   "+second.dir)
+	m.onTerminal(elsewhere, [][2]string{{"Which one? [1] ", "2\n"}, {"This backup is 3 hours old. Go ahead? [Y/n] ", "n\n"}}, "--to", m.home+"/x").want(t, 130, "  from   "+second.dir)
+	m.onTerminal(elsewhere, [][2]string{{"Which one? [1] ", "2\n"}, {"Go ahead? [Y/n] ", "\n"}}, "--to", m.home+"/x").want(t, 0)
+	checkTree(t, m.home+"/x", second.items)
 	m.onTerminal(elsewhere, [][2]string{{"Which one? [1] ", "3\n"}}, "--to", m.home+"/x").want(t, 2, "there is no number 3")
 }

@@ -19,11 +19,11 @@ func TestAskPassword(t *testing.T) {
 	script := filepath.Join(b.dir, "restore_maia.sh")
 	m := newMachine(t, "tar", "perl")
 	m.tool("stty", "stty")
-	const question, goAhead, wrong = "Vault password (not shown; nothing: go on without it): ", "Go ahead? [y/N] ", "The password is wrong, or the backup was changed"
+	const question, goAhead, wrong = "Vault password (not shown; nothing: go on without it): ", "Go ahead? [Y/n] ", "The password is wrong, or the backup was changed"
 	to := newTarget(t)
 	r := m.onTerminal(script, [][2]string{{question, "first wrong\n"}, {question, " p ä$s\n"}, {question, "p ä$s\n"}, {goAhead, "y\n"}}, "--to", to)
 	r.want(t, 0, "  authenticated: ")
-	checkTree(t, to, b.whole(), "keys")
+	m.checkBoth(to, b.whole(), "keys")
 	if n := strings.Count(r.text, wrong); n != 2 || strings.Contains(r.text, "p ä$s") || strings.Contains(r.text, "first wrong") {
 		t.Errorf("told %d times, or a password is shown:\n%s", n, r.text)
 	}
@@ -100,8 +100,12 @@ func TestSecretsStay(t *testing.T) {
 	if strings.Contains(r.text, password) {
 		t.Error("the password is in the output")
 	}
-	checkTree(t, to, b.whole(), "keys")
-	if len(findSecrets(to, needles)) > 0 || len(findSecrets(to, [][]byte{[]byte(secretValue)})) != len(b.vault.files) {
+	m.checkBoth(to, b.whole(), "keys")
+	if err := os.Remove(filepath.Join(m.home, "password")); err != nil {
+		t.Fatal(err)
+	}
+	whole := append(findSecrets(to, [][]byte{[]byte(secretValue)}), findSecrets(m.home, [][]byte{[]byte(secretValue)})...)
+	if len(findSecrets(to, needles))+len(findSecrets(m.home, needles)) > 0 || len(whole) != len(b.vault.files) {
 		t.Error("a secret is where it should not be")
 	}
 }
