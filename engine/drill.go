@@ -194,6 +194,13 @@ func (d *rehearsal) run() error {
 	}
 	d.r = &restore{view: d.view(), ctx: d.ctx, rehearsal: d, res: &RestoreResult{},
 		opt: RestoreOptions{Backup: d.m.BackupID, To: filepath.Join(d.dir, "maia"), Password: d.ask}}
+	if d.opt.Script {
+		// The script restores personal files into a home, relocated: what they become there is planned here.
+		d.r.opt.TargetHome = filepath.Join(d.dir, "home")
+		if err := d.e.fs.Mkdir(d.r.opt.TargetHome, 0o700); err != nil {
+			return err
+		}
+	}
 	if err := d.r.prepare(); err != nil {
 		if d.spoilt(err) {
 			return nil

@@ -31,11 +31,9 @@ func (d *rehearsal) runScript() error {
 		}
 		d.read.note(d.res, c, d.folder == 0, false)
 	}
-	home, temp := filepath.Join(d.dir, "home"), filepath.Join(d.dir, "tmp")
-	for _, dir := range []string{home, temp} {
-		if err := d.e.fs.Mkdir(dir, 0o700); err != nil {
-			return err
-		}
+	home, temp := d.r.opt.TargetHome, filepath.Join(d.dir, "tmp")
+	if err := d.e.fs.Mkdir(temp, 0o700); err != nil {
+		return err
 	}
 	d.e.phase(event.Read, 0)
 	ctx, cancel := context.WithTimeout(d.ctx, scriptLimit)

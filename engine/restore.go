@@ -130,6 +130,8 @@ type placement struct {
 	reason string
 	// asItWas: the paths in it could not be changed.
 	asItWas bool
+	// rewritten: a binary property list that is XML now, because a path in it changed.
+	rewritten bool
 }
 
 type restore struct {

@@ -63,7 +63,7 @@ func (r *restore) findAreas() error {
 			Hint: "choose another place with --target-home or --to"}
 	}
 	for _, own := range append([]string{r.e.state.Path}, r.source().Dirs...) {
-		if within(home, realPath(own)) {
+		if r.rehearsal == nil && within(home, realPath(own)) {
 			return &Error{Op: "restore", Path: home, Code: CodeUsage, Err: fmt.Errorf("it lies in %s, which the backups are made with", own),
 				Hint: "choose another place with --target-home"}
 		}

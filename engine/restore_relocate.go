@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"runtime"
@@ -110,6 +111,7 @@ func (r *restore) relocateOne(m *relocate.Map, p *placement) {
 	if len(file.Changes) == 0 {
 		return
 	}
+	p.rewritten = bytes.HasPrefix(p.body, []byte("bplist"))
 	changed := *p.file
 	sum := repository.SumHash(out)
 	changed.SizeBytes, changed.SHA256 = int64(len(out)), &sum

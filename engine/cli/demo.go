@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"time"
 
@@ -166,8 +168,21 @@ func (d *demo) verify() (string, error) {
 	return fmt.Sprintf("%s whole, %s read", count(len(res.Backups), "backup is", "backups are"), size(res.Bytes)), nil
 }
 
+// newMac is where both restores go, one after the other: the paths in agents and shell files are then the same.
+func (d *demo) newMac() (root, home string, err error) {
+	home = d.path("new-mac/Users/you")
+	return home + "/maia", home, disk.MkdirAll(home, 0o700)
+}
+
+// keep gives what was restored its own name.
+func (d *demo) keep(name string) error { return disk.Rename(d.path("new-mac"), d.path(name)) }
+
 func (d *demo) restore() (string, error) {
-	res, err := d.eng.Restore(d.ctx, engine.RestoreOptions{Backup: "latest", To: d.path("restored"),
+	root, home, err := d.newMac()
+	if err != nil {
+		return "", err
+	}
+	res, err := d.eng.Restore(d.ctx, engine.RestoreOptions{Backup: "latest", To: root, TargetHome: home,
 		Password: func(context.Context, int, int) (vault.Password, error) { return d.password() }})
 	if err != nil {
 		return "", err
@@ -175,19 +190,21 @@ func (d *demo) restore() (string, error) {
 	if len(res.Failed)+len(res.Doubtful) > 0 {
 		return "", fmt.Errorf("not restored: %v, doubtful: %v", res.Failed, res.Doubtful)
 	}
-	return fmt.Sprintf("%s, %s checked by SQLite", count(res.Restored, "file", "files"), count(res.Databases, "database", "databases")), nil
+	return fmt.Sprintf("%s, %s checked by SQLite; paths changed in %s", count(res.Restored, "file", "files"), count(res.Databases, "database", "databases"),
+		count(len(res.Plan.Relocated), "agent or shell file", "agents and shell files")), d.keep("restored")
 }
 
-// script runs restore_maia.sh from the repository, as on a Mac that has nothing else.
+// script runs restore_maia.sh from the repository, as on a Mac that has nothing else. It loads no agent and installs no
+// package: nothing of the user's is touched.
 func (d *demo) script() (string, error) {
+	root, home, err := d.newMac()
+	if err != nil {
+		return "", err
+	}
 	script := filepath.Join(d.fix.OneDrive, repository.DirName, repository.ScriptName)
 	ctx, cancel := context.WithTimeout(d.ctx, 5*time.Minute)
 	defer cancel()
-	home := d.path("new-home")
-	if err := disk.Mkdir(home, 0o700); err != nil {
-		return "", err
-	}
-	cmd := exec.CommandContext(ctx, "bash", script, "--to", d.path("restored-by-script"), "--target-home", home, "--yes", "--vault-password-file", "-")
+	cmd := exec.CommandContext(ctx, "bash", script, "--to", root, "--target-home", home, "--no-agents", "--no-packages", "--yes", "--vault-password-file", "-")
 	cmd.Stdin = strings.NewReader(demoPassword + "\n")
 	cmd.Env = []string{"HOME=" + home, "PATH=" + d.Env.Getenv("PATH"), "LC_ALL=C"}
 	log, err := cmd.CombinedOutput()
@@ -197,7 +214,7 @@ func (d *demo) script() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w; the end of its output:\n%s", err, tail(string(log), 15))
 	}
-	return "bash, tar, gzip, openssl and perl or zsh; see " + filepath.Base(d.path("script.log")), nil
+	return "bash, tar, gzip, openssl and perl or zsh; see " + filepath.Base(d.path("script.log")), d.keep("restored-by-script")
 }
 
 func tail(s string, n int) string {
@@ -228,7 +245,7 @@ func (d *demo) compareOriginal() (string, error) {
 		return "", err
 	}
 	c := s.Manifest.Coverage
-	n, err := sameTrees(d.path("restored"), d.fix.Root, func(rel string) bool {
+	n, err := sameTrees(d.path("restored/Users/you/maia"), d.fix.Root, func(rel string) bool {
 		return rel != engine.BesideDir && !strings.HasPrefix(rel, engine.BesideDir+"/")
 	})
 	if err != nil {
@@ -287,10 +304,27 @@ func sameEntry(a, b string) error {
 		return err
 	}
 	t, _, err := repository.HashFile(b)
-	if err == nil && s != t {
+	if err == nil && s != t && !samePlist(a, b) {
 		err = fmt.Errorf("%s and %s differ", a, b)
 	}
 	return err
+}
+
+// samePlist reports whether two files are one property list by different writers. The script leaves the changing of a
+// binary one to plutil: where there is none, it stays as it was.
+func samePlist(a, b string) bool {
+	x, err1 := os.ReadFile(a)
+	y, err2 := os.ReadFile(b)
+	if err1 != nil || err2 != nil || !strings.HasSuffix(a, ".plist") {
+		return false
+	}
+	if bytes.HasPrefix(x, []byte("bplist")) || bytes.HasPrefix(y, []byte("bplist")) {
+		_, err := exec.LookPath("plutil")
+		return err != nil
+	}
+	p, err1 := vault.ReadPlist(x)
+	q, err2 := vault.ReadPlist(y)
+	return err1 == nil && err2 == nil && reflect.DeepEqual(p, q)
 }
 
 // changeText says what a day of the sample changed.
