@@ -3119,6 +3119,11 @@ print_summary() {
     say 'credentials.json, and git.bundle if there is one, stay in the vault.'
   fi
   lines_of "$WORK/doubtful"
+  if [ "$DATABASES" -gt 0 ] && [ -n "$SQLITE" ] && [ "$REPLY" -eq 0 ]; then
+    count "$DATABASES" 'database was opened and is sound.' 'databases were opened and are sound.'
+    say "$REPLY"
+    REPLY=0
+  fi
   if [ "$REPLY" -gt 0 ]; then
     code=$INCOMPLETE
     say 'Restored as they were in the backup, but SQLite finds fault with them:'
@@ -3262,7 +3267,40 @@ main() {
     drop_locks
   fi
   if [ -n "$INSTALL" ]; then install_packages; fi
-  print_summary
+  if [ -n "$INTO_HOME" ] && [ -z "$ONLY" ]; then
+    print_report
+  else
+    print_summary
+  fi
+}
+
+# print_report: the summary, on the screen and as a file that says what is left to a person.
+print_report() {
+  local report=$TO/$BESIDE/report.txt code=$DONE now
+  now=$(date)
+  say "Restore of $ID to $TO, $now" > "$WORK/report" || full "$WORK"
+  print_summary > "$WORK/summary" || code=$?
+  cat "$WORK/summary"
+  {
+    cat "$WORK/summary"
+    print_by_hand
+  } >> "$WORK/report" || full "$WORK"
+  print_by_hand
+  # Whole or not at all.
+  if mkdir -p "$TO/$BESIDE" 2> /dev/null && cp "$WORK/report" "$report.new" 2> /dev/null && mv -f "$report.new" "$report" 2> /dev/null; then
+    say "This report is in $report."
+  fi
+  return "$code"
+}
+
+# print_by_hand: what no program may do, where there are such things.
+print_by_hand() {
+  command -v sw_vers > /dev/null 2>&1 || return 0
+  say "This is macOS $(sw_vers -productVersion 2> /dev/null). What it lets only you do, where your agents need it:"
+  say '  files everywhere:  open "x-apple.systempreferences:com.apple.preference.security?Privacy_AllFiles"'
+  say '  keys and windows:  open "x-apple.systempreferences:com.apple.preference.security?Privacy_Accessibility"'
+  say '  other programs:    open "x-apple.systempreferences:com.apple.preference.security?Privacy_Automation"'
+  say '  agents turned off: open "x-apple.systempreferences:com.apple.LoginItems-Settings.extension"'
 }
 
 # main_packages: --only packages.
