@@ -2011,6 +2011,7 @@ print_unused() {
     if [ "$MAPS" -gt 0 ]; then say '  --map changes nothing: agents and shell files are laid beside as they were'; fi
     if [ -n "$HOME_GIVEN" ]; then say '  --target-home: nothing is written there, as nothing proves who made this backup'; fi
   fi
+  if [ -n "$NO_PACKAGES" ] && [ -z "$INTO_HOME" ]; then say '  --no-packages: no package is installed in any case'; fi
   if [ -n "$NO_AGENTS" ] && [ -z "$INTO_HOME" ]; then say '  --no-agents: no agent is loaded in any case'; fi
   case "$ONLY $VAULT_BYTES" in *' secrets ') say '  secrets: this backup holds no vault' ;; esac
 }
