@@ -120,6 +120,20 @@ func TestAgents(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.run(script, args...).want(t, 3, "log in at the Mac's desktop", "\n1 agent is loaded.\n")
+	// The report is the summary, and what is left to a person.
+	if err := os.WriteFile(filepath.Join(m.bin, "sw_vers"), []byte("#!/bin/sh\necho 15.1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	m.run(script, args...).want(t, 3, "Privacy_AllFiles", "This report is in "+m.home+"/maia/maia-recovered/report.txt")
+	report, err := os.ReadFile(m.home + "/maia/maia-recovered/report.txt")
+	if err != nil || !strings.HasPrefix(string(report), "Restore of "+b.id+" to "+m.home+"/maia, ") {
+		t.Errorf("%v\n%s", err, report)
+	}
+	for _, says := range []string{"\nBackups are not running: ", "\n1 agent is loaded.\n", "  com.maia.a.plist: there is no desktop", "This is macOS 15.1", "Privacy_Accessibility"} {
+		if !strings.Contains(string(report), says) {
+			t.Errorf("the report does not say %q:\n%s", says, report)
+		}
+	}
 	// Into another home, nothing is loaded.
 	other := filepath.Join(t.TempDir(), "other home")
 	mustMkdir(t, other)

@@ -33,6 +33,9 @@ func split(items []item) (target, home []item) {
 func (m *machine) checkBoth(to string, items []item, strangers ...string) {
 	m.t.Helper()
 	target, home := split(items)
+	if _, err := os.Lstat(filepath.Join(to, "maia-recovered/report.txt")); err == nil {
+		strangers = append(slices.Clone(strangers), "maia-recovered/report.txt")
+	}
 	checkTree(m.t, to, target, strangers...)
 	above := []string{"Library", "Library/LaunchAgents"}
 	if _, err := os.Lstat(filepath.Join(m.home, "password")); err == nil {
@@ -136,8 +139,8 @@ func TestRelocation(t *testing.T) {
 				}
 			}
 			rest, home := split(want)
-			checkTree(t, to, rest)
-			strangers := []string{"Library", "Library/LaunchAgents", "password", ".config", "R&D <maia>", "R&D <maia>/CLAUDE.md"}
+			checkTree(t, to, rest, "maia-recovered/report.txt")
+			strangers := []string{"Library", "Library/LaunchAgents", "password", ".config", "R&D <maia>", "R&D <maia>/CLAUDE.md", "R&D <maia>/maia-recovered", "R&D <maia>/maia-recovered/report.txt"}
 			before := glob(t, to+".before-restore-*/home/.profile")
 			if len(before) != 1 {
 				t.Fatalf("what was in the way: %v", before)

@@ -55,6 +55,8 @@ BESIDE='' SCRATCH_NAME=''
 INTO_HOME='' HOME_SCRATCH='' HOME_SCRATCH_NAME='' HOME_ASIDE='' SHOW_UNDER=''
 # The vault: whether the index is authentic, and if not, why; whether the vault is open, and if not, why.
 AUTHENTICATED='' UNPROVEN='' VAULT='' CLOSED='' VAULT_BYTES='' VAULT_SUM='' ITERATIONS='' SALT='' MAC=''
+# Packages: whether they are all that was asked for, whether to install them, and what with.
+ONLY_PACKAGES='' INSTALL='' BREW='' PYTHON=''
 # How the terminal was before it hid what is typed.
 HIDDEN=''
 # What came of it.
@@ -146,7 +148,8 @@ Brings a Maia back from its backups. Prints a plan and asks before it writes any
   --to DIR                    the folder that becomes the Maia root (asked for if missing)
   --target-home DIR           the home that agents and shell files go to (default: yours)
   --only COMPONENT,...        restore only these: maia_code maia_data_small maia_data_large launchagents
-                              dependencies shell_configs secrets system_metadata
+                              dependencies shell_configs secrets system_metadata; or, alone, packages: install
+                              those that are not installed yet, and restore nothing
   --map OLD=NEW               an old path and its new one, for agents and shell files; may be repeated (those of Maia,
                               the home and Homebrew are known)
   --vault-password-file FILE  the password of the vault; - is standard input
@@ -234,6 +237,7 @@ check_options() {
   case $BACKUP in
     *[!A-Za-z0-9_]*) wrong_usage "--backup $BACKUP is not the name of a backup, such as full_20251013_030000." ;;
   esac
+  if [ "$ONLY" = ' packages' ]; then ONLY_PACKAGES=yes ONLY=''; fi
   local IFS=', '
   # Names of components hold no pattern characters: the next line refuses all others.
   case $ONLY in *[!a-z_,\ ]*) wrong_usage "--only takes these, with commas between: $COMPONENTS" ;; esac
@@ -2007,8 +2011,8 @@ print_unused() {
     if [ "$MAPS" -gt 0 ]; then say '  --map changes nothing: agents and shell files are laid beside as they were'; fi
     if [ -n "$HOME_GIVEN" ]; then say '  --target-home: nothing is written there, as nothing proves who made this backup'; fi
   fi
+  if [ -n "$NO_PACKAGES" ] && [ -z "$INTO_HOME" ]; then say '  --no-packages: no package is installed in any case'; fi
   if [ -n "$NO_AGENTS" ] && [ -z "$INTO_HOME" ]; then say '  --no-agents: no agent is loaded in any case'; fi
-  if [ -n "$NO_PACKAGES" ]; then say '  --no-packages: no package is installed in any case'; fi
   case "$ONLY $VAULT_BYTES" in *' secrets ') say '  secrets: this backup holds no vault' ;; esac
 }
 
@@ -2774,6 +2778,7 @@ not_activated() {
 examine_agents() {
   local state place path file reason verdict label program disabled seen=' '
   : > "$WORK/agents" || full "$WORK"
+  : > "$WORK/programs" || full "$WORK"
   awk '$4 == "launchagents" && $3 == "f" { print $1, $10 }' "$WORK/todo" > "$WORK/list" || full "$WORK"
   while read -r state place <&3; do
     printf -v path '%b' "$place"
@@ -2805,6 +2810,7 @@ examine_agents() {
       seen="$seen$label "
       if [ "$state" = E ] && launchctl print "gui/$UID/$label" > /dev/null 2>&1; then verdict=running; fi
     fi
+    printf '%s\n' "$program" >> "$WORK/programs" || full "$WORK"
     printf '%s %s %s %s\n' "$verdict" "$place" "$label" "$reason" >> "$WORK/agents" || full "$WORK"
   done 3< "$WORK/list"
 }
@@ -2926,6 +2932,176 @@ print_agents() {
 }
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Packages
+#
+# A phase of its own, which can be done again at any time (--only packages): what is done has a line in packages.done, what was
+# said a file in packages.log. The lists are data: a Brewfile is Ruby, so it is read here and not by brew. Only lists of a
+# proven backup are used. Failures stop nothing.
+
+# plan_packages: what is to be installed and is not yet, in $WORK/packages, as "kind name version"; kinds in the order in which they are
+# wanted. What cannot be installed from here is in $WORK/byhand.
+plan_packages() {
+  local file dir=$MAIN_TO/$BESIDE
+  : > "$WORK/packages" || full "$WORK"
+  : > "$WORK/byhand" || full "$WORK"
+  for file in Brewfile pip_list.txt requirements_freeze.txt; do
+    : > "$WORK/$file" || full "$WORK"
+    awk -v name="$file" '$3 == "folder" && $8 ~ ("/packages/" name "$") { print $7 }' "$MAIN_WORK/index.entries" > "$WORK/sum" || full "$WORK"
+    # In the backup, as it is asked before the lists are in place.
+    if [ ! -f "$REPO/$ID/$file" ] || ! head -c 10000000 < "$REPO/$ID/$file" > "$WORK/list" 2> /dev/null; then continue; fi
+    hash_of "$WORK/list"
+    if grep -qxF -e "$REPLY" "$WORK/sum"; then mv "$WORK/list" "$WORK/$file" || full "$WORK"; fi
+  done
+  if [ ! -s "$WORK/pip_list.txt" ]; then cp "$WORK/requirements_freeze.txt" "$WORK/pip_list.txt" || full "$WORK"; fi
+  if [ -f "$dir/packages.done" ]; then cat "$dir/packages.done"; fi > "$WORK/packages.done" || full "$WORK"
+  awk -v hand="$WORK/byhand" '
+    function plain(s) { return s ~ /^[A-Za-z0-9][A-Za-z0-9@._+\/-]*$/ && s !~ /\.\./ }
+    FILENAME == ARGV[1] { done[$0] = 1; next }
+    /^[ \t]*(#|$)/ { next }
+    FILENAME == ARGV[2] {
+      name = $2
+      gsub(/[",]/, "", name)
+      # One with an address of its own is for a person to look at.
+      if (($1 == "tap" || $1 == "brew" || $1 == "cask") && plain(name) && !($1 == "tap" && NF > 2)) { if (!(($1 " " name) in done)) list[$1] = list[$1] $1 " " name " -\n" }
+      else print "Brewfile:", $0 > hand
+      next
+    }
+    {
+      split($0, part, "==")
+      if (part[1] == "pip" || part[1] == "setuptools" || part[1] == "wheel") next
+      if ($0 ~ /^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9._+!-]*$/) { if (!(("pip " $0) in done)) list["pip"] = list["pip"] "pip " part[1] " " part[2] "\n" }
+      else print "pip:", $0 > hand
+    }
+    END { printf "%s%s%s%s", list["tap"], list["brew"], list["cask"], list["pip"] }' \
+    "$WORK/packages.done" "$WORK/Brewfile" "$WORK/pip_list.txt" > "$WORK/packages" || full "$WORK"
+}
+
+# ask_packages: whether they are to be installed now. Nothing is where this is no Mac, or nothing proves who made the lists.
+ask_packages() {
+  local kind name version brews=0 pips=0 taps=''
+  INSTALL=''
+  if [ -z "$AUTHENTICATED" ] || [ -n "$NO_PACKAGES$ONLY" ] || ! command -v xcode-select > /dev/null 2>&1; then return; fi
+  plan_packages
+  [ -s "$WORK/packages" ] || return 0
+  while read -r kind name version; do
+    case $kind in
+      tap) case $name in homebrew/*) ;; *) taps="$taps $name" ;; esac ;;
+      pip) pips=$((pips + 1)) ;;
+      *) brews=$((brews + 1)) ;;
+    esac
+  done < "$WORK/packages"
+  say "Packages to install: $brews by Homebrew, $pips by pip."
+  if [ -n "$taps" ]; then say "  from these sources of others, which are trusted then:$taps"; fi
+  INSTALL=yes
+  [ -z "$YES$DRY_RUN" ] || return 0
+  ask 'Install them when the files are in place? They can wait (--only packages). [Y/n] '
+  case ${REPLY:-y} in y | Y | yes | Yes | YES) ;; *) INSTALL='' ;; esac
+}
+
+# find_tools: BREW and PYTHON, empty if they are not there; PYTHON is the one that most agents run.
+find_tools() {
+  local place
+  BREW='' PYTHON=''
+  for place in brew /opt/homebrew/bin/brew /usr/local/bin/brew; do
+    if command -v "$place" > /dev/null 2>&1; then
+      BREW=$place
+      break
+    fi
+  done
+  if [ -f "$WORK/home/programs" ]; then
+    awk '/\/python[0-9.]*$/ { n[$0]++ } END { for (p in n) print n[p], p }' "$WORK/home/programs" | sort -k1,1nr -k2 > "$WORK/list" || full "$WORK"
+    while read -r REPLY place; do
+      if [ -z "$PYTHON" ] && runs "$place"; then PYTHON=$place; fi
+    done < "$WORK/list"
+  fi
+  if [ -z "$PYTHON" ] && runs /usr/bin/python3; then PYTHON=/usr/bin/python3; fi
+}
+
+# install_packages does what plan_packages found, and writes what failed and what differs to $WORK/drift.
+install_packages() {
+  local kind name version logs=$MAIN_TO/$BESIDE/packages.log log number=0 total
+  : > "$WORK/drift" || full "$WORK"
+  find_tools
+  lines_of "$WORK/packages"
+  total=$REPLY
+  if ! mkdir -p "$logs" 2> /dev/null; then
+    say "Packages are not installed: $logs cannot be made."
+    return 1
+  fi
+  while read -r kind name version <&3; do
+    number=$((number + 1))
+    log=$logs/$kind-${name//\//-}.log
+    if install_one > "$log" 2>&1; then
+      if [ "$kind" = pip ]; then name=$name==$version; fi
+      printf '%s %s\n' "$kind" "$name" >> "$MAIN_TO/$BESIDE/packages.done" || full "$MAIN_TO"
+      note "Package $number of $total: $name"
+    else
+      note "Package $number of $total: $name failed"
+      printf '%s %s: %s\n' "$kind" "$name" "$REPLY" >> "$WORK/drift" || full "$WORK"
+    fi
+  done 3< "$WORK/packages"
+}
+
+# install_one: kind, name and version are install_packages's. REPLY says why not.
+install_one() {
+  REPLY='see its log'
+  case $kind in
+    pip)
+      if [ -z "$PYTHON" ]; then
+        REPLY='no Python yet'
+        return 1
+      fi
+      "$PYTHON" -m pip install --user --no-input --disable-pip-version-check "$name==$version" && return
+      # A Python that others manage allows it to nobody; the same command would fail again.
+      if grep -q externally-managed "$log"; then
+        REPLY="$PYTHON is managed by others: make a virtual environment"
+        return 1
+      fi
+      "$PYTHON" -m pip install --user --no-input --disable-pip-version-check "$name" || return 1
+      printf 'pip %s: another version than %s\n' "$name" "$version" >> "$WORK/drift"
+      return 0
+      ;;
+  esac
+  if [ -z "$BREW" ]; then
+    REPLY='no Homebrew yet'
+    return 1
+  fi
+  case $kind in
+    tap)
+      "$BREW" tap "$name" || return 1
+      case $name in
+        homebrew/*) ;;
+        *) if "$BREW" trust --help; then "$BREW" trust "$name" || return 1; fi ;;
+      esac
+      ;;
+    brew) HOMEBREW_NO_ASK=1 "$BREW" install --formula "$name" ;;
+    cask) HOMEBREW_NO_ASK=1 "$BREW" install --cask "$name" ;;
+  esac
+}
+
+# print_packages: what is left to do; fails if something is.
+print_packages() {
+  local line left=''
+  if [ -s "$WORK/drift" ]; then
+    left=yes
+    say "Packages that are not as they were (logs: $MAIN_TO/$BESIDE/packages.log):"
+    while IFS= read -r line; do say "  $line"; done < "$WORK/drift"
+    if ! xcode-select -p > /dev/null 2>&1; then say '  The Command Line Tools are not here. Install them: xcode-select --install'; fi
+    # These dollars are for another shell.
+    # shellcheck disable=SC2016
+    if [ -z "$BREW" ]; then say '  Homebrew is not here. Install it: /bin/bash -c "$(curl -fsSL https://raw.githubusercontent.com/Homebrew/install/HEAD/install.sh)"'; fi
+    say '  Then, and as often as you like: the same command with --only packages.'
+  else
+    say 'All packages are installed.'
+  fi
+  if [ -s "$WORK/byhand" ]; then
+    say 'Lines of the package lists that are left to you:'
+    while IFS= read -r line; do say "  ${line//[![:print:]]/?}"; done < "$WORK/byhand"
+  fi
+  [ -z "$left" ]
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
 # The end
 
 print_summary() {
@@ -2944,6 +3120,11 @@ print_summary() {
     say 'credentials.json, and git.bundle if there is one, stay in the vault.'
   fi
   lines_of "$WORK/doubtful"
+  if [ "$DATABASES" -gt 0 ] && [ -n "$SQLITE" ] && [ "$REPLY" -eq 0 ]; then
+    count "$DATABASES" 'database was opened and is sound.' 'databases were opened and are sound.'
+    say "$REPLY"
+    REPLY=0
+  fi
   if [ "$REPLY" -gt 0 ]; then
     code=$INCOMPLETE
     say 'Restored as they were in the backup, but SQLite finds fault with them:'
@@ -2963,6 +3144,7 @@ print_summary() {
     code=$INCOMPLETE
     print_missing "$REPLY"
   fi
+  if [ -n "$INSTALL" ] && ! print_packages; then code=$INCOMPLETE; fi
   if [ "$code" -eq "$DONE" ]; then
     say 'Everything that was asked for and that this backup holds is in place.'
   fi
@@ -3033,6 +3215,10 @@ main() {
   BEFORE=$TO.before-restore-$STAMP
   if [ -n "$AUTHENTICATED" ]; then plan_home; fi
   compare_all
+  if [ -n "$ONLY_PACKAGES" ]; then
+    main_packages
+    return
+  fi
   print_plan
   if [ -n "$DRY_RUN" ]; then
     say 'Nothing was written: this was a dry run.'
@@ -3040,6 +3226,7 @@ main() {
   fi
   if something_to_do || { [ -n "$INTO_HOME" ] && in_home something_to_do; }; then
     confirm
+    ask_packages
     SECONDS=0
     prepare_scratch
     if [ -n "$INTO_HOME" ]; then
@@ -3070,6 +3257,7 @@ main() {
     # Nor is there anything of an interrupted one to be removed, as a rule.
     tidy_up
     if [ -n "$INTO_HOME" ]; then in_home tidy_up; fi
+    ask_packages
     if [ -n "$INTO_HOME" ] && in_home examine_agents && in_home agents_to_load; then
       say 'Every file is in place. Agents are not loaded yet.'
       confirm
@@ -3079,7 +3267,63 @@ main() {
     fi
     drop_locks
   fi
-  print_summary
+  if [ -n "$INSTALL" ]; then install_packages; fi
+  if [ -n "$INTO_HOME" ] && [ -z "$ONLY" ]; then
+    print_report
+  else
+    print_summary
+  fi
+}
+
+# print_report: the summary, on the screen and as a file that says what is left to a person.
+print_report() {
+  local report=$TO/$BESIDE/report.txt code=$DONE now
+  now=$(date)
+  say "Restore of $ID to $TO, $now" > "$WORK/report" || full "$WORK"
+  print_summary > "$WORK/summary" || code=$?
+  cat "$WORK/summary"
+  {
+    cat "$WORK/summary"
+    print_by_hand
+  } >> "$WORK/report" || full "$WORK"
+  print_by_hand
+  # Whole or not at all.
+  if mkdir -p "$TO/$BESIDE" 2> /dev/null && cp "$WORK/report" "$report.new" 2> /dev/null && mv -f "$report.new" "$report" 2> /dev/null; then
+    say "This report is in $report."
+  fi
+  return "$code"
+}
+
+# print_by_hand: what no program may do, where there are such things.
+print_by_hand() {
+  command -v sw_vers > /dev/null 2>&1 || return 0
+  say "This is macOS $(sw_vers -productVersion 2> /dev/null). What it lets only you do, where your agents need it:"
+  say '  files everywhere:  open "x-apple.systempreferences:com.apple.preference.security?Privacy_AllFiles"'
+  say '  keys and windows:  open "x-apple.systempreferences:com.apple.preference.security?Privacy_Accessibility"'
+  say '  other programs:    open "x-apple.systempreferences:com.apple.preference.security?Privacy_Automation"'
+  say '  agents turned off: open "x-apple.systempreferences:com.apple.LoginItems-Settings.extension"'
+}
+
+# main_packages: --only packages.
+main_packages() {
+  local code=$INCOMPLETE
+  forget_password
+  if [ -z "$AUTHENTICATED" ]; then die "$WRONG_PASSWORD" "packages are installed only from a proven backup: $UNPROVEN." 'give the password with --vault-password-file FILE.'; fi
+  if [ ! -d "$TO" ]; then die "$FAILED" "there is no Maia in $TO." 'restore it first, or say where it is with --to DIR.'; fi
+  command -v xcode-select > /dev/null 2>&1 || die "$FAILED" 'this is no Mac.'
+  NO_PACKAGES=''
+  ask_packages
+  if [ -n "$DRY_RUN" ]; then return "$DONE"; fi
+  if [ ! -s "$WORK/packages" ]; then
+    say 'There is nothing to do.'
+    return "$DONE"
+  fi
+  if [ -z "$INSTALL" ]; then die "$CANCELLED" 'cancelled. Nothing was installed.'; fi
+  take_lock
+  if [ -n "$INTO_HOME" ]; then in_home examine_agents; fi
+  install_packages
+  if print_packages; then code=$DONE; fi
+  return "$code"
 }
 
 # On one line, so that nothing is read of this file afterwards.

@@ -128,3 +128,22 @@ func TestQuestions(t *testing.T) {
 	checkTree(t, m.home+"/x", second.items)
 	m.onTerminal(elsewhere, [][2]string{{"Which one? [1] ", "3\n"}}, "--to", m.home+"/x").want(t, 2, "there is no number 3")
 }
+
+// TestPackagesQuestion: it is the last one, yes is its default, and no is an answer.
+func TestPackagesQuestion(t *testing.T) {
+	t.Parallel()
+	b := packagesRepository(t)
+	m := newMachine(t, "bsdtar", "perl")
+	log := filepath.Join(filepath.Dir(m.home), "log")
+	m.wrapBrew(log)
+	write(t, log+".jq", nil) // not killed
+	args := []string{"--to", m.home + "/maia", "--vault-password-file", m.passwordFile("correct horse")}
+	const goAhead, install = "Go ahead? [Y/n] ", "Install them when the files are in place? They can wait (--only packages). [Y/n] "
+	script := filepath.Join(b.dir, "restore_maia.sh")
+	r := m.onTerminal(script, [][2]string{{goAhead, "\n"}, {install, "n\n"}}, args...)
+	r.want(t, 0, "from these sources of others, which are trusted then: other/tools")
+	if _, err := os.Stat(log); err == nil {
+		t.Error("packages were installed in spite of the answer")
+	}
+	m.onTerminal(script, [][2]string{{install, "\n"}}, append(args, "--only", "packages")...).want(t, 3, "brew broken: see its log")
+}

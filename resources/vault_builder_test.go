@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -31,12 +32,20 @@ type vault struct {
 
 var macSalt, vaultSalt = []byte("\x00\x01\x80\xffsalt"), []byte("other$%\n")
 
+// keys are those that were derived: the many rounds are what these tests take their time for.
+var keys sync.Map
+
 func (v *vault) key(t testing.TB, salt []byte, n int) []byte {
 	t.Helper()
+	id := fmt.Sprintf("%q %q %d %d", v.password, salt, v.iterations, n)
+	if key, ok := keys.Load(id); ok {
+		return key.([]byte)
+	}
 	key, err := pbkdf2.Key(sha256.New, v.password, salt, v.iterations, n)
 	if err != nil {
 		t.Fatal(err)
 	}
+	keys.Store(id, key)
 	return key
 }
 
