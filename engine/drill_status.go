@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"maia-dr/engine/component"
+	"maia-dr/engine/config"
 	"maia-dr/engine/event"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/state"
@@ -197,8 +198,12 @@ func (e *Engine) restorationMetadata() repository.RestorationMetadata {
 	return out
 }
 
-// rehearse runs the light drill of a backup that was just made. Whatever it finds comes too late for the manifest.
+// rehearse runs the light drill of a backup that was just made, unless drills are off. Whatever it finds comes too late
+// for the manifest.
 func (b *backup) rehearse() {
+	if b.e.opt.Config.Schedule.Drill == config.DrillOff {
+		return
+	}
 	o := DrillOptions{Backup: b.manifest.BackupID, Light: true}
 	if p := b.password; p != nil {
 		o.Password = passwordOnce(*p)

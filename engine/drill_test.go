@@ -27,6 +27,7 @@ func (r *rig) drill(o engine.DrillOptions) (*engine.DrillResult, error) {
 func TestDrill(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
+	r.drills = true
 	made, err := r.sealed(testPassword)
 	if err != nil {
 		t.Fatal(err)
@@ -66,6 +67,7 @@ func TestDrill(t *testing.T) {
 func TestDrillFindsDamage(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
+	r.drills = true
 	made, err := r.sealed(testPassword)
 	if err != nil {
 		t.Fatal(err)

@@ -151,7 +151,7 @@ func TestFailingBackup(t *testing.T) {
 				}
 			}
 			for op := range count.counts {
-				if !kinds[op] {
+				if !kinds[op] && op != fsx.OpSymlink { // a backup makes none of its own
 					t.Errorf("no %s failed", op)
 				}
 			}

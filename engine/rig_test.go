@@ -33,6 +33,7 @@ type rig struct {
 	// hardware, host and state stand for the machine.
 	hardware, state string
 	config          config.Config
+	drills          bool
 	sink            event.Sink
 }
 
@@ -66,7 +67,7 @@ func (r *rig) now() func() time.Time { return func() time.Time { return r.clock 
 func (r *rig) mac() mac {
 	return mac{
 		Home: r.fix.Home, Root: r.fix.Root, OneDrive: r.fix.OneDrive, State: r.state, Hardware: r.hardware, Clock: r.clock,
-		Retention: r.config.Retention, Exclude: r.config.Capture.Exclude,
+		Retention: r.config.Retention, Exclude: r.config.Capture.Exclude, Drills: r.drills,
 	}
 }
 
@@ -76,6 +77,8 @@ type mac struct {
 	Clock                                 time.Time
 	Retention                             config.Retention
 	Exclude                               []string
+	// Drills: each backup ends with a light drill, as it does unless that is off.
+	Drills bool
 }
 
 func (m mac) engine(now func() time.Time, fsys *fsx.FS, sink event.Sink) *engine.Engine {
@@ -91,6 +94,9 @@ func (m mac) engineWith(change func(*engine.Options), now func() time.Time) *eng
 	c := config.Defaults()
 	// One MB: the sample's ticket database is then a stream of its own.
 	c.Retention, c.Capture.Exclude, c.Capture.LargeDatabaseMB = m.Retention, m.Exclude, 1
+	if !m.Drills {
+		c.Schedule.Drill = config.DrillOff
+	}
 	opt := engine.Options{
 		MaiaRoot: m.Root, OneDrivePath: m.OneDrive, StateDir: m.State, Config: c, Version: "0.1.0-test",
 		Script: resources.RestoreScript, Log: zerolog.Nop(), Run: noTools,
