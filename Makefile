@@ -66,7 +66,7 @@ scripts:
 	else echo "shellcheck is not installed; Linux checks the scripts"; fi
 
 unit:
-	$(GO) run ./packaging/ci/gotest -timeout 14m $(RACE) $(TEST_ARGS) $(PACKAGES)
+	$(GO) run ./packaging/ci/gotest -timeout 30m $(RACE) $(TEST_ARGS) $(PACKAGES)
 
 bench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(TEST_ARGS) $(PACKAGES)
