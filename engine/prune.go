@@ -106,11 +106,13 @@ func (s *session) removeMirrored(id string) error {
 // decide applies the rule to the catalogue.
 func (s *session) decide() []retention.Decision {
 	var in []retention.Backup
+	proof := s.e.status.Drills.Proof
 	for _, c := range s.catalogue {
 		m := c.manifest
 		_, vault := m.Components[component.Secrets]
 		in = append(in, retention.Backup{
 			ID: m.BackupID, Time: m.CreatedAt, Complete: len(m.Lacks(s.listing)) == 0, Vault: vault,
+			Drilled: proof != nil && proof.BackupID == m.BackupID,
 		})
 	}
 	cfg := s.e.opt.Config.Retention

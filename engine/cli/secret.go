@@ -88,7 +88,7 @@ func (a *app) backupPassword(scheduled bool) func(context.Context) (vault.Passwo
 		}
 		for range 3 {
 			typed, terr := a.typePassword("Vault password (empty: no vault this time): ")
-			if errors.Is(terr, errEmptyAnswer) || terr != nil {
+			if terr != nil {
 				return p, engine.ErrNoPassword
 			}
 			if _, cerr := e.CheckPassword(ctx, "", typed); cerr == nil {
