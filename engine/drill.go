@@ -207,6 +207,7 @@ func (d *rehearsal) run() error {
 		}
 		return err
 	}
+	d.checkVault()
 	restore := d.r.run
 	if d.opt.Script {
 		restore = d.runScript
