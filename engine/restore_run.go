@@ -140,7 +140,9 @@ func (r *restore) stageFile(scratch *fsx.File, g *streamFiles, f *repository.Fil
 			return err
 		}
 	} else {
-		staged = filepath.Join(r.target.stage, "file."+strconv.FormatInt(f.Offset, 10)+"."+f.Component)
+		// Two entries of a file list that was tampered with may lie at one offset.
+		r.stagedFiles++
+		staged = filepath.Join(r.target.stage, "file."+strconv.Itoa(r.stagedFiles))
 		out, err := r.e.fs.Create(staged, 0o600)
 		if err != nil {
 			return err
