@@ -258,12 +258,11 @@ func (d *rehearsal) open() error {
 		d.folder = 1
 	}
 	repo := v.repos[d.folder]
-	if d.m, d.raw, err = repo.CheckedManifest(id); err == nil {
-		return d.reachable()
-	}
-	d.problem("%s: %v", id, err)
 	if d.m, d.raw, err = repo.ReadManifest(id); err != nil {
-		return err
+		return fmt.Errorf("%s/%s: %w", id, repository.ManifestName, err)
+	}
+	if _, _, err := repo.CheckedManifest(id); err != nil {
+		d.problem("%s: %v", id, err)
 	}
 	return d.reachable()
 }

@@ -328,7 +328,7 @@ func (d *rehearsal) checkTar(s repository.Stream) error {
 	add := func(off int64, want []byte, path string) error {
 		x, err := loc.Slice(off, int64(len(want)))
 		if err != nil {
-			return fmt.Errorf("the tar of %s: %w", s.Component, err)
+			return fmt.Errorf("%.80s, in the tar of %s: %w", path, s.Component, err)
 		}
 		pieces = append(pieces, repository.Pieces(x, scratch, off)...)
 		parts = append(parts, part{off, want, path})
@@ -350,7 +350,7 @@ func (d *rehearsal) checkTar(s repository.Stream) error {
 			continue
 		}
 		if f.Offset != pos {
-			d.problem("%s: the file list has it %d bytes from where it is in its tar", f.Path, f.Offset-pos)
+			d.problem("%s: the file list has it %d bytes from where it is in the tar of %s", f.Path, f.Offset-pos, s.Component)
 			return nil
 		}
 		pos += f.SizeBytes + int64(stream.Padding(f.SizeBytes))
