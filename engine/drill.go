@@ -133,6 +133,7 @@ type rehearsal struct {
 	// read says where each chunk was read from: a folder.
 	read     copies
 	password *vault.Password
+	waited   time.Duration // for the password
 }
 
 func (d *rehearsal) light() bool { return d.opt.Light }
@@ -338,7 +339,13 @@ func (d *rehearsal) ask(ctx context.Context, number, wrong int) (vault.Password,
 	if d.opt.Password == nil {
 		return vault.Password{}, ErrNoPassword
 	}
+	// How long somebody thinks of a password is no part of what a restore takes.
+	asked := d.e.now()
+	d.e.laps.begin("", asked)
 	p, err := d.opt.Password(ctx, number, wrong)
+	now := d.e.now()
+	d.waited += now.Sub(asked)
+	d.e.laps.begin(event.Plan, now)
 	if err == nil {
 		d.password = &p
 	}
@@ -375,7 +382,7 @@ func (d *rehearsal) finish(began time.Time) {
 	res := d.res
 	now := d.e.now()
 	res.At, res.Light, res.Script = now.UTC(), d.opt.Light, d.opt.Script
-	res.Seconds, res.Phases = now.Sub(began).Seconds(), d.e.laps.seconds
+	res.Seconds, res.Phases = (now.Sub(began) - d.waited).Seconds(), d.e.laps.seconds
 	for _, p := range []event.Phase{event.Plan, event.Read, event.Place, event.Check} {
 		res.RestoreSeconds += res.Phases[p]
 	}
