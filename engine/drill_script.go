@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"maia-dr/engine/event"
@@ -47,7 +48,9 @@ func (d *rehearsal) runScript() error {
 	}
 	cmd.Dir = d.dir
 	cmd.Env = []string{"HOME=" + home, "PATH=" + stockPath, "TMPDIR=" + temp, "LC_ALL=C"}
-	// A killed script's children may keep its output open.
+	// A session of its own: it cannot ask on the terminal, and ends with everything that it began.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.CombinedOutput()
 	if cerr := d.ctx.Err(); cerr != nil {
