@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
 	"maia-dr/engine/component"
 	"maia-dr/engine/event"
@@ -24,32 +23,6 @@ import (
 
 // drawn is how many files a light drill draws at random, besides those it always takes.
 const drawn = 20
-
-// copies counts stored bytes by where they were read from, each chunk once. Safe for concurrent use.
-type copies struct {
-	mu   sync.Mutex
-	seen map[repository.Hash]bool
-}
-
-func (c *copies) note(res *DrillResult, ref repository.ChunkRef, cloud, evicted bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.seen[ref.SHA256] {
-		return
-	}
-	if c.seen == nil {
-		c.seen = map[repository.Hash]bool{}
-	}
-	c.seen[ref.SHA256] = true
-	switch {
-	case !cloud:
-		res.MirrorBytes += ref.SizeBytes
-		return
-	case evicted:
-		res.DownloadedBytes += ref.SizeBytes
-	}
-	res.OneDriveBytes += ref.SizeBytes
-}
 
 // checkFolder checks the files of the backup's folder, its index and the script. Without a file list there is nothing
 // to restore: files stay nil.

@@ -5,3 +5,6 @@ func (e *Engine) Leaky() *Engine {
 	e.leaky = true
 	return e
 }
+
+// Slow says in what way a full drill took too long.
+var Slow = slow
