@@ -251,8 +251,16 @@ func (d *rehearsal) compare(p *placement) error {
 func (d *rehearsal) checkPlist(p *placement) {
 	agent := p.file.Component == component.LaunchAgents
 	b, err := os.ReadFile(p.dest)
-	if err == nil {
-		err = parsePlist(b, agent)
+	var top map[string]any
+	switch {
+	case err != nil:
+	case agent:
+		top, err = vault.ReadPlist(b)
+		if label, _ := top["Label"].(string); err == nil && label == "" {
+			err = errors.New("it has no Label")
+		}
+	default:
+		err = vault.CheckPlist(b)
 	}
 	switch {
 	case err == nil:
@@ -261,14 +269,6 @@ func (d *rehearsal) checkPlist(p *placement) {
 	default:
 		d.warn("plist_unreadable", p.rel, fmt.Sprintf("it is no property list that can be read: %v", err), "look at the original: it was backed up like that")
 	}
-}
-
-func parsePlist(b []byte, agent bool) error {
-	top, err := vault.ReadPlist(b)
-	if label, _ := top["Label"].(string); err == nil && agent && label == "" {
-		return errors.New("it has no Label")
-	}
-	return err
 }
 
 // checkTars compares the headers in the tars, which a plain tar would restore by, with the file list.

@@ -8,3 +8,6 @@ func (e *Engine) Leaky() *Engine {
 
 // Slow says in what way a full drill took too long.
 var Slow = slow
+
+// FindMarker returns the name of the first marker in a file.
+var FindMarker = findMarker
