@@ -5,3 +5,9 @@ func (e *Engine) Leaky() *Engine {
 	e.leaky = true
 	return e
 }
+
+// Slow says in what way a full drill took too long.
+var Slow = slow
+
+// FindMarker returns the name of the first marker in a file.
+var FindMarker = findMarker
