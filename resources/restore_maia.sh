@@ -55,8 +55,10 @@ BESIDE='' SCRATCH_NAME=''
 INTO_HOME='' HOME_SCRATCH='' HOME_SCRATCH_NAME='' HOME_ASIDE='' SHOW_UNDER=''
 # The vault: whether the index is authentic, and if not, why; whether the vault is open, and if not, why.
 AUTHENTICATED='' UNPROVEN='' VAULT='' CLOSED='' VAULT_BYTES='' VAULT_SUM='' ITERATIONS='' SALT='' MAC=''
-# Packages: whether they are all that was asked for, whether to install them, and what with.
-ONLY_PACKAGES='' INSTALL='' BREW='' PYTHON=''
+# Phases that can be done alone: whether one was asked for, and which.
+ONLY_PHASES='' ONLY_PACKAGES=''
+# Packages: whether to install them, and what with.
+INSTALL='' BREW='' PYTHON=''
 # How the terminal was before it hid what is typed.
 HIDDEN=''
 # What came of it.
@@ -237,18 +239,26 @@ check_options() {
   case $BACKUP in
     *[!A-Za-z0-9_]*) wrong_usage "--backup $BACKUP is not the name of a backup, such as full_20251013_030000." ;;
   esac
-  if [ "$ONLY" = ' packages' ]; then ONLY_PACKAGES=yes ONLY=''; fi
   local IFS=', '
   # Names of components hold no pattern characters: the next line refuses all others.
   case $ONLY in *[!a-z_,\ ]*) wrong_usage "--only takes these, with commas between: $COMPONENTS" ;; esac
   for name in $ONLY; do
+    case $name in
+      packages)
+        ONLY_PHASES=yes ONLY_PACKAGES=yes
+        continue
+        ;;
+    esac
     case " $COMPONENTS " in
       *" $name "*) list="$list $name" ;;
       *) wrong_usage "there is no component $name. --only takes these, with commas between: $COMPONENTS" ;;
     esac
   done
-  if [ -n "$ONLY" ] && [ -z "$list" ]; then
+  if [ -n "$ONLY" ] && [ -z "$list$ONLY_PHASES" ]; then
     wrong_usage "--only takes these, with commas between: $COMPONENTS"
+  fi
+  if [ -n "$list" ] && [ -n "$ONLY_PHASES" ]; then
+    wrong_usage '--only takes either components, or packages.'
   fi
   ONLY=$list
   if [ -n "$TARGET_HOME" ] && [ ! -d "$TARGET_HOME" ]; then
@@ -3214,11 +3224,11 @@ main() {
   STAMP=$(date -u +%Y%m%d_%H%M%S)
   BEFORE=$TO.before-restore-$STAMP
   if [ -n "$AUTHENTICATED" ]; then plan_home; fi
-  compare_all
-  if [ -n "$ONLY_PACKAGES" ]; then
-    main_packages
+  if [ -n "$ONLY_PHASES" ]; then
+    main_phases
     return
   fi
+  compare_all
   print_plan
   if [ -n "$DRY_RUN" ]; then
     say 'Nothing was written: this was a dry run.'
@@ -3304,13 +3314,17 @@ print_by_hand() {
   say '  agents turned off: open "x-apple.systempreferences:com.apple.LoginItems-Settings.extension"'
 }
 
-# main_packages: --only packages.
-main_packages() {
-  local code=$INCOMPLETE
+# main_phases: --only packages. Nothing is restored, so the target is not compared; the home is, as its agents say
+# which Python is theirs.
+main_phases() {
+  local code=$DONE
   forget_password
-  if [ -z "$AUTHENTICATED" ]; then die "$WRONG_PASSWORD" "packages are installed only from a proven backup: $UNPROVEN." 'give the password with --vault-password-file FILE.'; fi
+  if [ -n "$ONLY_PACKAGES" ] && [ -z "$AUTHENTICATED" ]; then
+    die "$WRONG_PASSWORD" "packages are installed only from a proven backup: $UNPROVEN." 'give the password with --vault-password-file FILE.'
+  fi
   if [ ! -d "$TO" ]; then die "$FAILED" "there is no Maia in $TO." 'restore it first, or say where it is with --to DIR.'; fi
-  command -v xcode-select > /dev/null 2>&1 || die "$FAILED" 'this is no Mac.'
+  if [ -n "$ONLY_PACKAGES" ]; then command -v xcode-select > /dev/null 2>&1 || die "$FAILED" 'this is no Mac.'; fi
+  if [ -n "$INTO_HOME" ]; then in_home compare_target; fi
   NO_PACKAGES=''
   ask_packages
   if [ -n "$DRY_RUN" ]; then return "$DONE"; fi
@@ -3322,7 +3336,7 @@ main_packages() {
   take_lock
   if [ -n "$INTO_HOME" ]; then in_home examine_agents; fi
   install_packages
-  if print_packages; then code=$DONE; fi
+  print_packages || code=$INCOMPLETE
   return "$code"
 }
 

@@ -1,0 +1,191 @@
+package engine_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"maia-dr/engine"
+	"maia-dr/engine/component"
+	"maia-dr/engine/config"
+	"maia-dr/engine/vault"
+	"maia-dr/resources"
+)
+
+// two is a small Maia on an old Mac, and a new one that has stand-ins for a Mac's tools in front of this machine's.
+type two struct {
+	t             testing.TB
+	root, oldHome string
+	oneDrive      string
+	to, home      string
+	bin           string
+	run           component.Runner
+	// log is what the stand-ins were asked.
+	log string
+}
+
+func newTwo(t testing.TB) *two {
+	t.Helper()
+	base := t.TempDir()
+	w := &two{
+		t: t, oldHome: base + "/old", root: base + "/old/git/maia", oneDrive: base + "/OneDrive", home: base + "/new", to: base + "/new/maia", bin: base + "/bin",
+		run: noTools, log: base + "/log",
+	}
+	for _, dir := range []string{w.root + "/claude", w.oneDrive, w.home, w.bin} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.write(w.root+"/CLAUDE.md", "# Maia\n")
+	w.write(w.root+"/claude/run.py", "print(1)\n")
+	return w
+}
+
+func (w *two) write(path, text string) {
+	w.t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// tool puts a stand-in, a shell script, in the new machine's search path.
+func (w *two) tool(name, script string) {
+	w.t.Helper()
+	if err := os.WriteFile(filepath.Join(w.bin, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *two) engine(home, state string) *engine.Engine {
+	c := config.Defaults()
+	c.Schedule.Drill = config.DrillOff
+	return engine.New(engine.Env{
+		Now: time.Now, Random: rand.Reader, Home: home, Cwd: home, Hostname: "test-mac", PID: os.Getpid(), HardwareID: func() string { return home }, Zone: time.UTC,
+		Getenv: func(name string) string {
+			if name == "PATH" {
+				return w.bin + ":/usr/bin:/bin:/usr/sbin:/sbin"
+			}
+			return ""
+		},
+	}, engine.Options{
+		MaiaRoot: w.root, OneDrivePath: w.oneDrive, StateDir: state, Config: c, Version: "0.1.0-test", Script: resources.RestoreScript, Log: zerolog.Nop(), Run: w.run,
+		Password: func(context.Context) (vault.Password, error) { return password(w.t, testPassword), nil },
+	})
+}
+
+func (w *two) backup() *engine.BackupResult {
+	w.t.Helper()
+	res, err := w.engine(w.oldHome, w.oldHome+"/state").Backup(w.t.Context(), engine.BackupOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return res
+}
+
+// restore restores on the new machine and returns what the script said.
+func (w *two) restore(change func(*engine.RestoreOptions)) (*engine.RestoreResult, string, error) {
+	w.t.Helper()
+	var said bytes.Buffer
+	o := engine.RestoreOptions{
+		Backup: "latest", To: w.to, TargetHome: w.home, Phases: engine.PhaseOptions{AskNothing: true, Out: &said, Err: &said},
+		Password: func(context.Context, int, int) (vault.Password, error) { return password(w.t, testPassword), nil },
+	}
+	if change != nil {
+		change(&o)
+	}
+	res, err := w.engine(w.home, w.home+"/state").Restore(w.t.Context(), o)
+	return res, said.String(), err
+}
+
+// logged returns what the stand-ins were asked since the last time.
+func (w *two) logged() string {
+	w.t.Helper()
+	b, err := os.ReadFile(w.log)
+	if err != nil && !os.IsNotExist(err) {
+		w.t.Fatal(err)
+	}
+	os.Remove(w.log)
+	return string(b)
+}
+
+// brewOnly is an old machine with Homebrew and nothing else.
+func brewOnly(_ context.Context, name string, args ...string) ([]byte, error) {
+	switch {
+	case filepath.Base(name) != "brew":
+	case args[0] == "list":
+		return []byte("jq\nbroken\n"), nil
+	case args[0] == "bundle":
+		return []byte("brew \"jq\"\nbrew \"broken\"\n"), nil
+	}
+	return nil, fs.ErrNotExist
+}
+
+// TestPackagesPhase: after a whole restore into one's own home the embedded script installs the packages, from a proven
+// backup and nothing else; what fails is left over and can be done again alone.
+func TestPackagesPhase(t *testing.T) {
+	t.Parallel()
+	w := newTwo(t)
+	w.run = brewOnly
+	w.backup()
+	brew := "echo \"brew $*\" >> '" + w.log + "'\n"
+	w.tool("brew", brew+"case \"$*\" in *broken*) exit 1 ;; esac")
+	const all = "brew install --formula jq\nbrew install --formula broken\n"
+
+	// No Mac: there is no xcode-select.
+	if res, said, err := w.restore(nil); err != nil || res.Phases != nil || said != "" || w.logged() != "" {
+		t.Fatalf("on no Mac: %v %+v %q", err, res, said)
+	}
+	w.tool("xcode-select", "exit 0")
+	for name, change := range map[string]func(*engine.RestoreOptions){
+		"left out":   func(o *engine.RestoreOptions) { o.Phases.Skip = []engine.Phase{engine.PhasePackages} },
+		"a part":     func(o *engine.RestoreOptions) { o.Only = []string{component.Code} },
+		"unproven":   func(o *engine.RestoreOptions) { o.Password = nil },
+		"other home": func(o *engine.RestoreOptions) { o.TargetHome = w.home + "2" },
+	} {
+		res, said, err := w.restore(change)
+		if err != nil || res.Phases != nil || said != "" || w.logged() != "" {
+			t.Errorf("%s: %v %+v %q", name, err, res.Phases, said)
+		}
+	}
+	res, said, err := w.restore(nil)
+	if err != nil || !res.Done || res.Phases == nil || res.Phases.ExitCode != 3 || !strings.Contains(said, "brew broken: see its log") {
+		t.Fatalf("%v %+v\n%s", err, res, said)
+	}
+	if got := w.logged(); got != all {
+		t.Errorf("brew was asked\n%swant\n%s", got, all)
+	}
+	only := func(o *engine.RestoreOptions) { o.Only = []string{string(engine.PhasePackages)} }
+	for name, change := range map[string]func(*engine.RestoreOptions){
+		"unproven":   func(o *engine.RestoreOptions) { only(o); o.Password = nil },
+		"no Maia":    func(o *engine.RestoreOptions) { only(o); o.To += "2" },
+		"with code":  func(o *engine.RestoreOptions) { only(o); o.Only = append(o.Only, component.Code) },
+		"other home": func(o *engine.RestoreOptions) { only(o); o.TargetHome = w.home + "2" },
+	} {
+		if _, said, err := w.restore(change); err == nil || w.logged() != "" {
+			t.Errorf("%s: %v\n%s", name, err, said)
+		}
+	}
+	res, said, err = w.restore(func(o *engine.RestoreOptions) { only(o); o.DryRun = true })
+	if err != nil || res.Done || !strings.Contains(said, "Packages to install: 1 by Homebrew") || w.logged() != "" {
+		t.Errorf("dry: %v %+v\n%s", err, res, said)
+	}
+	w.tool("brew", brew)
+	res, said, err = w.restore(only)
+	if err != nil || !res.Done || res.Restored != 0 || res.Phases.ExitCode != 0 || !strings.Contains(said, "All packages are installed.") {
+		t.Errorf("again: %v %+v\n%s", err, res, said)
+	}
+	if got := w.logged(); got != "brew install --formula broken\n" {
+		t.Errorf("again brew was asked %q", got)
+	}
+	if strings.Contains(said, testPassword) {
+		t.Error("the password was said")
+	}
+}
