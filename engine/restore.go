@@ -244,7 +244,7 @@ func (r *restore) choose() error {
 	for _, name := range r.opt.Only {
 		if !slices.Contains(component.Names(), name) {
 			return &Error{Op: "restore", Code: CodeUsage, Err: fmt.Errorf("there is no component %q", name),
-				Hint: "the components are " + strings.Join(component.Names(), ", ") + "; or, alone, packages"}
+				Hint: "the components are " + strings.Join(component.Names(), ", ") + "; or, alone, packages and git"}
 		}
 	}
 	rows := map[string]*PlannedComponent{}

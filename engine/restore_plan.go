@@ -75,6 +75,9 @@ type RestorePlan struct {
 	Activates bool `json:"activates_agents"`
 	// Phases are those that follow when the files are in place, by restore_maia.sh.
 	Phases []Phase `json:"phases,omitempty"`
+	// GitRemotes are the addresses that the git history comes from, if it is to come back; restore_maia.sh asks only those
+	// that it finds harmless.
+	GitRemotes []string `json:"git_remotes,omitempty"`
 }
 
 // PlannedComponent is a row of the plan.

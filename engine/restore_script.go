@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,11 +22,15 @@ import (
 // Phase is a part of a restore that restore_maia.sh alone can do: it exists once, there.
 type Phase string
 
-// PhasePackages installs the packages of a proven backup, on a Mac.
-const PhasePackages Phase = "packages"
+// PhasePackages installs the packages of a proven backup, on a Mac. PhaseGit brings the git history back, from its remotes
+// and from the bundle in the vault.
+const (
+	PhasePackages Phase = "packages"
+	PhaseGit      Phase = "git"
+)
 
-// Phases are all of them, in the order in which they are done.
-var Phases = []Phase{PhasePackages}
+// Phases are all of them, in the order in which they are done: git may come with the packages.
+var Phases = []Phase{PhasePackages, PhaseGit}
 
 // PhaseOptions say whether and how a restore goes on with the phases, by running restore_maia.sh.
 type PhaseOptions struct {
@@ -66,6 +71,30 @@ func (r *restore) planPhases() {
 	if r.whyNoPackages() == nil && r.hasPackages() && !slices.Contains(r.opt.Phases.Skip, PhasePackages) {
 		r.plan.Phases = append(r.plan.Phases, PhasePackages)
 	}
+	if r.whyNoGit() == nil && r.hasHistory() && !slices.Contains(r.opt.Phases.Skip, PhaseGit) {
+		r.plan.Phases = append(r.plan.Phases, PhaseGit)
+		for _, remote := range systemOf(r.m).Git.Remotes {
+			r.plan.GitRemotes = append(r.plan.GitRemotes, remote.URL)
+		}
+	}
+}
+
+// hasHistory reports whether there is a history to bring back: one that is neither among the files nor there already.
+func (r *restore) hasHistory() bool {
+	if _, err := os.Lstat(filepath.Join(r.opt.To, ".git")); !errors.Is(err, fs.ErrNotExist) && !isNotDir(err) {
+		return false
+	}
+	return gitOf(systemOf(r.m).Git) != nil && !slices.ContainsFunc(r.files, func(f repository.File) bool {
+		return inStream(f.Component) && (f.Path == ".git" || strings.HasPrefix(string(f.Path), ".git/"))
+	})
+}
+
+// whyNoGit says what forbids to bring the history back: an unproven backup that could be proven.
+func (r *restore) whyNoGit() error {
+	if r.m.PasswordNumber > 0 && !r.plan.Authenticated {
+		return &Error{Op: "bring the git history back", Code: CodePasswordMissing, Err: errors.New("nothing proves who made the backup"), Hint: "give the vault password with --vault-password-file FILE"}
+	}
+	return nil
 }
 
 // hasPackages reports whether the backup lists any.
@@ -108,6 +137,11 @@ func (r *restore) onlyPhases(phases []Phase) error {
 	}
 	if slices.Contains(phases, PhasePackages) {
 		if err := r.whyNoPackages(); err != nil {
+			return err
+		}
+	}
+	if slices.Contains(phases, PhaseGit) {
+		if err := r.whyNoGit(); err != nil {
 			return err
 		}
 	}

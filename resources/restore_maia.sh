@@ -40,7 +40,7 @@ readonly SHA256_OF_NOTHING=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca4959
 
 # Options.
 BACKUP='' REPOSITORY='' TO='' TARGET_HOME='' ONLY='' VAULT_PASSWORD_FILE=''
-MAPS=0 MAP_OLD=() MAP_NEW=() HOME_GIVEN='' NO_PACKAGES='' NO_AGENTS='' DRY_RUN='' YES=''
+MAPS=0 MAP_OLD=() MAP_NEW=() HOME_GIVEN='' NO_PACKAGES='' NO_AGENTS='' NO_GIT='' DRY_RUN='' YES=''
 # What check_tools found out about this machine.
 WRITER='' STAT='' DATE='' TOUCH='' TAR='' SQLITE=''
 # Folders: small lists, large data, what was in the way. Empty until they exist.
@@ -56,7 +56,10 @@ INTO_HOME='' HOME_SCRATCH='' HOME_SCRATCH_NAME='' HOME_ASIDE='' SHOW_UNDER=''
 # The vault: whether the index is authentic, and if not, why; whether the vault is open, and if not, why.
 AUTHENTICATED='' UNPROVEN='' VAULT='' CLOSED='' VAULT_BYTES='' VAULT_SUM='' ITERATIONS='' SALT='' MAC=''
 # Phases that can be done alone: whether one was asked for, and which.
-ONLY_PHASES='' ONLY_PACKAGES=''
+ONLY_PHASES='' ONLY_PACKAGES='' ONLY_GIT=''
+# Git: where the root's repository stood; why it is not brought back; the program, the folder it is made in, and the process
+# that a time limit is on.
+HEAD='' BRANCH='' CHANGED=0 UNKNOWN=0 UNPUSHED=0 STASHES=0 NO_HISTORY='' GIT='' GIT_RUN='' GIT_MAKING='' CHILD=''
 # Packages: whether to install them, and what with.
 INSTALL='' BREW='' PYTHON=''
 # How the terminal was before it hid what is typed.
@@ -150,13 +153,14 @@ Brings a Maia back from its backups. Prints a plan and asks before it writes any
   --to DIR                    the folder that becomes the Maia root (asked for if missing)
   --target-home DIR           the home that agents and shell files go to (default: yours)
   --only COMPONENT,...        restore only these: maia_code maia_data_small maia_data_large launchagents
-                              dependencies shell_configs secrets system_metadata; or, alone, packages: install
-                              those that are not installed yet, and restore nothing
+                              dependencies shell_configs secrets system_metadata; or packages, git, which restore no
+                              file: install what is not installed yet, bring back the git history
   --map OLD=NEW               an old path and its new one, for agents and shell files; may be repeated (those of Maia,
                               the home and Homebrew are known)
   --vault-password-file FILE  the password of the vault; - is standard input
   --no-packages               install no packages
   --no-agents                 load no LaunchAgents
+  --no-git                    leave the git history out: contact none of its remotes
   --dry-run                   print the plan and write nothing
   --yes                       ask nothing
   --help                      this text
@@ -215,6 +219,7 @@ parse_arguments() {
       --vault-password-file) VAULT_PASSWORD_FILE=$value ;;
       --no-packages) NO_PACKAGES=yes ;;
       --no-agents) NO_AGENTS=yes ;;
+      --no-git) NO_GIT=yes ;;
       --dry-run) DRY_RUN=yes ;;
       --yes) YES=yes ;;
       --help | -h)
@@ -244,13 +249,17 @@ check_options() {
   case $ONLY in *[!a-z_,\ ]*) wrong_usage "--only takes these, with commas between: $COMPONENTS" ;; esac
   for name in $ONLY; do
     case $name in
-      packages)
-        ONLY_PHASES=yes ONLY_PACKAGES=yes
+      packages) ONLY_PHASES=yes ONLY_PACKAGES=yes ;;
+      git) ONLY_PHASES=yes ONLY_GIT=yes ;;
+    esac
+    case " $COMPONENTS " in
+      *" $name "*)
+        list="$list $name"
         continue
         ;;
     esac
-    case " $COMPONENTS " in
-      *" $name "*) list="$list $name" ;;
+    case $name in
+      packages | git) ;;
       *) wrong_usage "there is no component $name. --only takes these, with commas between: $COMPONENTS" ;;
     esac
   done
@@ -258,7 +267,7 @@ check_options() {
     wrong_usage "--only takes these, with commas between: $COMPONENTS"
   fi
   if [ -n "$list" ] && [ -n "$ONLY_PHASES" ]; then
-    wrong_usage '--only takes either components, or packages.'
+    wrong_usage '--only takes either components, or packages and git.'
   fi
   ONLY=$list
   if [ -n "$TARGET_HOME" ] && [ ! -d "$TARGET_HOME" ]; then
@@ -571,6 +580,7 @@ readonly AWK_LIBRARY='
 readonly AWK_GRAMMAR='
   function number(s) { return length(s) <= 15 && s ~ /^(0|[1-9][0-9]*)$/ }
   function hash(s) { return length(s) == 64 && s !~ /[^0-9a-f]/ }
+  function commit(s) { return (length(s) == 40 || length(s) == 64) && s !~ /[^0-9a-f]/ }
   function octal(s) { return length(s) <= 4 && s ~ /^(0|[1-7][0-7]*)$/ }
   function seconds(s) { return length(s) <= 11 && s ~ /^(0|-?[1-9][0-9]*)$/ && s <= 9000000000 && s >= -9000000000 }
   function instant(s, part) {
@@ -811,13 +821,15 @@ open_backup() {
 #   index.streams   number tar|db component bytes
 #   index.extents   chunk stream stream-offset chunk-offset length
 #   index.entries   type component source mode mtime bytes sha256 destination link
+#   index.git       state commit branch changed unknown unpushed stashes; branch commit name remote reference;
+#                   remote name address
 #   index.secrets   0|1 component 0|1 destination: whether a secret-bearing file is in the vault, and a copy without its
 #                   secrets in the backup
 # source is the stream (t0, s3) or what else holds the entry, destination its place below the target. An entry that
 # would lie outside the target, or below what is no folder, refuses the whole backup: it was not made by maia-dr.
 parse_index() {
   local file key value
-  for file in meta files chunks streams extents entries secrets reason; do
+  for file in meta files chunks streams extents entries secrets git reason; do
     : > "$WORK/index.$file" || full "$WORK"
   done
   if ! awk -v id="$1" -v base="$WORK/index." -v lock="$LOCK_NAME" "$AWK_LIBRARY$AWK_GRAMMAR"'
@@ -882,6 +894,15 @@ parse_index() {
         source[n] = "folder"
         name[n] = $8 == "\\0055" ? "-" : $8
       } else broken()
+      next
+    }
+    $1 == "git" {
+      if ($2 == "state") { if (NF != 8 || stood++ || !commit($3) || !text($4) || !number($5) || !number($6) || !number($7) || !number($8)) broken() }
+      else if (!stood) broken()
+      else if ($2 == "branch") { if (NF != 6 || !commit($3) || !text($4) || $4 == "-" || !text($5) || !text($6)) broken() }
+      else if ($2 != "remote" || NF != 4 || !text($3) || !text($4)) broken()
+      sub(/^git /, "")
+      print > (base "git")
       next
     }
     $1 == "password" { if (NF != 2 || !number($2) || $2 < 1) broken(); next }
@@ -1952,6 +1973,7 @@ print_plan() {
   fi
   print_secrets '  '
   if [ -n "$INTO_HOME" ]; then in_home print_home; fi
+  print_git
   print_unused
   if [ -s "$WORK/lacks" ] || [ -s "$WORK/damaged" ]; then
     say '  PLEASE NOTE: parts of this backup are missing or damaged. Files that need them cannot be restored:'
@@ -2193,6 +2215,7 @@ clean_up() {
   local status=$?
   trap '' INT TERM HUP
   show_typing
+  if [ -n "$CHILD" ]; then kill "$CHILD" 2> /dev/null; fi
   for REPLY in ${SCRATCHES[@]+"${SCRATCHES[@]}"}; do remove_tree "$REPLY"; done
   drop_locks
   if [ -n "$MAIN_WORK" ]; then rm -rf "$MAIN_WORK"; fi
@@ -3112,6 +3135,305 @@ print_packages() {
 }
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Git
+#
+# .git is in no backup. It is made anew: what the remotes have from them, what was pushed nowhere from the vault's bundle; then the
+# branches and HEAD are put where they were, and the index is HEAD's, so that git status shows what it showed. All that is
+# done in a folder of its own, which becomes .git when it is complete: a .git that is there is never touched, and what was
+# interrupted, or found no network, goes on from there. Of the files in the target git changes none.
+#
+# What a backup says about git is data of whoever made it. Only addresses of a few plain kinds are given to git, which is
+# told to allow no others; no hook runs, and nothing of a repository is checked out.
+
+# plan_git: HEAD and the others from the index; NO_HISTORY says why nothing is brought back: none (there is nothing), there
+# (a .git), out (not asked for), or unproven.
+plan_git() {
+  local kind commit branch changed unknown unpushed stashes
+  HEAD='' NO_HISTORY=''
+  while read -r kind commit branch changed unknown unpushed stashes; do
+    if [ "$kind" = state ]; then HEAD=$commit BRANCH=$branch CHANGED=$changed UNKNOWN=$unknown UNPUSHED=$unpushed STASHES=$stashes; fi
+  done < "$WORK/index.git"
+  : > "$WORK/history" || full "$WORK"
+  if [ -z "$HEAD" ]; then
+    NO_HISTORY=none
+  elif [ -n "$NO_GIT" ] || { [ -z "$ONLY_GIT" ] && [ -n "$ONLY$ONLY_PHASES" ]; }; then
+    NO_HISTORY=out
+  elif [ -e "$TO/.git" ] || [ -L "$TO/.git" ]; then
+    NO_HISTORY=there
+  elif [ -z "$AUTHENTICATED" ] && [ -n "$VAULT_BYTES" ]; then
+    NO_HISTORY=unproven
+  fi
+  # With git.keep_history it is among the files.
+  if awk '$8 == ".git" || index($8, ".git/") == 1 { found = 1; exit } END { exit !found }' "$WORK/index.entries"; then NO_HISTORY=${NO_HISTORY:-out}; fi
+  choose_remotes
+}
+
+history_to_come() { [ -z "$NO_HISTORY" ]; }
+
+# choose_remotes: those that git may be let at, as "name address" in $WORK/remotes, encoded; the others in $WORK/remotes.bad.
+choose_remotes() {
+  encoded "$TO"
+  { printf 'to %s/\n' "$REPLY" && cat "$WORK/index.git"; } | awk -v bad="$WORK/remotes.bad" '
+    function harmless(url) {
+      if (url ~ /[\\]/ && url !~ /^(file:\/\/)?\//) return 0
+      if (url ~ /^(https|ssh):\/\/([A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?\/[^-]/) return 1
+      if (url ~ /^([A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9.-]+:[A-Za-z0-9_~.\/]/ && url !~ /:\/\//) return 1
+      sub(/^file:\/\//, "", url)
+      # A repository that came with the backup is not one to be trusted.
+      return url ~ /^\// && url !~ /\/\.\.?(\/|$)/ && url !~ /\/\// && index(url "/", to) != 1
+    }
+    BEGIN { printf "" > bad }
+    $1 == "to" { to = $2 }
+    $1 != "remote" { next }
+    length($2) <= 100 && $2 ~ /^[A-Za-z0-9_][A-Za-z0-9._-]*$/ && $2 !~ /\.\.|\.$|\.lock$/ && !($2 in seen) && harmless($3) { seen[$2] = 1; print $2, $3; next }
+    { print $2, $3 > bad }' > "$WORK/remotes" || full "$WORK"
+}
+
+# print_git: what will be done about the history.
+print_git() {
+  local name url text=''
+  case $NO_HISTORY in
+    none | out) return ;;
+    there)
+      say "  git    $TO/.git is there already and stays as it is"
+      return
+      ;;
+    unproven)
+      say '  git    the history is not brought back, as nothing proves who made this backup'
+      return
+      ;;
+  esac
+  while read -r name url; do
+    show "$url"
+    text="$text, $name ($REPLY)"
+  done < "$WORK/remotes"
+  if [ -n "$text" ]; then text="from ${text#, }"; fi
+  if [ "$VAULT" = open ] && [ $((UNPUSHED + STASHES)) -gt 0 ]; then
+    count "$UNPUSHED" 'commit that was' 'commits that were'
+    text="$text${text:+, and }$REPLY not pushed from the vault"
+  fi
+  say "  git    the history comes ${text:-from nowhere: it had no remote} (--no-git leaves it out)"
+  while read -r name url; do
+    show "$name"
+    name=$REPLY
+    show "$url"
+    say "         not asked, as its name or address is unusual: $name ($REPLY)"
+  done < "$WORK/remotes.bad"
+}
+
+# prepare_git: the folder where .git is made, with the bundle of the vault, which has to be opened while the password is known.
+prepare_git() {
+  history_to_come || return 0
+  GIT_MAKING=$MAIN_TO/$BESIDE/git.partial
+  if [ -L "$MAIN_TO/$BESIDE" ] || [ -L "$GIT_MAKING" ] || ! mkdir -p "$GIT_MAKING" 2> /dev/null; then
+    NO_HISTORY=failed
+    printf '%s\n' "$GIT_MAKING cannot be made" >> "$WORK/history"
+    return
+  fi
+  rm -f "$GIT_MAKING/bundle"
+  if [ "$VAULT" = open ]; then
+    decrypt | one_of_tar git.bundle > "$GIT_MAKING/bundle" || :
+    if [ ! -s "$GIT_MAKING/bundle" ]; then rm -f "$GIT_MAKING/bundle"; fi
+  fi
+}
+
+# find_git: GIT, if there is one that runs without opening a dialog.
+find_git() {
+  local place
+  GIT=''
+  for place in /opt/homebrew/bin/git /usr/local/bin/git "$(command -v git)"; do
+    case $place in /*) ;; *) continue ;; esac
+    if [ ! -x "$place" ]; then continue; fi
+    # The one that is a part of macOS starts what the Command Line Tools bring.
+    if [ "$place" = /usr/bin/git ] && command -v xcode-select > /dev/null 2>&1; then
+      if ! place=$(xcode-select -p 2> /dev/null) || [ ! -d "$place" ]; then continue; fi
+      place=/usr/bin/git
+    fi
+    GIT=$place
+    return
+  done
+}
+
+# in_git ARGUMENT...: git on the repository that is being made, with nothing that could run something else. GIT_RUN is exec where
+# the shell around it is to become git.
+in_git() {
+  GIT_ALLOW_PROTOCOL=https:ssh:file GIT_TERMINAL_PROMPT=0 GIT_ASKPASS=false SSH_ASKPASS=false GIT_SSH_COMMAND='ssh -o BatchMode=yes -o ConnectTimeout=30' \
+    GIT_EDITOR=false GIT_PAGER=cat GIT_NO_LAZY_FETCH=1 \
+    $GIT_RUN "$GIT" --git-dir="$GIT_MAKING/.git" --work-tree="$MAIN_TO" --no-pager --literal-pathspecs -c core.hooksPath=/dev/null -c core.fsmonitor=false \
+    -c core.alternateRefsCommand=false -c protocol.ext.allow=never -c submodule.recurse=false -c fetch.recurseSubmodules=false -c fetch.writeCommitGraph=false \
+    -c gc.auto=0 -c maintenance.auto=false -c core.pager=cat -c diff.external= -c core.quotePath=true "$@"
+}
+
+# limited SECONDS COMMAND...: ends it when it takes longer, with 124.
+limited() {
+  local ticks=$(($1 * 5)) code
+  shift
+  "$@" &
+  CHILD=$!
+  while kill -0 "$CHILD" 2> /dev/null; do
+    if [ "$ticks" -le 0 ]; then
+      kill "$CHILD" 2> /dev/null
+      sleep 1
+      kill -9 "$CHILD" 2> /dev/null
+      wait "$CHILD" 2> /dev/null
+      CHILD=''
+      return 124
+    fi
+    ticks=$((ticks - 1))
+    sleep 0.2
+  done
+  wait "$CHILD"
+  code=$?
+  CHILD=''
+  return "$code"
+}
+
+# bring_history does it. What there is to say goes to $WORK/history; NO_HISTORY is done, or failed.
+bring_history() {
+  history_to_come || return 0
+  note 'Bringing the git history back ...'
+  if make_history; then
+    NO_HISTORY='done'
+    rm -rf "$GIT_MAKING"
+  else
+    NO_HISTORY=failed
+    # It has what was pushed nowhere, and the vault has it too.
+    rm -f "$GIT_MAKING/bundle"
+  fi
+}
+
+# tell TEXT: a line of what there is to say of the history.
+tell() { printf '%s\n' "$*" >> "$WORK/history" || full "$WORK"; }
+
+make_history() {
+  local name url kind commit remote ref stash=''
+  find_git
+  if [ -z "$GIT" ]; then
+    tell 'git is not here yet: xcode-select --install, or Homebrew, brings it'
+    return 1
+  fi
+  if [ ! -f "$GIT_MAKING/.git/HEAD" ] || ! in_git rev-parse --git-dir > /dev/null 2>&1; then
+    rm -rf "$GIT_MAKING/.git"
+    if ! "$GIT" init -q --template= -- "$GIT_MAKING" > "$WORK/git.log" 2>&1; then
+      tell "git init fails: $(complaint "$WORK/git.log")"
+      return 1
+    fi
+  fi
+  while read -r name url <&3; do
+    printf -v url '%b' "$url"
+    in_git config "remote.$name.url" "$url" && in_git config "remote.$name.fetch" "+refs/heads/*:refs/remotes/$name/*"
+    note "  fetching from $name ..."
+    if ! GIT_RUN='exec' limited 1800 in_git fetch -q --no-recurse-submodules -- "$name" > "$WORK/git.log" 2>&1 3<&-; then
+      tell "$name cannot be fetched: $(complaint "$WORK/git.log")"
+    fi
+  done 3< "$WORK/remotes"
+  if [ -f "$GIT_MAKING/bundle" ]; then
+    if in_git bundle unbundle "$GIT_MAKING/bundle" > "$WORK/unbundled" 2> "$WORK/git.log"; then
+      stash=$(awk '$2 == "refs/stash" { print $1; exit }' "$WORK/unbundled")
+    else
+      tell "the commits in the vault cannot be added: $(complaint "$WORK/git.log")"
+    fi
+  fi
+  if ! in_git cat-file -e "$HEAD^{commit}" 2> /dev/null; then
+    tell "the commit that was checked out, ${HEAD:0:12}, is not to be had yet"
+    return 1
+  fi
+  while read -r kind commit name remote ref <&3; do
+    if [ "$kind" = branch ]; then restore_branch; fi
+  done 3< "$WORK/index.git"
+  restore_head && restore_index || return 1
+  if [ -n "$stash" ]; then
+    in_git update-ref --create-reflog -m 'restored from the backup' refs/stash "$stash" 2> /dev/null || tell 'the stash cannot be put into place'
+    if [ "$STASHES" -gt 1 ]; then tell "of $STASHES stashes the newest is in the backup"; fi
+  elif [ "$STASHES" -gt 0 ]; then
+    tell 'its stashes are not in the backup'
+  fi
+  compare_status
+  if [ -e "$MAIN_TO/.git" ] || [ -L "$MAIN_TO/.git" ] || ! mv -n "$GIT_MAKING/.git" "$MAIN_TO/.git" 2> /dev/null; then
+    tell "$MAIN_TO/.git cannot be put into place"
+    return 1
+  fi
+}
+
+# complaint FILE: what git said, harmless to print: the line that says what is wrong, else the last.
+complaint() { awk '/^(fatal|error):/ && !found { found = $0 } NF { last = $0 } END { if (found) last = found; gsub(/[^ -~]/, "?", last); print substr(last, 1, 200) }' "$1"; }
+
+# restore_branch: kind, commit, name, remote and ref are make_history's. Names that git would not take are told.
+restore_branch() {
+  local shown
+  show "$name"
+  shown=$REPLY
+  printf -v name '%b' "$name"
+  if ! in_git check-ref-format "refs/heads/$name" 2> /dev/null; then
+    tell "$shown is no name for a branch"
+    return
+  fi
+  if ! in_git cat-file -e "$commit^{commit}" 2> /dev/null; then
+    tell "the branch $shown stood at ${commit:0:12}, which is not to be had"
+    return
+  fi
+  if ! in_git update-ref "refs/heads/$name" "$commit" 2> /dev/null; then tell "the branch $shown cannot be made"; fi
+  [ "$remote" != - ] && [ "$ref" != - ] || return 0
+  printf -v ref '%b' "$ref"
+  if [ "$remote" != . ] && ! awk -v name="$remote" '$1 == name { found = 1 } END { exit !found }' "$WORK/remotes"; then return; fi
+  case $ref in refs/heads/*) in_git check-ref-format "$ref" 2> /dev/null || return 0 ;; *) return ;; esac
+  in_git config "branch.$name.remote" "$remote" && in_git config "branch.$name.merge" "$ref"
+}
+
+# restore_head: HEAD, at its branch or detached.
+restore_head() {
+  local name
+  printf -v name '%b' "$BRANCH"
+  if [ "$BRANCH" = - ]; then
+    in_git update-ref --no-deref HEAD "$HEAD" 2> "$WORK/git.log" && return
+  elif in_git check-ref-format "refs/heads/$name" 2> "$WORK/git.log" && in_git update-ref "refs/heads/$name" "$HEAD" 2> "$WORK/git.log" &&
+    in_git symbolic-ref HEAD "refs/heads/$name" 2> "$WORK/git.log"; then
+    return
+  fi
+  tell "HEAD cannot be set: $(complaint "$WORK/git.log")"
+  return 1
+}
+
+# restore_index: HEAD's, with what the files in the target are. Ours are not for git to see.
+restore_index() {
+  if ! mkdir -p "$GIT_MAKING/.git/info" || ! printf '/%s/\n/%s\n/%s*\n' "$BESIDE" "$SCRATCH_NAME" "$LOCK_NAME" > "$GIT_MAKING/.git/info/exclude"; then
+    full "$MAIN_TO"
+  fi
+  if in_git reset -q --mixed > "$WORK/git.log" 2>&1; then return; fi
+  tell "git reset fails: $(complaint "$WORK/git.log")"
+  return 1
+}
+
+# compare_status: whether git status shows as many files as it did.
+compare_status() {
+  local changed unknown
+  in_git status --porcelain=v1 -z --untracked-files=all --ignore-submodules=dirty --no-renames 2> /dev/null | tr '\000\n' '\n?' |
+    awk '/^\?\?/ { unknown++; next } NF { changed++ } END { print changed + 0, unknown + 0 }' > "$WORK/numbers"
+  read -r changed unknown < "$WORK/numbers"
+  if [ "$changed" = "$CHANGED" ] && [ "$unknown" = "$UNKNOWN" ]; then return; fi
+  tell "git status shows $changed changed and $unknown unknown files; it showed $CHANGED and $UNKNOWN. What backups leave out (logs, caches) is missing: git status names it"
+}
+
+# print_history: what came of it; fails if it is not complete.
+print_history() {
+  local line
+  case $NO_HISTORY in
+    'done')
+      show "$BRANCH"
+      if [ "$BRANCH" = - ]; then REPLY='no branch'; fi
+      say "The git history is back, at ${HEAD:0:12} of $REPLY."
+      ;;
+    failed) say 'The git history is not back yet:' ;;
+    there) if [ -n "$ONLY_GIT" ]; then say "$TO/.git is there already and stays as it is."; fi ;;
+    none) if [ -n "$ONLY_GIT" ]; then say 'This backup knows of no git repository.'; fi ;;
+  esac
+  while IFS= read -r line; do say "  $line"; done < "$WORK/history"
+  if [ "$NO_HISTORY" != failed ]; then return 0; fi
+  say '  Try it again at any time: the same command with --only git.'
+  return 1
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
 # The end
 
 print_summary() {
@@ -3127,7 +3449,7 @@ print_summary() {
     say "NOT COMPLETE: $CLOSED, and only the vault has the secrets."
     say 'What to do: run the same command again with the vault password: what is in place stays.'
   elif [ "$VAULT" = open ]; then
-    say 'credentials.json, and git.bundle if there is one, stay in the vault.'
+    say 'credentials.json stays in the vault.'
   fi
   lines_of "$WORK/doubtful"
   if [ "$DATABASES" -gt 0 ] && [ -n "$SQLITE" ] && [ "$REPLY" -eq 0 ]; then
@@ -3155,6 +3477,7 @@ print_summary() {
     print_missing "$REPLY"
   fi
   if [ -n "$INSTALL" ] && ! print_packages; then code=$INCOMPLETE; fi
+  print_history || code=$INCOMPLETE
   if [ "$code" -eq "$DONE" ]; then
     say 'Everything that was asked for and that this backup holds is in place.'
   fi
@@ -3198,6 +3521,7 @@ find_home() {
 main() {
   export LC_ALL=C
   # What could change how the tools work.
+  unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_COMMON_DIR GIT_NAMESPACE GIT_TEMPLATE_DIR GIT_SSH GIT_PROXY_COMMAND GIT_EXTERNAL_DIFF GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS
   unset CDPATH TAR_OPTIONS GZIP POSIXLY_CORRECT PERL5OPT PERL5LIB PERLLIB PERL_UNICODE PERLIO BASH_ENV ENV COPYFILE_DISABLE
   IFS=$' \t\n'
   # An environment can hold options of the shell: to export every variable, or to print every command.
@@ -3223,6 +3547,7 @@ main() {
   open_vault
   STAMP=$(date -u +%Y%m%d_%H%M%S)
   BEFORE=$TO.before-restore-$STAMP
+  plan_git
   if [ -n "$AUTHENTICATED" ]; then plan_home; fi
   if [ -n "$ONLY_PHASES" ]; then
     main_phases
@@ -3247,6 +3572,7 @@ main() {
     note 'Unpacking and comparing every file ...'
     stage
     if [ -n "$INTO_HOME" ]; then in_home stage_home; fi
+    prepare_git
     forget_password
     note 'Putting everything into place ...'
     merge
@@ -3263,7 +3589,6 @@ main() {
     say "Restored $RESTORED files ($DATABASES databases), $REPLY, to $TO in $SECONDS s."
     if [ -d "$BEFORE" ]; then say "What was in the way lies in $BEFORE."; fi
   else
-    forget_password
     # Nor is there anything of an interrupted one to be removed, as a rule.
     tidy_up
     if [ -n "$INTO_HOME" ]; then in_home tidy_up; fi
@@ -3271,13 +3596,20 @@ main() {
     if [ -n "$INTO_HOME" ] && in_home examine_agents && in_home agents_to_load; then
       say 'Every file is in place. Agents are not loaded yet.'
       confirm
+      prepare_git
       in_home load_agents
+    elif history_to_come; then
+      say 'Every file is in place. The git history is not there yet.'
+      confirm
+      prepare_git
     else
       say 'There is nothing to do.'
     fi
+    forget_password
     drop_locks
   fi
   if [ -n "$INSTALL" ]; then install_packages; fi
+  bring_history
   if [ -n "$INTO_HOME" ] && [ -z "$ONLY" ]; then
     print_report
   else
@@ -3314,29 +3646,42 @@ print_by_hand() {
   say '  agents turned off: open "x-apple.systempreferences:com.apple.LoginItems-Settings.extension"'
 }
 
-# main_phases: --only packages. Nothing is restored, so the target is not compared; the home is, as its agents say
+# main_phases: --only packages,git. Nothing is restored, so the target is not compared; the home is, as its agents say
 # which Python is theirs.
 main_phases() {
   local code=$DONE
-  forget_password
   if [ -n "$ONLY_PACKAGES" ] && [ -z "$AUTHENTICATED" ]; then
     die "$WRONG_PASSWORD" "packages are installed only from a proven backup: $UNPROVEN." 'give the password with --vault-password-file FILE.'
   fi
   if [ ! -d "$TO" ]; then die "$FAILED" "there is no Maia in $TO." 'restore it first, or say where it is with --to DIR.'; fi
   if [ -n "$ONLY_PACKAGES" ]; then command -v xcode-select > /dev/null 2>&1 || die "$FAILED" 'this is no Mac.'; fi
-  if [ -n "$INTO_HOME" ]; then in_home compare_target; fi
-  NO_PACKAGES=''
-  ask_packages
+  if [ -n "$ONLY_GIT" ]; then
+    case $NO_HISTORY in unproven) die "$WRONG_PASSWORD" "git history is brought back only from a proven backup: $UNPROVEN." 'give the password with --vault-password-file FILE.' ;; esac
+    print_git
+  fi
+  : > "$WORK/packages" || full "$WORK"
+  if [ -n "$ONLY_PACKAGES" ]; then
+    if [ -n "$INTO_HOME" ]; then in_home compare_target; fi
+    NO_PACKAGES=''
+    ask_packages
+  fi
   if [ -n "$DRY_RUN" ]; then return "$DONE"; fi
-  if [ ! -s "$WORK/packages" ]; then
+  if [ ! -s "$WORK/packages" ] && ! history_to_come; then
+    print_history
     say 'There is nothing to do.'
     return "$DONE"
   fi
-  if [ -z "$INSTALL" ]; then die "$CANCELLED" 'cancelled. Nothing was installed.'; fi
+  if [ -z "$INSTALL" ] && ! history_to_come; then die "$CANCELLED" 'cancelled. Nothing was installed.'; fi
   take_lock
-  if [ -n "$INTO_HOME" ]; then in_home examine_agents; fi
-  install_packages
-  print_packages || code=$INCOMPLETE
+  prepare_git
+  forget_password
+  if [ -n "$INSTALL" ]; then
+    if [ -n "$INTO_HOME" ]; then in_home examine_agents; fi
+    install_packages
+    print_packages || code=$INCOMPLETE
+  fi
+  bring_history
+  print_history || code=$INCOMPLETE
   return "$code"
 }
 

@@ -16,7 +16,7 @@ import (
 
 func (a *app) restoreCommand() *cobra.Command {
 	var o engine.RestoreOptions
-	var yes, noPackages bool
+	var yes, noPackages, noGit bool
 	var maps []string
 	var passwordFile string
 	cmd := &cobra.Command{
@@ -28,6 +28,10 @@ With --target-home and the vault password, agents and shell files go to that hom
 changed to the new ones; each change is shown first. In your own home the agents are then loaded, and on a Mac
 restore_maia.sh installs the packages, which it asks about first: --no-packages leaves them out, --only packages does
 them alone, now or again. Package lists are laid beside in any case.
+
+The git history of the root is no part of the files. After them restore_maia.sh brings it back, from the remotes and
+from what the vault has of it, so that git status shows what it showed; a .git that is there stays as it is. --no-git
+leaves it out, --only git does it alone, now or again.
 
 With --path and without --to, each file is restored next to the original under a name of its own.`,
 		ValidArgsFunction: a.completeBackups,
@@ -56,6 +60,9 @@ With --path and without --to, each file is restored next to the original under a
 			}
 			if noPackages {
 				o.Phases.Skip = append(o.Phases.Skip, engine.PhasePackages)
+			}
+			if noGit {
+				o.Phases.Skip = append(o.Phases.Skip, engine.PhaseGit)
 			}
 			e, err := a.engine(a.sink())
 			if err != nil {
@@ -88,12 +95,13 @@ With --path and without --to, each file is restored next to the original under a
 	f := cmd.Flags()
 	f.StringVar(&o.To, "to", "", "the `DIR` that becomes the Maia root")
 	f.StringVar(&o.TargetHome, "target-home", "", "the home `DIR` for agents and shell files; without it they are laid beside")
-	f.StringSliceVar(&o.Only, "only", nil, "restore only these `COMPONENTS`; or, alone, packages")
+	f.StringSliceVar(&o.Only, "only", nil, "restore only these `COMPONENTS`; or, alone, packages, git")
 	f.StringArrayVar(&o.Paths, "path", nil, "restore only what matches `GLOB` (may be repeated)")
 	f.StringArrayVar(&maps, "map", nil, "map a path in agents and shell files, `OLD=NEW` (may be repeated)")
 	f.BoolVar(&o.DryRun, "dry-run", false, "only show the plan")
 	f.BoolVar(&yes, "yes", false, "ask nothing")
 	f.BoolVar(&noPackages, "no-packages", false, "install no packages")
+	f.BoolVar(&noGit, "no-git", false, "leave the git history out: contact none of its remotes")
 	fileFlag(cmd, &passwordFile)
 	return cmd
 }
@@ -221,6 +229,12 @@ func (a *app) printPlan(p *engine.RestorePlan) {
 		a.say("  %s of the repository missing: files that need them cannot be restored\n", count(n, "file is", "files are"))
 	}
 	a.printRelocation(p)
+	if slices.Contains(p.Phases, engine.PhaseGit) {
+		a.say("  git: restore_maia.sh brings the history back when everything is in place\n")
+		for _, remote := range p.GitRemotes {
+			a.say("    from %s\n", clean(remote))
+		}
+	}
 	if slices.Contains(p.Phases, engine.PhasePackages) {
 		a.say("  packages can be installed when everything is in place: restore_maia.sh does it, one by one\n")
 	}
