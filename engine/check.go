@@ -221,7 +221,9 @@ func filesOf(files []repository.File, name string) []repository.File {
 // originOf returns what the system metadata in a manifest says about the places of its machine.
 func originOf(m *repository.Manifest) repository.Origin {
 	sys := systemOf(m)
-	return repository.Origin{Home: sys.Home, OldRoots: sys.OldRoots, Prefix: sys.HomebrewPrefix, Git: gitOf(sys.Git)}
+	o := repository.Origin{Home: sys.Home, OldRoots: sys.OldRoots, Prefix: sys.HomebrewPrefix, Git: gitOf(sys.Git)}
+	o.Versions, o.Pythons, o.Environments = toolsOf(m, sys)
+	return o
 }
 
 // gitOf returns what the index says of the git repository; nil if there is no commit, or not everything is known.

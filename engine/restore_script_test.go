@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"maia-dr/engine"
 	"maia-dr/engine/component"
 	"maia-dr/engine/config"
+	"maia-dr/engine/repository"
 	"maia-dr/engine/vault"
 	"maia-dr/resources"
 )
@@ -126,6 +129,57 @@ func brewOnly(_ context.Context, name string, args ...string) ([]byte, error) {
 		return []byte("brew \"jq\"\nbrew \"broken\"\n"), nil
 	}
 	return nil, fs.ErrNotExist
+}
+
+// TestOwnPython: an agent whose Python will not take its packages on another machine is mapped to an environment of its
+// own, by the program and by the script alike; one whose Python takes them, or needs none, is not.
+func TestOwnPython(t *testing.T) {
+	t.Parallel()
+	w := newTwo(t)
+	pyenv := w.oldHome + "/.pyenv/bin/python3"
+	w.run = func(_ context.Context, name string, args ...string) ([]byte, error) {
+		list := map[string]string{"/opt/homebrew/bin/python3": "flask==3.0.3\npip==24.0\n", pyenv: "rich==13.0.0\n", "/opt/other/bin/python3": "pip==24.0\n", "/opt/free/bin/python3": "attrs==1.0\n"}[name]
+		switch {
+		case list == "":
+			return nil, fs.ErrNotExist
+		case args[0] == "-c":
+			return fmt.Appendf(nil, "{\"executable\": %q, \"version\": \"3.11.4\", \"prefix\": %q, \"pip\": true, \"managed\": %v}\n", name, name, name == "/opt/homebrew/bin/python3" || name == "/opt/other/bin/python3"), nil
+		}
+		return []byte(list), nil
+	}
+	agents := map[string]string{"a": "/opt/homebrew/bin/python3", "b": pyenv, "c": "/opt/other/bin/python3", "d": "/opt/free/bin/python3"}
+	if err := os.MkdirAll(w.oldHome+"/Library/LaunchAgents", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, python := range agents {
+		w.write(w.oldHome+"/Library/LaunchAgents/com.maia."+name+".plist", `<?xml version="1.0" encoding="UTF-8"?>
+<plist version="1.0"><dict><key>Label</key><string>com.maia.`+name+`</string><key>ProgramArguments</key><array><string>`+python+`</string><string>`+w.root+`/claude/run.py</string></array></dict></plist>
+`)
+	}
+	w.backup()
+	res, _, err := w.restore(nil)
+	if err != nil || len(res.Plan.Relocated) != 4 {
+		t.Fatalf("%v %+v", err, res)
+	}
+	byProgram := map[string]string{}
+	for name := range agents {
+		b, err := os.ReadFile(w.home + "/Library/LaunchAgents/com.maia." + name + ".plist")
+		if err != nil {
+			t.Fatal(err)
+		}
+		byProgram[name] = string(b)
+	}
+	for name, want := range map[string]string{"a": w.to + "/.maia-venv", "b": w.to + "/.maia-venv-1", "c": "/opt/other", "d": "/opt/free"} {
+		if !strings.Contains(byProgram[name], "<string>"+want+"/bin/python3</string><string>"+w.to+"/claude/run.py</string>") {
+			t.Errorf("%s became\n%s", name, byProgram[name])
+		}
+	}
+	// The script finds every file equal: nothing is to be moved out of its way.
+	cmd := exec.Command("bash", filepath.Join(w.oneDrive, repository.DirName, repository.ScriptName), "--to", w.to, "--yes", "--no-packages", "--vault-password-file", "-")
+	cmd.Env, cmd.Stdin = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + w.home}, strings.NewReader(testPassword+"\n")
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "There is nothing to do.") {
+		t.Errorf("the script: %v\n%s", err, out)
+	}
 }
 
 // TestPackagesPhase: after a whole restore into one's own home the embedded script installs the packages, from a proven

@@ -823,13 +823,14 @@ open_backup() {
 #   index.entries   type component source mode mtime bytes sha256 destination link
 #   index.git       state commit branch changed unknown unpushed stashes; branch commit name remote reference;
 #                   remote name address
+#   index.tools     version name version; python number own version path; venv path version home
 #   index.secrets   0|1 component 0|1 destination: whether a secret-bearing file is in the vault, and a copy without its
 #                   secrets in the backup
 # source is the stream (t0, s3) or what else holds the entry, destination its place below the target. An entry that
 # would lie outside the target, or below what is no folder, refuses the whole backup: it was not made by maia-dr.
 parse_index() {
   local file key value
-  for file in meta files chunks streams extents entries secrets git reason; do
+  for file in meta files chunks streams extents entries secrets git tools reason; do
     : > "$WORK/index.$file" || full "$WORK"
   done
   if ! awk -v id="$1" -v base="$WORK/index." -v lock="$LOCK_NAME" "$AWK_LIBRARY$AWK_GRAMMAR"'
@@ -905,6 +906,9 @@ parse_index() {
       print > (base "git")
       next
     }
+    $1 == "version" { if (NF != 3 || $2 !~ /^[a-z][a-z0-9_]*$/ || !text($3)) broken(); print > (base "tools"); next }
+    $1 == "python" { if (NF != 5 || !number($2) || $2 > 999 || $3 != "0" && $3 != "1" || !text($4) || !text($5)) broken(); print > (base "tools"); next }
+    $1 == "venv" { if (NF != 4 || !path($2) || !text($3) || !text($4)) broken(); print > (base "tools"); next }
     $1 == "password" { if (NF != 2 || !number($2) || $2 < 1) broken(); next }
     $1 == "secret" {
       if (NF != 4 || $2 != "0" && $2 != "1" || $3 !~ /^[a-z][a-z0-9_]*$/ || !path($4)) broken()
@@ -1424,6 +1428,7 @@ make_map() {
     done
     awk '$1 != "oldroot"' "$WORK/index.meta"
     awk '$1 == "oldroot"' "$WORK/index.meta" | sort -u
+    awk '$1 == "python" && $3 == 1 { print "own", $5, ".maia-venv" ($2 > 0 ? "-" $2 : "") "/bin/python3" }' "$WORK/index.tools"
   } > "$WORK/list" || full "$WORK"
   awk -v user="$WORK/home/user" -v ambiguous="$WORK/home/ambiguous" '
     function base(p) { sub(/.*\//, "", p); return p }
@@ -1444,6 +1449,7 @@ make_map() {
     BEGIN { printf "" > user }
     $1 == "new" { root = $2; home = $3; prefix = $4; next }
     $1 == "map" { pair($2, $3); next }
+    $1 == "own" { known(); pair($2, root "/" $3); next }
     $1 != "oldroot" { value[$1] = $2; next }
     {
       known()
@@ -2909,6 +2915,27 @@ load_agents() {
   mv "$WORK/list" "$WORK/agents" || full "$WORK"
 }
 
+# load_waiting: those whose program was missing and is there by now.
+load_waiting() {
+  local verdict place label reason program path running
+  running=$(awk '$1 == "running" { print $3 }' "$WORK/agents")
+  while read -r verdict place label reason <&3 && IFS= read -r program <&4; do
+    if [ "$verdict" = missing ]; then
+      if ! runs "$program"; then
+        reason=$REPLY
+      elif grep -qxF -e "$label" <<< "$running"; then
+        verdict=other reason='another file has the same label'
+      else
+        printf -v path '%b' "$place"
+        note "Loading the agent $label ..."
+        if load_agent "$label" "$TO/$path"; then verdict=running reason=''; else verdict=failed reason=$REPLY; fi
+      fi
+    fi
+    printf '%s %s %s %s\n' "$verdict" "$place" "$label" "$reason"
+  done 3< "$WORK/agents" 4< "$WORK/programs" > "$WORK/list" || full "$WORK"
+  mv "$WORK/list" "$WORK/agents" || full "$WORK"
+}
+
 # load_agent LABEL FILE. bootout returns before the agent is gone, and until then bootstrap fails.
 load_agent() {
   local domain=gui/$UID code tries=0
@@ -2971,10 +2998,12 @@ print_agents() {
 # said a file in packages.log. The lists are data: a Brewfile is Ruby, so it is read here and not by brew. Only lists of a
 # proven backup are used. Failures stop nothing.
 
-# plan_packages: what is to be installed and is not yet, in $WORK/packages, as "kind name version"; kinds in the order in which they are
-# wanted. What cannot be installed from here is in $WORK/byhand.
+# plan_packages: what is to be installed and is not yet, in $WORK/packages, as "kind name version place"; kinds in the order in which
+# they are wanted. The place of a pip package is the Python that it was listed for: v:PATH, an environment below the root;
+# o:N, an interpreter that gets one of its own; p:PATH, one that takes it itself; or - if nothing is known of it. What cannot be
+# installed from here is in $WORK/byhand.
 plan_packages() {
-  local file dir=$MAIN_TO/$BESIDE
+  local file root dir=$MAIN_TO/$BESIDE
   : > "$WORK/packages" || full "$WORK"
   : > "$WORK/byhand" || full "$WORK"
   for file in Brewfile pip_list.txt requirements_freeze.txt; do
@@ -2986,37 +3015,62 @@ plan_packages() {
     if grep -qxF -e "$REPLY" "$WORK/sum"; then mv "$WORK/list" "$WORK/$file" || full "$WORK"; fi
   done
   if [ ! -s "$WORK/pip_list.txt" ]; then cp "$WORK/requirements_freeze.txt" "$WORK/pip_list.txt" || full "$WORK"; fi
+  encoded "$ROOT"
+  root=$REPLY
+  { printf 'root %s\n' "$root" && cat "$MAIN_WORK/index.tools"; } > "$WORK/tools" || full "$WORK"
   if [ -f "$dir/packages.done" ]; then cat "$dir/packages.done"; fi > "$WORK/packages.done" || full "$WORK"
   awk -v hand="$WORK/byhand" '
     function plain(s) { return s ~ /^[A-Za-z0-9][A-Za-z0-9@._+\/-]*$/ && s !~ /\.\./ }
-    FILENAME == ARGV[1] { done[$0] = 1; next }
+    # place_of: of a heading of the list, "# PATH VERSION" or that with a note behind it.
+    function place_of(line, i) {
+      sub(/^# /, "", line)
+      sub(/ \(no pip there.*$/, "", line)
+      sub(/ [^ ]*$/, "", line)
+      gsub(/\\/, "\\0134", line); gsub(/ /, "\\0040", line)
+      for (i = 1; i <= venvs; i++) if (index(line, root "/" venv[i] "/") == 1) return "v:" venv[i]
+      if (line in python) return python[line]
+      return line ~ /^\/[!-~]*$/ ? "p:" line : "-"
+    }
+    FILENAME == ARGV[1] {
+      if ($1 == "root") root = $2
+      else if ($1 == "venv") venv[++venvs] = $2
+      else if ($1 == "python") python[$5] = $3 == 1 ? "o:" $2 : "p:" $5
+      next
+    }
+    FILENAME == ARGV[2] { done[$0] = 1; next }
+    FILENAME == ARGV[4] && /^# \// { place = place_of($0); next }
     /^[ \t]*(#|$)/ { next }
-    FILENAME == ARGV[2] {
+    FILENAME == ARGV[3] {
       name = $2
       gsub(/[",]/, "", name)
       # One with an address of its own is for a person to look at.
-      if (($1 == "tap" || $1 == "brew" || $1 == "cask") && plain(name) && !($1 == "tap" && NF > 2)) { if (!(($1 " " name) in done)) list[$1] = list[$1] $1 " " name " -\n" }
+      if (($1 == "tap" || $1 == "brew" || $1 == "cask") && plain(name) && !($1 == "tap" && NF > 2)) { if (!(($1 " " name) in done)) list[$1] = list[$1] $1 " " name " - -\n" }
       else print "Brewfile:", $0 > hand
       next
     }
     {
+      if (place == "") place = "-"
       split($0, part, "==")
       if (part[1] == "pip" || part[1] == "setuptools" || part[1] == "wheel") next
-      if ($0 ~ /^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9._+!-]*$/) { if (!(("pip " $0) in done)) list["pip"] = list["pip"] "pip " part[1] " " part[2] "\n" }
+      if ($0 ~ /^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9._+!-]*$/) {
+        key = "pip " $0 (place == "-" ? "" : " " place)
+        if (!(key in done) && !(key in seen)) list["pip"] = list["pip"] "pip " part[1] " " part[2] " " place "\n"
+        seen[key] = 1
+      }
       else print "pip:", $0 > hand
     }
     END { printf "%s%s%s%s", list["tap"], list["brew"], list["cask"], list["pip"] }' \
-    "$WORK/packages.done" "$WORK/Brewfile" "$WORK/pip_list.txt" > "$WORK/packages" || full "$WORK"
+    "$WORK/tools" "$WORK/packages.done" "$WORK/Brewfile" "$WORK/pip_list.txt" > "$WORK/packages" || full "$WORK"
 }
 
 # ask_packages: whether they are to be installed now. Nothing is where this is no Mac, or nothing proves who made the lists.
 ask_packages() {
-  local kind name version brews=0 pips=0 taps=''
+  local kind name version place brews=0 pips=0 taps=''
   INSTALL=''
   if [ -z "$AUTHENTICATED" ] || [ -n "$NO_PACKAGES$ONLY" ] || ! command -v xcode-select > /dev/null 2>&1; then return; fi
   plan_packages
   [ -s "$WORK/packages" ] || return 0
-  while read -r kind name version; do
+  while read -r kind name version place; do
     case $kind in
       tap) case $name in homebrew/*) ;; *) taps="$taps $name" ;; esac ;;
       pip) pips=$((pips + 1)) ;;
@@ -3025,6 +3079,11 @@ ask_packages() {
   done < "$WORK/packages"
   say "Packages to install: $brews by Homebrew, $pips by pip."
   if [ -n "$taps" ]; then say "  from these sources of others, which are trusted then:$taps"; fi
+  awk '$4 ~ /^[vo]:/ && !seen[$4]++ { print $4 }' "$WORK/packages" > "$WORK/list" || full "$WORK"
+  while read -r place; do
+    venv_of "$place"
+    say "  into a Python environment: $REPLY"
+  done < "$WORK/list"
   INSTALL=yes
   [ -z "$YES$DRY_RUN" ] || return 0
   ask 'Install them when the files are in place? They can wait (--only packages). [Y/n] '
@@ -3050,10 +3109,115 @@ find_tools() {
   if [ -z "$PYTHON" ] && runs /usr/bin/python3; then PYTHON=/usr/bin/python3; fi
 }
 
-# install_packages does what plan_packages found, and writes what failed and what differs to $WORK/drift.
+# venv_of PLACE: the folder of the environment that packages of v:PATH or o:N go into, in REPLY.
+venv_of() {
+  local path number=${1#o:}
+  case $1 in
+    v:*) printf -v path '%b' "${1#v:}" ;;
+    o:0) path=.maia-venv ;;
+    *) path=.maia-venv-$number ;;
+  esac
+  REPLY=$MAIN_TO/$path
+}
+
+# version_of PYTHON: 3.9, in REPLY; empty if it does not run.
+version_of() {
+  REPLY=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2> /dev/null < /dev/null)
+  case $REPLY in *[!0-9.]*) REPLY='' ;; esac
+}
+
+# find_base VERSION HOME: a Python to make an environment with, in REPLY: one of that version (3.9), first where it was, else any
+# other. Fails if there is none.
+find_base() {
+  local dir place any=''
+  for dir in "$2" "/opt/homebrew/opt/python@$1/bin" "/usr/local/opt/python@$1/bin" /opt/homebrew/bin /usr/local/bin "$(command -v "python$1")" /usr/bin "$(command -v python3)"; do
+    for place in "$dir/python$1" "$dir/python3" "$dir"; do
+      case $place in /*) ;; *) continue ;; esac
+      if [ -d "$place" ] || ! runs "$place"; then continue; fi
+      version_of "$place"
+      [ -n "$REPLY" ] || continue
+      if [ "$REPLY" = "$1" ]; then
+        REPLY=$place
+        return
+      fi
+      any=${any:-$place}
+    done
+  done
+  REPLY=$any
+  [ -n "$any" ]
+}
+
+# make_venv PLACE: that environment is there and runs, its Python in REPLY; otherwise REPLY says why not. It is made once: what
+# came of it is in $WORK/venvs.
+make_venv() {
+  local dir version='' home='' base kind path a b log verdict
+  venv_of "$1"
+  dir=$REPLY
+  if [ -x "$dir/bin/python3" ] && version_of "$dir/bin/python3" && [ -n "$REPLY" ]; then
+    REPLY=$dir/bin/python3
+    return
+  fi
+  REPLY=$(awk -v place="$1" '$1 == place { sub(/^[^ ]* /, ""); print; exit }' "$WORK/venvs")
+  if [ -n "$REPLY" ]; then return 1; fi
+  while read -r kind path a b; do
+    case $1 in
+      "v:$path") if [ "$kind" = venv ]; then version=$a home=$b; fi ;;
+      "o:$path") if [ "$kind" = python ]; then version=${b%% *}; fi ;;
+    esac
+  done < "$MAIN_WORK/index.tools"
+  version=$(printf '%s\n' "$version" | awk -F . '{ print ($1 ~ /^[0-9]+$/ && $2 ~ /^[0-9]+$/) ? $1 "." $2 : "3" }')
+  printf -v home '%b' "$home"
+  log=$MAIN_TO/$BESIDE/packages.log/venv-${dir##*/}.log
+  verdict=''
+  if [ -L "$dir" ] || { [ -e "$dir" ] && [ ! -f "$dir/pyvenv.cfg" ]; }; then
+    verdict="$dir is in the way of its Python environment"
+  elif ! find_base "$version" "$home"; then
+    verdict='no Python yet'
+  else
+    base=$REPLY
+    note "Making the Python environment $dir ..."
+    if ! "$base" -m venv "$dir" > "$log" 2>&1 < /dev/null || ! version_of "$dir/bin/python3" || [ -z "$REPLY" ]; then
+      verdict="its Python environment cannot be made: see $log"
+    elif [ "$REPLY" != "$version" ] && [ "$version" != 3 ]; then
+      printf '%s\n' "the environment $dir has Python $REPLY, it had $version" >> "$WORK/drift" || full "$WORK"
+    fi
+  fi
+  if [ -n "$verdict" ]; then
+    printf '%s %s\n' "$1" "$verdict" >> "$WORK/venvs" || full "$WORK"
+    REPLY=$verdict
+    return 1
+  fi
+  REPLY=$dir/bin/python3
+}
+
+# find_python PLACE: the Python that packages of a place go into, in REPLY; if there is none, why.
+find_python() {
+  local path
+  case $1 in
+    v:* | o:*)
+      make_venv "$1"
+      return
+      ;;
+    p:*)
+      printf -v path '%b' "${1#p:}"
+      if runs "$path"; then
+        REPLY=$path
+        return
+      fi
+      ;;
+  esac
+  REPLY=$PYTHON
+  if [ -n "$REPLY" ]; then return; fi
+  REPLY='no Python yet'
+  return 1
+}
+
+# install_packages does what plan_packages found, and writes what failed and what differs to $WORK/drift. Environments are made
+# even if nothing goes into them.
 install_packages() {
-  local kind name version logs=$MAIN_TO/$BESIDE/packages.log log number=0 total
+  local kind name version place path a b logs=$MAIN_TO/$BESIDE/packages.log log number=0 total
   : > "$WORK/drift" || full "$WORK"
+  : > "$WORK/venvs" || full "$WORK"
   find_tools
   lines_of "$WORK/packages"
   total=$REPLY
@@ -3061,36 +3225,49 @@ install_packages() {
     say "Packages are not installed: $logs cannot be made."
     return 1
   fi
-  while read -r kind name version <&3; do
+  while read -r kind name version place <&3; do
     number=$((number + 1))
     log=$logs/$kind-${name//\//-}.log
     if install_one > "$log" 2>&1; then
-      if [ "$kind" = pip ]; then name=$name==$version; fi
+      if [ "$kind" = pip ]; then
+        name=$name==$version
+        if [ "$place" != - ]; then name="$name $place"; fi
+      fi
       printf '%s %s\n' "$kind" "$name" >> "$MAIN_TO/$BESIDE/packages.done" || full "$MAIN_TO"
-      note "Package $number of $total: $name"
+      note "Package $number of $total: ${name%% *}"
     else
       note "Package $number of $total: $name failed"
       printf '%s %s: %s\n' "$kind" "$name" "$REPLY" >> "$WORK/drift" || full "$WORK"
     fi
   done 3< "$WORK/packages"
+  while read -r kind path a b <&3; do
+    if [ "$kind" = venv ] && ! make_venv "v:$path" && ! grep -qxF -e "$REPLY" "$WORK/drift"; then
+      printf '%s\n' "$REPLY" >> "$WORK/drift" || full "$WORK"
+    fi
+  done 3< "$MAIN_WORK/index.tools"
+  # Agents whose Python is in such an environment can run only now.
+  if [ -n "$INTO_HOME" ]; then in_home load_waiting; fi
 }
 
-# install_one: kind, name and version are install_packages's. REPLY says why not.
+# install_one: kind, name, version and place are install_packages's. REPLY says why not.
 install_one() {
+  local python user=--user
   REPLY='see its log'
   case $kind in
     pip)
-      if [ -z "$PYTHON" ]; then
-        REPLY='no Python yet'
-        return 1
-      fi
-      "$PYTHON" -m pip install --user --no-input --disable-pip-version-check "$name==$version" && return
+      if ! find_python "$place"; then return 1; fi
+      python=$REPLY
+      case $place in v:* | o:*) user='' ;; esac
+      if pip_install "$name==$version"; then return; fi
       # A Python that others manage allows it to nobody; the same command would fail again.
-      if grep -q externally-managed "$log"; then
-        REPLY="$PYTHON is managed by others: make a virtual environment"
-        return 1
+      if [ -n "$user" ] && grep -q externally-managed "$log"; then
+        if ! make_venv o:0; then return 1; fi
+        printf '%s\n' "$python is managed by others: its packages are in ${REPLY%/bin/python3}; agents that run it find them with --map $python=$REPLY" >> "$WORK/drift"
+        python=$REPLY user=''
+        if pip_install "$name==$version"; then return; fi
       fi
-      "$PYTHON" -m pip install --user --no-input --disable-pip-version-check "$name" || return 1
+      REPLY='see its log'
+      pip_install "$name" || return 1
       printf 'pip %s: another version than %s\n' "$name" "$version" >> "$WORK/drift"
       return 0
       ;;
@@ -3112,13 +3289,17 @@ install_one() {
   esac
 }
 
+# pip_install PACKAGE: python and user are install_one's.
+pip_install() { "$python" -m pip install ${user:+"$user"} --no-input --disable-pip-version-check "$1"; }
+
 # print_packages: what is left to do; fails if something is.
 print_packages() {
   local line left=''
   if [ -s "$WORK/drift" ]; then
     left=yes
     say "Packages that are not as they were (logs: $MAIN_TO/$BESIDE/packages.log):"
-    while IFS= read -r line; do say "  $line"; done < "$WORK/drift"
+    sort -u "$WORK/drift" > "$WORK/list" || full "$WORK"
+    while IFS= read -r line; do say "  $line"; done < "$WORK/list"
     if ! xcode-select -p > /dev/null 2>&1; then say '  The Command Line Tools are not here. Install them: xcode-select --install'; fi
     # These dollars are for another shell.
     # shellcheck disable=SC2016
@@ -3396,7 +3577,7 @@ restore_head() {
 
 # restore_index: HEAD's, with what the files in the target are. Ours are not for git to see.
 restore_index() {
-  if ! mkdir -p "$GIT_MAKING/.git/info" || ! printf '/%s/\n/%s\n/%s*\n' "$BESIDE" "$SCRATCH_NAME" "$LOCK_NAME" > "$GIT_MAKING/.git/info/exclude"; then
+  if ! mkdir -p "$GIT_MAKING/.git/info" || ! printf '/%s/\n/.maia-venv*\n/%s\n/%s*\n' "$BESIDE" "$SCRATCH_NAME" "$LOCK_NAME" > "$GIT_MAKING/.git/info/exclude"; then
     full "$MAIN_TO"
   fi
   if in_git reset -q --mixed > "$WORK/git.log" 2>&1; then return; fi
@@ -3449,7 +3630,7 @@ print_summary() {
     say "NOT COMPLETE: $CLOSED, and only the vault has the secrets."
     say 'What to do: run the same command again with the vault password: what is in place stays.'
   elif [ "$VAULT" = open ]; then
-    say 'credentials.json stays in the vault.'
+    say 'credentials.json, and git.bundle if there is one, stay in the vault.'
   fi
   lines_of "$WORK/doubtful"
   if [ "$DATABASES" -gt 0 ] && [ -n "$SQLITE" ] && [ "$REPLY" -eq 0 ]; then

@@ -79,6 +79,11 @@ func randomRestoreIndex(rng *rand.Rand) *RestoreIndex {
 		x.Prefix = randomName(rng)
 	}
 	x.Git = randomGit(rng)
+	for range rng.IntN(3) {
+		x.Versions = append(x.Versions, Version{"macos", randomName(rng)})
+		x.Pythons = append(x.Pythons, Python{rng.IntN(1000), rng.IntN(2) == 0, randomName(rng), randomName(rng)})
+		x.Environments = append(x.Environments, Environment{Name("env/" + strings.Repeat("x", 1+rng.IntN(9))), randomName(rng), randomName(rng)})
+	}
 	if rng.IntN(2) == 0 {
 		x.Password = 1 + rng.IntN(1000)
 	}
@@ -261,7 +266,7 @@ func TestRestoreIndexPrefix(t *testing.T) {
 	if err != nil || y.Prefix != "/opt/home brew" || y.Equal(x.index) {
 		t.Fatalf("%v %+v", err, y)
 	}
-	x.index = NewRestoreIndex(x.manifest, x.raw, x.files, Origin{Home: y.Home, OldRoots: y.OldRoots, Prefix: y.Prefix, Git: y.Git})
+	x.index = NewRestoreIndex(x.manifest, x.raw, x.files, Origin{Home: y.Home, OldRoots: y.OldRoots, Prefix: y.Prefix, Git: y.Git, Versions: y.Versions, Pythons: y.Pythons, Environments: y.Environments})
 	if !y.Equal(x.index) || string(x.lines(t)) != lines {
 		t.Errorf("the index is\n%s\nwant\n%s", x.lines(t), lines)
 	}
