@@ -107,6 +107,7 @@ func (e *Engine) Restore(ctx context.Context, o RestoreOptions) (res *RestoreRes
 	if err := r.runPhases(); err != nil {
 		return nil, explain("restore", o.To, err)
 	}
+	r.compareVersions()
 	r.res.Done = true
 	r.res.Duration = e.now().Sub(started)
 	history.Result, history.Files, history.SourceBytes = repository.StatusCompleted, r.res.Restored, r.res.Bytes

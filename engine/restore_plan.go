@@ -104,6 +104,8 @@ type RestoreResult struct {
 	Doubtful []string
 	// Agents says of each agent in the target home whether it was loaded.
 	Agents []AgentResult
+	// Versions compares the machine that was backed up with this one; of a whole restore into a home only.
+	Versions []VersionChange
 	// Phases is what came of them; nil: there were none.
 	Phases   *PhaseResult
 	Duration time.Duration

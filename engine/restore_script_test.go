@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -129,6 +130,31 @@ func brewOnly(_ context.Context, name string, args ...string) ([]byte, error) {
 		return []byte("brew \"jq\"\nbrew \"broken\"\n"), nil
 	}
 	return nil, fs.ErrNotExist
+}
+
+// TestVersions: a whole restore into one's own home compares what a backup says was installed with what is.
+func TestVersions(t *testing.T) {
+	t.Parallel()
+	w := newTwo(t)
+	version := "2.39.5"
+	w.run = func(_ context.Context, name string, args ...string) ([]byte, error) {
+		switch {
+		case filepath.Base(name) == "git" && args[0] == "--version":
+			return []byte("git version " + version + " (Apple Git-154)\n"), nil
+		case name == "/opt/homebrew/bin/brew" && version == "2.39.5":
+			return []byte("Homebrew 4.3.1\n"), nil
+		}
+		return nil, fs.ErrNotExist
+	}
+	w.backup()
+	version = "2.50.1"
+	want := []engine.VersionChange{{Name: "homebrew", Was: "4.3.1"}, {Name: "git", Was: "2.39.5", Now: "2.50.1"}}
+	if res, _, err := w.restore(nil); err != nil || !slices.Equal(res.Versions, want) {
+		t.Errorf("%v %+v", err, res)
+	}
+	if res, _, err := w.restore(func(o *engine.RestoreOptions) { o.TargetHome += "2" }); err != nil || len(res.Versions) > 0 {
+		t.Errorf("another home: %v %+v", err, res)
+	}
 }
 
 // TestOwnPython: an agent whose Python will not take its packages on another machine is mapped to an environment of its

@@ -3268,7 +3268,8 @@ install_one() {
       fi
       REPLY='see its log'
       pip_install "$name" || return 1
-      printf 'pip %s: another version than %s\n' "$name" "$version" >> "$WORK/drift"
+      # It is installed, and stays another one: every report says so.
+      printf 'pip %s: another version than %s\n' "$name" "$version" >> "$MAIN_TO/$BESIDE/packages.drift"
       return 0
       ;;
   esac
@@ -3307,6 +3308,11 @@ print_packages() {
     say '  Then, and as often as you like: the same command with --only packages.'
   else
     say 'All packages are installed.'
+  fi
+  if [ -s "$MAIN_TO/$BESIDE/packages.drift" ]; then
+    sort -u "$MAIN_TO/$BESIDE/packages.drift" > "$WORK/list" || full "$WORK"
+    say 'Installed in another version, as the one that was there is not to be had:'
+    while IFS= read -r line; do say "  ${line//[![:print:]]/?}"; done < "$WORK/list"
   fi
   if [ -s "$WORK/byhand" ]; then
     say 'Lines of the package lists that are left to you:'
@@ -3422,7 +3428,7 @@ prepare_git() {
 find_git() {
   local place
   GIT=''
-  for place in /opt/homebrew/bin/git /usr/local/bin/git "$(command -v git)"; do
+  for place in "$(command -v git)" /opt/homebrew/bin/git /usr/local/bin/git; do
     case $place in /*) ;; *) continue ;; esac
     if [ ! -x "$place" ]; then continue; fi
     # The one that is a part of macOS starts what the Command Line Tools bring.
@@ -3792,29 +3798,60 @@ main() {
   if [ -n "$INSTALL" ]; then install_packages; fi
   bring_history
   if [ -n "$INTO_HOME" ] && [ -z "$ONLY" ]; then
-    print_report
+    print_report 'Restore of' print_summary
   else
     print_summary
   fi
 }
 
-# print_report: the summary, on the screen and as a file that says what is left to a person.
+# print_report HEADING FUNCTION: what the function says, which versions are others than they were, and what is left to a person; on
+# the screen and as a file. Its code is the function's.
 print_report() {
-  local report=$TO/$BESIDE/report.txt code=$DONE now
-  now=$(date)
-  say "Restore of $ID to $TO, $now" > "$WORK/report" || full "$WORK"
-  print_summary > "$WORK/summary" || code=$?
-  cat "$WORK/summary"
+  local report=$TO/$BESIDE/report.txt code=$DONE
+  "$2" > "$WORK/summary" || code=$?
   {
-    cat "$WORK/summary"
+    print_versions
     print_by_hand
-  } >> "$WORK/report" || full "$WORK"
-  print_by_hand
+  } >> "$WORK/summary" || full "$WORK"
+  cat "$WORK/summary"
+  { say "$1 $ID to $TO, $(date)" && cat "$WORK/summary"; } > "$WORK/report" || full "$WORK"
   # Whole or not at all.
   if mkdir -p "$TO/$BESIDE" 2> /dev/null && cp "$WORK/report" "$report.new" 2> /dev/null && mv -f "$report.new" "$report" 2> /dev/null; then
     say "This report is in $report."
   fi
   return "$code"
+}
+
+# print_versions: those of the machine that was backed up beside those of this one.
+print_versions() {
+  local kind name was now text=''
+  grep -q '^version ' "$WORK/index.tools" || return 0
+  find_tools
+  find_git
+  say 'Versions, as they were and as they are:'
+  while read -r kind name was; do
+    [ "$kind" = version ] || continue
+    version_now "$name"
+    now=${REPLY:-not here}
+    show "$was"
+    case $now in
+      "$REPLY") text='the same' ;;
+      *) text="now $now" ;;
+    esac
+    say "  $name $REPLY: $text"
+  done < "$WORK/index.tools"
+}
+
+# version_now NAME: the version here of what the index gives one of, in REPLY; empty if it is not here, or unknown.
+version_now() {
+  case $1 in
+    macos) REPLY=$(sw_vers -productVersion 2> /dev/null) ;;
+    python) REPLY=$([ -n "$PYTHON" ] && "$PYTHON" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2> /dev/null) ;;
+    homebrew) REPLY=$([ -n "$BREW" ] && "$BREW" --version 2> /dev/null | awk 'NR == 1 && $1 == "Homebrew" { print $2 }') ;;
+    git) REPLY=$([ -n "$GIT" ] && "$GIT" --version 2> /dev/null | awk 'NR == 1 && $2 == "version" { print $3 }') ;;
+    *) REPLY='' ;;
+  esac
+  REPLY=${REPLY//[![:print:]]/?}
 }
 
 # print_by_hand: what no program may do, where there are such things.
@@ -3830,7 +3867,6 @@ print_by_hand() {
 # main_phases: --only packages,git. Nothing is restored, so the target is not compared; the home is, as its agents say
 # which Python is theirs.
 main_phases() {
-  local code=$DONE
   if [ -n "$ONLY_PACKAGES" ] && [ -z "$AUTHENTICATED" ]; then
     die "$WRONG_PASSWORD" "packages are installed only from a proven backup: $UNPROVEN." 'give the password with --vault-password-file FILE.'
   fi
@@ -3859,9 +3895,18 @@ main_phases() {
   if [ -n "$INSTALL" ]; then
     if [ -n "$INTO_HOME" ]; then in_home examine_agents; fi
     install_packages
-    print_packages || code=$INCOMPLETE
   fi
   bring_history
+  print_report "Later part of the restore of" print_phases
+}
+
+# print_phases: what came of those that were done alone.
+print_phases() {
+  local code=$DONE
+  if [ -n "$INSTALL" ]; then
+    if [ -n "$INTO_HOME" ]; then in_home print_agents; fi
+    print_packages || code=$INCOMPLETE
+  fi
   print_history || code=$INCOMPLETE
   return "$code"
 }

@@ -246,18 +246,19 @@ type restoreSummary struct {
 	Kind    string `json:"kind"`
 	Status  string `json:"status"`
 	runFields
-	To        string               `json:"to"`
-	Restored  int                  `json:"restored"`
-	Equal     int                  `json:"equal"`
-	Databases int                  `json:"databases_checked"`
-	Bytes     int64                `json:"bytes"`
-	Aside     string               `json:"moved_aside,omitempty"`
-	Failed    []string             `json:"failed,omitempty"`
-	Doubtful  []string             `json:"doubtful,omitempty"`
-	Agents    []engine.AgentResult `json:"agents,omitempty"`
-	Phases    *engine.PhaseResult  `json:"phases,omitempty"`
-	Plan      *engine.RestorePlan  `json:"plan"`
-	ExitCode  int                  `json:"exit_code"`
+	To        string                 `json:"to"`
+	Restored  int                    `json:"restored"`
+	Equal     int                    `json:"equal"`
+	Databases int                    `json:"databases_checked"`
+	Bytes     int64                  `json:"bytes"`
+	Aside     string                 `json:"moved_aside,omitempty"`
+	Failed    []string               `json:"failed,omitempty"`
+	Doubtful  []string               `json:"doubtful,omitempty"`
+	Agents    []engine.AgentResult   `json:"agents,omitempty"`
+	Phases    *engine.PhaseResult    `json:"phases,omitempty"`
+	Versions  []engine.VersionChange `json:"versions,omitempty"`
+	Plan      *engine.RestorePlan    `json:"plan"`
+	ExitCode  int                    `json:"exit_code"`
 }
 
 func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool) error {
@@ -278,7 +279,7 @@ func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool) error {
 			runFields: runFields{BackupID: r.Plan.BackupID, SourceBytes: r.Bytes, Seconds: r.Duration.Seconds(),
 				Warnings: []repository.Warning{}, Sync: syncSummary{State: "local_only"}},
 			Restored: r.Restored, Equal: r.Equal, Databases: r.Databases, Bytes: r.Bytes, Aside: r.MovedAside,
-			Failed: r.Failed, Doubtful: r.Doubtful, Agents: r.Agents, Phases: r.Phases, Plan: r.Plan, ExitCode: a.exit,
+			Failed: r.Failed, Doubtful: r.Doubtful, Agents: r.Agents, Phases: r.Phases, Versions: r.Versions, Plan: r.Plan, ExitCode: a.exit,
 		})
 	}
 	if dryRun {
@@ -311,6 +312,7 @@ func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool) error {
 		a.say("What was in the way lies in %s.\n", clean(r.MovedAside))
 	}
 	a.printAgents(r.Agents)
+	a.printHealth(r)
 	if len(r.Failed) > 0 {
 		a.say("what to do: try an earlier backup for these with --path, or wait until OneDrive has synced and run the same command again.\n")
 	}

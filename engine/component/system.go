@@ -115,6 +115,33 @@ func versionIn(ctx context.Context, t *tools, places []string, before string) st
 	return oneLine(version)
 }
 
+// Versions returns what is installed here of what a backup records versions of: macos, python, homebrew, git. What is
+// not here, or does not answer, is not in it. The first of pythons that runs counts, then the one that a shell finds.
+func Versions(ctx context.Context, run Runner, goos string, pythons []string) map[string]string {
+	t := newTools(run, goos, 10*time.Second)
+	found := map[string]string{"git": versionIn(ctx, t, t.lookUp("git", ""), "git version ")}
+	var brews []string
+	for _, dir := range brewPlaces {
+		brews = append(brews, dir+"/brew")
+	}
+	found["homebrew"] = versionIn(ctx, t, append(brews, "brew"), "Homebrew ")
+	if t.goos == "darwin" {
+		found["macos"] = answer(ctx, t, "/usr/bin/sw_vers", "-productVersion")
+	}
+	for _, python := range slices.Concat(pythons, t.lookUp("python3", "")) {
+		if id, err := t.identify(ctx, python); err == nil {
+			found["python"] = id.Version
+			break
+		}
+	}
+	for name, version := range found {
+		if version == "" {
+			delete(found, name)
+		}
+	}
+	return found
+}
+
 // macNames are Apple's names of the versions since the first that is supported.
 var macNames = map[int]string{12: "Monterey", 13: "Ventura", 14: "Sonoma", 15: "Sequoia", 26: "Tahoe"}
 
