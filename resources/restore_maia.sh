@@ -40,7 +40,7 @@ readonly SHA256_OF_NOTHING=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca4959
 
 # Options.
 BACKUP='' REPOSITORY='' TO='' TARGET_HOME='' ONLY='' VAULT_PASSWORD_FILE=''
-MAPS=0 MAP_OLD=() MAP_NEW=() HOME_GIVEN='' NO_PACKAGES='' NO_AGENTS='' NO_GIT='' DRY_RUN='' YES=''
+MAPS=0 MAP_OLD=() MAP_NEW=() HOME_GIVEN='' NO_PACKAGES='' NO_AGENTS='' NO_GIT='' DOWNLOAD_LIMIT='' DRY_RUN='' YES=''
 # What check_tools found out about this machine.
 WRITER='' STAT='' DATE='' TOUCH='' TAR='' SQLITE=''
 # Folders: small lists, large data, what was in the way. Empty until they exist.
@@ -65,7 +65,7 @@ INSTALL='' BREW='' PYTHON=''
 # How the terminal was before it hid what is typed.
 HIDDEN=''
 # What came of it.
-NEED=0 FREE=0 RESTORED=0 RESTORED_BYTES=0 DATABASES=0
+NEED=0 FREE=0 DOWNLOAD=0 RESTORED=0 RESTORED_BYTES=0 DATABASES=0
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Words
@@ -160,6 +160,7 @@ Brings a Maia back from its backups. Prints a plan and asks before it writes any
   --vault-password-file FILE  the password of the vault; - is standard input
   --no-packages               install no packages
   --no-agents                 load no LaunchAgents
+  --download-limit SECONDS    how long OneDrive may take for one file (default: 120, and longer for large ones)
   --no-git                    leave the git history out: contact none of its remotes
   --dry-run                   print the plan and write nothing
   --yes                       ask nothing
@@ -189,7 +190,7 @@ parse_arguments() {
         ;;
     esac
     case $name in
-      --backup | --repository | --to | --target-home | --only | --map | --vault-password-file)
+      --backup | --repository | --to | --target-home | --only | --map | --vault-password-file | --download-limit)
         if [ -z "$given" ]; then
           [ $# -gt 0 ] || wrong_usage "$name needs a value."
           value=$1
@@ -217,6 +218,10 @@ parse_arguments() {
         MAPS=$((MAPS + 1))
         ;;
       --vault-password-file) VAULT_PASSWORD_FILE=$value ;;
+      --download-limit)
+        DOWNLOAD_LIMIT=$value
+        case $value in *[!0-9]* | 0* | ??????*) wrong_usage "--download-limit $value is no number of seconds." ;; esac
+        ;;
       --no-packages) NO_PACKAGES=yes ;;
       --no-agents) NO_AGENTS=yes ;;
       --no-git) NO_GIT=yes ;;
@@ -336,6 +341,7 @@ make_work() {
   printf '%s\n' "$REPLY" > "$WORK/pid" || full "$WORK"
   : > "$WORK/missing" || full "$WORK"
   : > "$WORK/doubtful" || full "$WORK"
+  : > "$WORK/undelivered" || full "$WORK"
   : > "$WORK/chunks.bad" || full "$WORK"
   : > "$WORK/vault.files" || full "$WORK"
   if touch -m -d 2001-02-03T04:05:06.5Z "$WORK/pid" 2> /dev/null; then TOUCH=iso; else TOUCH=old; fi
@@ -381,6 +387,31 @@ is_running() {
     - | "$began") return 0 ;;
   esac
   [ "$began" = - ]
+}
+
+# limited SECONDS COMMAND...: ends it when it takes longer, with 124.
+limited() {
+  local ticks=$(($1 * 5)) code
+  shift
+  "$@" &
+  CHILD=$!
+  while kill -0 "$CHILD" 2> /dev/null; do
+    if [ "$ticks" -le 0 ]; then
+      # It is not waited for: who waits for a file from the cloud may not be to be killed.
+      disown "$CHILD" 2> /dev/null
+      kill "$CHILD" 2> /dev/null
+      sleep 1
+      kill -9 "$CHILD" 2> /dev/null
+      CHILD=''
+      return 124
+    fi
+    ticks=$((ticks - 1))
+    sleep 0.2
+  done
+  wait "$CHILD"
+  code=$?
+  CHILD=''
+  return "$code"
 }
 
 # free_bytes DIR: free bytes there, in REPLY.
@@ -785,6 +816,10 @@ open_backup() {
     return 1
   fi
   # The copy is what is unpacked, and what the MAC is of.
+  if ! deliver "$dir/restore.index.gz"; then
+    REPLY='OneDrive does not deliver its restore.index.gz'
+    return 1
+  fi
   head -c $((MAX_INDEX_GZ + 1)) < "$dir/restore.index.gz" > "$WORK/index.gz" 2> /dev/null || {
     free_bytes "$WORK"
     [ "$REPLY" -gt "$MAX_INDEX_GZ" ] || full "$WORK"
@@ -1048,10 +1083,110 @@ list_sizes() {
 # check_folder: what of the backup's folder is not there as it was, as "name reason" in $WORK/damaged. Chunks follow when
 # they are used.
 check_folder() {
+  local name
   cut -d ' ' -f 3 "$WORK/index.files" > "$WORK/list" || full "$WORK"
+  while read -r name; do
+    if [ -f "$REPO/$ID/$name" ] && ! deliver "$REPO/$ID/$name"; then not_delivered "$ID/$name"; fi
+  done < "$WORK/list"
   hash_list "$REPO/$ID" "$WORK/list" "$WORK/sums"
   awk 'FILENAME == ARGV[1] { sum[FNR] = $1; next } sum[FNR] != $2 { print $3, (sum[FNR] == "-" ? "is missing or cannot be read" : "is damaged") }' \
     "$WORK/sums" "$WORK/index.files" > "$WORK/damaged" || full "$WORK"
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Files that lie in the cloud only
+#
+# OneDrive keeps the names and sizes of files here, and fetches their bytes when somebody reads them (they are "dataless"). That can
+# take for ever, and who reads cannot be woken then: so it is a process of its own that reads, and it may be left behind.
+
+# dataless FILE: whether its bytes are not here. Asking downloads nothing.
+dataless() {
+  local flags
+  [ "$STAT" = bsd ] || return 1
+  flags=$(stat -L -f %Xf "$1" 2> /dev/null)
+  case $flags in '' | *[!0-9A-Fa-f]* | ?????????*) return 1 ;; esac
+  [ $((0x$flags & 0x40000000)) -ne 0 ]
+}
+
+# deliver FILE: fails if its bytes are in the cloud and do not come within the time they have.
+deliver() {
+  dataless "$1" || return 0
+  note "OneDrive is asked for ${1##*/} ..."
+  download "$1"
+}
+
+# download FILE: 120 s, and one more for every 100 kB.
+download() {
+  bytes_of "$1"
+  limited "${DOWNLOAD_LIMIT:-$((120 + (REPLY > 0 ? REPLY : 0) / 100000))}" cat -- "$1" > /dev/null 2>&1 && ! dataless "$1"
+}
+
+# not_delivered NAME
+not_delivered() {
+  die "$FAILED" "OneDrive does not deliver $1." 'see in the menu bar that OneDrive runs, is signed in and not paused, and that the network works; then run the same command again: what has been downloaded stays. Or download the folder MaiaBackups from onedrive.com, and name it with --repository DIR.'
+}
+
+# find_dataless: the chunks that are needed and are in the cloud only, as "bytes sha256" in $WORK/dataless; DOWNLOAD, their bytes together.
+find_dataless() {
+  list_wanted
+  awk 'FILENAME == ARGV[1] { wanted[$1] = 1; next } FILENAME == ARGV[2] { if ($2 in wanted) chunk[$1] = 1; next } $1 in chunk { print $2, $4 }' \
+    "$WORK/wanted" "$WORK/index.extents" "$WORK/index.chunks" > "$WORK/list" || full "$WORK"
+  : > "$WORK/dataless" || full "$WORK"
+  if [ "$STAT" = bsd ] && [ -s "$WORK/list" ]; then
+    awk '{ print $2 ".gz" }' "$WORK/list" > "$WORK/names" || full "$WORK"
+    # The first digit of eight that has the bit 4.
+    (cd "$REPO/chunks" 2> /dev/null && xargs -n 250 stat -L -f '%Xf %z %N' < "$WORK/names" 2> /dev/null) |
+      awk 'length($1) == 8 && $1 ~ /^[4-7c-fC-F]/ { sub(/\.gz$/, "", $3); print $2, $3 }' > "$WORK/dataless" || full "$WORK"
+  fi
+  DOWNLOAD=$(awk '{ n += $1 } END { printf "%.0f", n }' "$WORK/dataless")
+}
+
+# print_dataless: what has to come from the cloud before anything else.
+print_dataless() {
+  local bytes sha number=0 total
+  [ -s "$WORK/dataless" ] || return 0
+  lines_of "$WORK/dataless"
+  total=$REPLY
+  size "$DOWNLOAD"
+  bytes=$REPLY
+  count "$total" 'file is in the cloud only: it is' 'files are in the cloud only: they are'
+  say "  first  $REPLY downloaded, $bytes"
+  while read -r bytes sha; do
+    number=$((number + 1))
+    if [ "$number" -gt 3 ] && [ -z "$DRY_RUN" ]; then
+      say "         and $((total - 3)) more"
+      break
+    fi
+    size "$bytes"
+    say "         chunks/$sha.gz, $REPLY"
+  done < "$WORK/dataless"
+}
+
+# fetch_dataless downloads them. What does not come is treated as missing, so that the rest can be restored; if two in a row do
+# not come, none will.
+fetch_dataless() {
+  local bytes sha number=0 total got=0 failed=0 text began=$SECONDS
+  [ -s "$WORK/dataless" ] || return 0
+  lines_of "$WORK/dataless"
+  total=$REPLY
+  while read -r bytes sha <&3; do
+    number=$((number + 1))
+    size "$bytes"
+    text=$REPLY
+    size $((DOWNLOAD - got))
+    note "Download $number of $total: $text of $REPLY that are left ($((DOWNLOAD > 0 ? got * 100 / DOWNLOAD : 100)) %)"
+    if download "$REPO/chunks/$sha.gz"; then
+      failed=0
+    else
+      failed=$((failed + 1))
+      note "  chunks/$sha.gz does not come"
+      printf '%s\n' "$sha" >> "$WORK/undelivered" || full "$WORK"
+      if [ "$failed" -ge 2 ] || [ "$total" -eq 1 ]; then not_delivered "chunks/$sha.gz"; fi
+    fi
+    got=$((got + bytes))
+  done 3< "$WORK/dataless"
+  size "$DOWNLOAD"
+  note "Downloaded $REPLY in $((SECONDS - began)) s."
 }
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -1117,6 +1252,7 @@ authenticate() {
     if [ -n "$VAULT_BYTES" ]; then UNPROVEN='its restore.mac is missing, so nothing proves who made it'; fi
     return
   fi
+  if ! deliver "$REPO/$ID/restore.mac"; then not_delivered "$ID/restore.mac"; fi
   if ! read_mac || ! try_openssl; then return; fi
   if [ -n "$VAULT_PASSWORD_FILE" ]; then
     if ! check_mac; then
@@ -1965,6 +2101,8 @@ print_plan() {
   free_near "$TO"
   size "$FREE"
   say "  space  $name needed while it works, $REPLY free"
+  find_dataless
+  print_dataless
   if [ -n "$AUTHENTICATED" ]; then
     say '  authenticated: the vault password proves that this is what was backed up'
   else
@@ -1990,6 +2128,9 @@ print_plan() {
   fi
   if [ -z "$SQLITE" ]; then say '  sqlite3 is not here: databases are compared by hash, but not opened'; fi
   say
+  # What is downloaded lies on a disk, too; as a rule on the same one.
+  free_bytes "$REPO"
+  if [ "$REPLY" -eq "$FREE" ]; then need=$((need + DOWNLOAD)); fi
   if [ "$need" -gt "$FREE" ]; then
     die "$FAILED" 'there is not enough space.' 'free some, restore less with --only, or choose another place with --to DIR.'
   fi
@@ -2239,10 +2380,8 @@ interrupted() {
 # ---------------------------------------------------------------------------------------------------------------------
 # Chunks to streams
 
-# assemble writes the streams that are needed to $SCRATCH/stream.N, a chunk at a time: it is copied, the copy is hashed
-# and unpacked, its extents are written, and it is removed. A bad chunk leaves holes, which the files' hashes will find.
-assemble() {
-  local number gz raw sha total=0 done=0 i=0 list
+# list_wanted: the streams that are needed, as "number kind bytes" in $WORK/wanted.
+list_wanted() {
   awk -v streams="$WORK/index.streams" -v entries="$WORK/index.entries" -v wanted="$WORK/wanted" '
     BEGIN {
       printf "" > wanted
@@ -2251,6 +2390,13 @@ assemble() {
     ($1 == "M" || $1 == "D") && $5 != "-" { need[$5 == "large" ? number[$10] : $5] = 1 }
     END { while ((getline line < streams) > 0) { split(line, part, " "); if ((part[2] == "tar" ? "t" : "s") part[1] in need) print part[1], part[2], part[4] > wanted } }' \
     "$WORK/todo" || full "$WORK"
+}
+
+# assemble writes the streams that are needed to $SCRATCH/stream.N, a chunk at a time: it is copied, the copy is hashed
+# and unpacked, its extents are written, and it is removed. A bad chunk leaves holes, which the files' hashes will find.
+assemble() {
+  local number gz raw sha total=0 done=0 i=0 list
+  list_wanted
   while read -r number list; do : > "$SCRATCH/stream.$number" || full "$SCRATCH"; done < "$WORK/wanted"
   mkdir "$WORK/extents" || full "$WORK"
   # One file of extents for each chunk, a stream's together, so that a writer has one file open at a time.
@@ -2279,6 +2425,10 @@ assemble() {
 # then used, and no more is unpacked than the index allows. REPLY says why not.
 fetch_chunk() {
   local file=$REPO/chunks/$3.gz states
+  if grep -qxF -e "$3" "$WORK/undelivered"; then
+    REPLY='was not delivered by OneDrive'
+    return 1
+  fi
   if [ ! -f "$file" ]; then
     REPLY='is missing'
     return 1
@@ -3451,30 +3601,6 @@ in_git() {
     -c gc.auto=0 -c maintenance.auto=false -c core.pager=cat -c diff.external= -c core.quotePath=true "$@"
 }
 
-# limited SECONDS COMMAND...: ends it when it takes longer, with 124.
-limited() {
-  local ticks=$(($1 * 5)) code
-  shift
-  "$@" &
-  CHILD=$!
-  while kill -0 "$CHILD" 2> /dev/null; do
-    if [ "$ticks" -le 0 ]; then
-      kill "$CHILD" 2> /dev/null
-      sleep 1
-      kill -9 "$CHILD" 2> /dev/null
-      wait "$CHILD" 2> /dev/null
-      CHILD=''
-      return 124
-    fi
-    ticks=$((ticks - 1))
-    sleep 0.2
-  done
-  wait "$CHILD"
-  code=$?
-  CHILD=''
-  return "$code"
-}
-
 # bring_history does it. What there is to say goes to $WORK/history; NO_HISTORY is done, or failed.
 bring_history() {
   history_to_come || return 0
@@ -3750,6 +3876,7 @@ main() {
     confirm
     ask_packages
     SECONDS=0
+    fetch_dataless
     prepare_scratch
     if [ -n "$INTO_HOME" ]; then
       in_home prepare_scratch
