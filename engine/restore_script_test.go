@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -264,6 +265,9 @@ func TestPackagesPhase(t *testing.T) {
 	}
 	if got := w.logged(); got != "brew install --formula broken\n" {
 		t.Errorf("again brew was asked %q", got)
+	}
+	if b, err := os.ReadFile(w.to + "/maia-recovered/packages.time"); err != nil || !regexp.MustCompile(`^1 \d+\n1 \d+\n$`).Match(b) {
+		t.Errorf("how long it took: %q %v", b, err)
 	}
 	if strings.Contains(said, testPassword) {
 		t.Error("the password was said")

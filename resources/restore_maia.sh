@@ -3365,7 +3365,7 @@ find_python() {
 # install_packages does what plan_packages found, and writes what failed and what differs to $WORK/drift. Environments are made
 # even if nothing goes into them.
 install_packages() {
-  local kind name version place path a b logs=$MAIN_TO/$BESIDE/packages.log log number=0 total
+  local kind name version place path a b logs=$MAIN_TO/$BESIDE/packages.log log number=0 total began=$SECONDS installed=0
   : > "$WORK/drift" || full "$WORK"
   : > "$WORK/venvs" || full "$WORK"
   find_tools
@@ -3384,6 +3384,7 @@ install_packages() {
         if [ "$place" != - ]; then name="$name $place"; fi
       fi
       printf '%s %s\n' "$kind" "$name" >> "$MAIN_TO/$BESIDE/packages.done" || full "$MAIN_TO"
+      installed=$((installed + 1))
       note "Package $number of $total: ${name%% *}"
     else
       note "Package $number of $total: $name failed"
@@ -3395,6 +3396,8 @@ install_packages() {
       printf '%s\n' "$REPLY" >> "$WORK/drift" || full "$WORK"
     fi
   done 3< "$MAIN_WORK/index.tools"
+  # For maia-dr, which says how long a restore would take.
+  if [ "$installed" -gt 0 ]; then printf '%s %s\n' "$installed" $((SECONDS - began)) >> "$MAIN_TO/$BESIDE/packages.time" || full "$MAIN_TO"; fi
   # Agents whose Python is in such an environment can run only now.
   if [ -n "$INTO_HOME" ]; then in_home load_waiting; fi
 }
