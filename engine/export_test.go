@@ -6,7 +6,9 @@ import (
 )
 
 // EstimateOf is what the engine says a restore of a backup would take, after these drills.
-func (e *Engine) EstimateOf(d *state.Drills, m *repository.Manifest) Estimate { return e.estimate(d, m) }
+func (e *Engine) EstimateOf(d *state.Drills, m *repository.Manifest) Estimate {
+	return e.estimate(d, m)
+}
 
 // Leaky makes an engine store secret-bearing files in the plain, as they are.
 func (e *Engine) Leaky() *Engine {

@@ -72,12 +72,16 @@ func (e *Engine) Restore(ctx context.Context, o RestoreOptions) (res *RestoreRes
 	if err != nil {
 		return nil, err
 	}
+	phases, _ := phasesOf(o.Only)
+	if o.TargetHome == "" && slices.Contains(phases, PhasePackages) {
+		// They go to no other.
+		o.TargetHome = e.env.Home
+	}
 	r := &restore{view: v, ctx: ctx, opt: o, res: &RestoreResult{}}
 	if err := r.prepare(); err != nil {
 		return nil, explain("restore", o.To, err)
 	}
 	r.res.Plan = r.plan
-	phases, _ := phasesOf(o.Only)
 	if o.DryRun && len(phases) > 0 {
 		return r.res, r.runPhases()
 	}

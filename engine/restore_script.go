@@ -108,10 +108,8 @@ func (r *restore) whyNoPackages() error {
 	switch {
 	case !r.plan.Authenticated:
 		return &Error{Op: "install packages", Code: CodePasswordMissing, Err: errors.New("nothing proves who made the backup"), Hint: "give the vault password with --vault-password-file FILE"}
-	case r.home == nil:
-		return &Error{Op: "install packages", Code: CodeUsage, Err: errors.New("no home was named"), Hint: "name yours with --target-home"}
-	case r.home.root != realPath(r.e.env.Home):
-		return &Error{Op: "install packages", Path: r.home.root, Code: CodeUsage, Err: errors.New("that home is not your own"), Hint: "run it as the user whose home it is"}
+	case r.home == nil || r.home.root != realPath(r.e.env.Home):
+		return &Error{Op: "install packages", Code: CodeUsage, Err: errors.New("they go to your own home alone"), Hint: "run it as the user whose home it is, with --target-home"}
 	case !r.e.inPath("xcode-select"):
 		return &Error{Op: "install packages", Code: CodeUsage, Err: errors.New("this is no Mac"), Hint: "the lists lie in " + BesideDir + "/packages"}
 	}

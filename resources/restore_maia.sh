@@ -3354,6 +3354,10 @@ find_python() {
         REPLY=$path
         return
       fi
+      if [ -n "$PYTHON" ]; then
+        show "${1#p:}"
+        printf 'pip: there is no %s here, so its packages are in %s\n' "$REPLY" "$PYTHON" >> "$MAIN_TO/$BESIDE/packages.drift" || full "$MAIN_TO"
+      fi
       ;;
   esac
   REPLY=$PYTHON
@@ -3464,7 +3468,7 @@ print_packages() {
   fi
   if [ -s "$MAIN_TO/$BESIDE/packages.drift" ]; then
     sort -u "$MAIN_TO/$BESIDE/packages.drift" > "$WORK/list" || full "$WORK"
-    say 'Installed in another version, as the one that was there is not to be had:'
+    say 'Installed in another way than it was:'
     while IFS= read -r line; do say "  ${line//[![:print:]]/?}"; done < "$WORK/list"
   fi
   if [ -s "$WORK/byhand" ]; then

@@ -282,6 +282,9 @@ func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool) error {
 			Failed: r.Failed, Doubtful: r.Doubtful, Agents: r.Agents, Phases: r.Phases, Versions: r.Versions, Plan: r.Plan, ExitCode: a.exit,
 		})
 	}
+	if onlyPhases(r) {
+		return nil // the script has said it all
+	}
 	if dryRun {
 		a.printPlan(r.Plan)
 		a.printf("Nothing was written: this was a dry run.\n")
@@ -290,9 +293,6 @@ func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool) error {
 	if !r.Done {
 		a.printf("Nothing was written.\n")
 		return nil
-	}
-	if onlyPhases(r) {
-		return nil // the script has said it all
 	}
 	for _, f := range r.Failed {
 		fmt.Fprintf(a.Err, "NOT RESTORED: %s\n", clean(f))
