@@ -169,6 +169,10 @@ func (r *restore) runPhases() error {
 	if r.home != nil {
 		args = append(args, "--target-home", r.home.root)
 	}
+	if len(r.places) > 0 {
+		// This restore has loaded some already, and does the others itself.
+		args = append(args, "--no-agents")
+	}
 	for _, m := range r.opt.Maps {
 		args = append(args, "--map", m[0]+"="+m[1])
 	}
@@ -188,6 +192,7 @@ func (r *restore) runPhases() error {
 		return err
 	}
 	r.res.Phases = &PhaseResult{Phases: r.plan.Phases, ExitCode: code}
+	r.activateWaiting()
 	return nil
 }
 

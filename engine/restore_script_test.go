@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +34,7 @@ type two struct {
 	to, home      string
 	bin           string
 	run           component.Runner
+	load          func(ctx context.Context, label, path string) error
 	// log is what the stand-ins were asked.
 	log string
 }
@@ -81,7 +83,7 @@ func (w *two) engine(home, state string) *engine.Engine {
 			return ""
 		},
 	}, engine.Options{
-		MaiaRoot: w.root, OneDrivePath: w.oneDrive, StateDir: state, Config: c, Version: "0.1.0-test", Script: resources.RestoreScript, Log: zerolog.Nop(), Run: w.run,
+		MaiaRoot: w.root, OneDrivePath: w.oneDrive, StateDir: state, Config: c, Version: "0.1.0-test", Script: resources.RestoreScript, Log: zerolog.Nop(), Run: w.run, LoadAgent: w.load,
 		Password: func(context.Context) (vault.Password, error) { return password(w.t, testPassword), nil },
 	})
 }
@@ -206,6 +208,47 @@ func TestOwnPython(t *testing.T) {
 	cmd.Env, cmd.Stdin = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + w.home}, strings.NewReader(testPassword+"\n")
 	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "There is nothing to do.") {
 		t.Errorf("the script: %v\n%s", err, out)
+	}
+}
+
+// TestAgentsAfterPackages: an agent whose Python comes with the packages is loaded when it is there, and once.
+func TestAgentsAfterPackages(t *testing.T) {
+	t.Parallel()
+	w := newTwo(t)
+	const brewed = "/opt/homebrew/bin/python3"
+	w.run = func(_ context.Context, name string, args ...string) ([]byte, error) {
+		switch {
+		case name != brewed:
+			return nil, fs.ErrNotExist
+		case args[0] == "-c":
+			return []byte("{\"executable\": \"" + brewed + "\", \"version\": \"3.99.4\", \"prefix\": \"/opt\", \"pip\": true, \"managed\": true}\n"), nil
+		}
+		return []byte("flask==3.0.3\n"), nil
+	}
+	if err := os.MkdirAll(w.oldHome+"/Library/LaunchAgents", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, program := range map[string]string{"a": brewed, "b": "/bin/sh", "c": "/nowhere/x"} {
+		w.write(w.oldHome+"/Library/LaunchAgents/com.maia."+name+".plist", `<?xml version="1.0" encoding="UTF-8"?>
+<plist version="1.0"><dict><key>Label</key><string>com.maia.`+name+`</string><key>ProgramArguments</key><array><string>`+program+`</string></array></dict></plist>
+`)
+	}
+	w.backup()
+	w.tool("xcode-select", "exit 0")
+	w.tool("python3.99", `case "$1 $2" in '-c import sys'*) echo 3.99 ;; '-m venv') mkdir -p "$3/bin" && cp "$0" "$3/bin/python3" && : > "$3/pyvenv.cfg" ;; esac`)
+	var loaded []string
+	w.load = func(_ context.Context, label, _ string) error { loaded = append(loaded, label); return nil }
+	res, said, err := w.restore(nil)
+	if err != nil || res.Phases == nil || res.Phases.ExitCode != 0 {
+		t.Fatalf("%v %+v\n%s", err, res, said)
+	}
+	states := map[string]engine.AgentState{}
+	for _, a := range res.Agents {
+		states[a.Label] = a.State
+	}
+	want := map[string]engine.AgentState{"com.maia.a": engine.AgentLoaded, "com.maia.b": engine.AgentLoaded, "com.maia.c": engine.AgentProgramMissing}
+	if !maps.Equal(states, want) || !slices.Equal(loaded, []string{"com.maia.b", "com.maia.a"}) {
+		t.Errorf("%v, loaded %v\n%s", states, loaded, said)
 	}
 }
 

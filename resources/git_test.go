@@ -125,6 +125,19 @@ func TestGitWaits(t *testing.T) {
 	m.run(script, "--to", to, "--yes").want(t, 3, "git is not here yet: xcode-select --install", "the same command with --only git")
 	m.tool("git", "git")
 	m.run(script, "--to", to, "--only", "git", "--yes").want(t, 0, "The git history is back, at "+commit[:12]+" of no branch.", "git status shows 0 changed and")
+	// Killed while it fetches, and run again.
+	killed := newMachine(t, "bsdtar", "perl")
+	killed.tool("git", "git")
+	killed.wrap("git", `case "$*" in *" fetch "*) if [ ! -e "$HOME/../killed" ]; then : > "$HOME/../killed"; kill -9 $PPID; exit 1; fi ;; esac
+exec REAL "$@"`)
+	twice := newTarget(t)
+	if err := killed.command(script, "--to", twice, "--yes").Run(); err == nil {
+		t.Fatal("it was not killed")
+	}
+	if _, err := os.Lstat(twice + "/.git"); err == nil {
+		t.Error("half a history was put into place")
+	}
+	killed.run(script, "--to", twice, "--yes").want(t, 0, "Every file is in place. The git history is not there yet.", "The git history is back")
 	head, err := os.ReadFile(filepath.Join(to, ".git/HEAD"))
 	if err != nil || string(head) != commit+"\n" {
 		t.Errorf("HEAD is %q: %v", head, err)

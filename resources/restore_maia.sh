@@ -2975,6 +2975,11 @@ examine_agents() {
     if [ ! -f "$file" ] || [ -L "$file" ]; then continue; fi
     not_activated
     verdict=other reason=$REPLY
+    if [ -n "$reason" ] && command -v plutil > /dev/null 2>&1 && plutil -lint "$file" > /dev/null 2>&1; then
+      # Its program says which Python the packages are for.
+      read_agent "$file"
+      label=- disabled=''
+    fi
     if [ -z "$reason" ]; then
       verdict=load
       if ! plutil -lint "$file" > /dev/null 2>&1; then
