@@ -23,7 +23,8 @@ const stockPath = "/usr/bin:/bin:/usr/sbin:/sbin"
 const scriptLimit = 2 * time.Hour
 
 // runScript restores with the script that the backup carries, on stock tools. What lies in the scratch afterwards is
-// compared with what the Go restore planned. It loads no agent and installs no package: this is only a rehearsal.
+// compared with what the Go restore planned. It loads no agent, installs no package and
+// asks no git remote: this is only a rehearsal.
 func (d *rehearsal) runScript() error {
 	repo := d.all.repos[d.folder]
 	for _, c := range d.m.Chunks {
@@ -41,7 +42,7 @@ func (d *rehearsal) runScript() error {
 	ctx, cancel := context.WithTimeout(d.ctx, scriptLimit)
 	defer cancel()
 	args := []string{repo.Path(d.m.BackupID, repository.ScriptName), "--repository", repo.Dir, "--backup", d.m.BackupID, "--to", d.r.opt.To,
-		"--target-home", home, "--no-agents", "--no-packages", "--yes"}
+		"--target-home", home, "--no-agents", "--no-packages", "--no-git", "--yes"}
 	cmd := exec.CommandContext(ctx, "/bin/bash", args...)
 	if d.password != nil && d.r.vault != nil {
 		cmd.Args = append(cmd.Args, "--vault-password-file", "-")

@@ -109,8 +109,8 @@ func partOf(t *testing.T, e engine.Estimate, name string) engine.EstimatePart {
 	return e.Parts[n]
 }
 
-// TestEstimate: it is the sum of the parts that are known, and complete only when all are.
-func TestEstimate(t *testing.T) {
+// TestDrillGivesTheEstimate: it is the sum of the parts that are known, and complete only when all are.
+func TestDrillGivesTheEstimate(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	estimate := func() engine.Estimate {

@@ -1,5 +1,15 @@
 package engine
 
+import (
+	"maia-dr/engine/repository"
+	"maia-dr/engine/state"
+)
+
+// EstimateOf is what the engine says a restore of a backup would take, after these drills.
+func (e *Engine) EstimateOf(d *state.Drills, m *repository.Manifest) Estimate {
+	return e.estimate(d, m)
+}
+
 // Leaky makes an engine store secret-bearing files in the plain, as they are.
 func (e *Engine) Leaky() *Engine {
 	e.leaky = true

@@ -72,13 +72,21 @@ func TestBSDTools(t *testing.T) {
 	}
 }
 
-// wrapBSD gives the machine the Mac's spellings of stat and date: the GNU ones fail.
+// wrapBSD gives the machine the Mac's spellings of stat and date: the GNU ones fail. Files of a name that is in the folder
+// $CLOUD are dataless.
 func (m *machine) wrapBSD() {
 	m.t.Helper()
 	m.wrap("stat", `follow=
 if [ "$1" = -L ]; then follow=-L; shift; fi
 if [ "$1" != -f ]; then echo "stat: illegal option $1" >&2; exit 1; fi
 case $2 in
+'%Xf') shift 2; for file; do if [ -e "$CLOUD/${file##*/}" ]; then echo 40000020; else echo 0; fi; done; exit 0 ;;
+'%Xf %z %N') shift 2
+  for file; do
+    flags=0
+    if [ -e "$CLOUD/${file##*/}" ]; then flags=40000020; fi
+    REAL $follow -c "$flags %s %n" "$file"
+  done; exit 0 ;;
 '%z') shift 2; exec REAL $follow -c %s "$@" ;;
 '%z %N') shift 2; exec REAL $follow -c '%s %n' "$@" ;;
 '%z %p %Fm %l') shift 2; code=0
