@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"maia-dr/engine/fsx"
 )
 
 // colours are those of each icon on a light and on a dark panel; "running-0" has those of "running".
@@ -133,8 +135,9 @@ func draw(svg, colour string, size int) ([]byte, error) {
 }
 
 func write(path string, b []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	var disk *fsx.FS
+	if err := disk.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(path, b, 0o644)
+	return disk.WriteAtomic(path, 0o644, b)
 }

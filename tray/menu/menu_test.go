@@ -118,11 +118,17 @@ func random(r *rand.Rand) State {
 	flaw(func() { st.LastBackup = nil })
 	flaw(func() { st.Newest = &Newest{CreatedAt: now.Add(time.Duration(r.IntN(100)-50) * time.Hour)} })
 	flaw(func() { st.Overdue = true })
-	flaw(func() { st.OneDrive.State = pick(r, "", "unknown", "local_only", "pending", "uploading", "cloud_verified", "later_rung") })
-	flaw(func() { st.OneDrive.Verdict = pick(r, "", "progressing", "slow", "stuck", "blocked", "unknowable", "later") })
+	flaw(func() {
+		st.OneDrive.State = pick(r, "", "unknown", "local_only", "pending", "uploading", "cloud_verified", "later_rung")
+	})
+	flaw(func() {
+		st.OneDrive.Verdict = pick(r, "", "progressing", "slow", "stuck", "blocked", "unknowable", "later")
+	})
 	flaw(func() { st.OneDrive.Waiting = r.IntN(3) })
 	flaw(func() { st.Restore.Proven = false })
-	flaw(func() { st.Restore.LastFull = pick(r, nil, &Drilled{At: now}, &Drilled{At: now.Add(-200 * time.Hour), Passed: true}) })
+	flaw(func() {
+		st.Restore.LastFull = pick(r, nil, &Drilled{At: now}, &Drilled{At: now.Add(-200 * time.Hour), Passed: true})
+	})
 	flaw(func() { st.Problems = []Trouble{trouble(pick(r, "overdue", "later_code", "interrupted"), "x")} })
 	flaw(func() { st.LastFailure = &Failure{At: now, Code: pick(r, "failed", "cancelled", "disk_full")} })
 	flaw(func() {
