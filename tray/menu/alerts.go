@@ -48,7 +48,7 @@ func Alert(s State, now time.Time) Alerts {
 		in := &a.Open[i]
 		key, _, _ := strings.Cut(in.Key, ":")
 		if key == uploadLate {
-			key = "upload_" + s.Status.OneDrive.Verdict
+			key = "sync_" + s.Status.OneDrive.Verdict
 		}
 		in.Muted = s.Muted[key].After(now)
 	}
@@ -56,8 +56,8 @@ func Alert(s State, now time.Time) Alerts {
 }
 
 const (
-	uploadLate    = "upload_late"
-	uploadBlocked = "upload_blocked"
+	uploadLate    = "sync_late"
+	uploadBlocked = "sync_blocked"
 	safeBefore    = "Earlier backups are untouched."
 )
 
@@ -87,7 +87,12 @@ func (b *builder) backupAlerts(a *Alerts) {
 
 func (b *builder) uploadAlerts(a *Alerts) {
 	o := &b.s.Status.OneDrive
-	const remedy = "See what is known of it with: maia-dr onedrive status"
+	remedy := "See what is known of it with: maia-dr status"
+	for _, t := range b.s.Status.Problems {
+		if t.Code == "sync_"+o.Verdict && t.Hint != "" {
+			remedy = sentence(t.Hint) + "."
+		}
+	}
 	switch {
 	case o.Verdict == "blocked":
 		a.Open = append(a.Open, Incident{Key: uploadBlocked + ":" + o.Class, Group: Uploads, Title: "OneDrive does not upload the backup",

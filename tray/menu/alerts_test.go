@@ -27,8 +27,8 @@ func TestAlert(t *testing.T) {
 	for name, want := range map[string]string{
 		"fine": "backups well, uploads well, drills well", "starting": "", "unreadable": "", "newer_program": "",
 		"never_run": "", "failed": "backup_failed:disk_full, uploads well, drills well", "overdue": "overdue, uploads well, drills well",
-		"slow": "upload_late, backups well, drills well", "stuck": "upload_late, backups well, drills well",
-		"blocked_quota": "upload_blocked:quota, backups well, drills well", "uploading": "backups well, drills well",
+		"slow": "sync_late, backups well, drills well", "stuck": "sync_late, backups well, drills well",
+		"blocked_quota": "sync_blocked:quota, backups well, drills well", "uploading": "backups well, drills well",
 		"plain_folder": "backups well, drills well", "drill_failed": "drill_failed, backups well, uploads well",
 		"no_folder": "drills well", "interrupted": "backups well, uploads well, drills well",
 	} {
@@ -45,7 +45,7 @@ func TestAlert(t *testing.T) {
 	if got := keys(Alert(s, now)); !strings.HasPrefix(got, "overdue,") {
 		t.Error(got)
 	}
-	for key, name := range map[string]string{FailureKey: "failed", "overdue": "overdue", "upload_slow": "slow", "upload_stuck": "stuck", "upload_blocked": "blocked_quota", "drill_failed": "drill_failed"} {
+	for key, name := range map[string]string{FailureKey: "failed", "overdue": "overdue", "sync_slow": "slow", "sync_stuck": "stuck", "sync_blocked": "blocked_quota", "drill_failed": "drill_failed"} {
 		s := state(name)
 		s.Muted = map[string]time.Time{key: now.Add(time.Hour)}
 		if a := Alert(s, now); len(a.Open) != 1 || !a.Open[0].Muted {

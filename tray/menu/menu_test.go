@@ -3,6 +3,7 @@ package menu
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -132,7 +133,7 @@ func random(r *rand.Rand) State {
 	flaw(func() { st.Problems = []Trouble{trouble(pick(r, "overdue", "later_code", "interrupted"), "x")} })
 	flaw(func() { st.LastFailure = &Failure{At: now, Code: pick(r, "failed", "cancelled", "disk_full")} })
 	flaw(func() {
-		s.Muted = map[string]time.Time{"overdue": now.Add(time.Hour), FailureKey: now.Add(time.Hour), "upload_slow": now.Add(time.Hour), "interrupted": now}
+		s.Muted = map[string]time.Time{"overdue": now.Add(time.Hour), FailureKey: now.Add(time.Hour), "sync_slow": now.Add(time.Hour), "interrupted": now}
 	})
 	flaw(func() { st.Activity = pick(r, "running", "interrupted", "later") })
 	flaw(func() { s.PausedUntil = now.Add(time.Hour) })
@@ -311,6 +312,14 @@ func TestDecode(t *testing.T) {
 	got, err := Decode(b)
 	if again, _ := json.Marshal(got); err != nil || string(again) != string(b) {
 		t.Errorf("%+v, %v", got, err)
+	}
+	const watched = `{"version":1,"newest":{"backup_id":"b"},"onedrive":{"state":"%s","sync":{"can_answer":true,"waited_s":600,"looked_at":"2025-10-15T07:30:00Z",
+		"all":{"verdict":"slow","class":"quota","files":9,"waiting":%d},"backups":[{"backup_id":"b","uploaded":{"at":"2025-10-15T01:00:00Z"}}]}}}`
+	for waiting, since := range map[int]time.Time{0: now.Add(-6*time.Hour - 30*time.Minute), 2: now.Add(-10 * time.Minute)} {
+		got, err := Decode(fmt.Appendf(nil, watched, "pending", waiting))
+		if o := got.OneDrive; err != nil || o.Verdict != "slow" || o.Class != "quota" || o.Files != 9 || o.Waiting != waiting || !o.Since.Equal(since) {
+			t.Errorf("%+v, %v", o, err)
+		}
 	}
 	if _, err := Decode([]byte(`{"version":2,"activity":{}}`)); err == nil {
 		t.Error("another version was understood")

@@ -102,10 +102,10 @@ func (s *State) problems(now time.Time) []problem {
 		add(problem{key: FailureKey, text: "The last backup failed: " + k.text, remedy: k.remedy, action: k.action, urgent: true})
 	}
 	if o := &s.Status.OneDrive; o.held() {
-		add(problem{key: "upload_" + o.Verdict, text: "OneDrive has not taken in the newest backup: " + o.why(), remedy: toDetails, action: s.lookAtOneDrive()})
+		add(problem{key: "sync_" + o.Verdict, text: "OneDrive has not taken in the newest backup: " + o.why(), remedy: toDetails, action: s.lookAtOneDrive()})
 	}
 	for _, t := range s.Status.Problems {
-		if strings.HasPrefix(t.Code, "upload_") && s.Status.OneDrive.held() {
+		if strings.HasPrefix(t.Code, "sync_") && s.Status.OneDrive.held() {
 			continue // said already
 		}
 		if failed != nil && t.Code == failed.Code && strings.HasSuffix(t.Text, failed.Error) {

@@ -75,6 +75,7 @@ type Status struct {
 // Run is the active run, or the one that never reached its end.
 type Run struct {
 	Kind       string    `json:"kind"`
+	PID        int       `json:"pid"`
 	StartedAt  time.Time `json:"started_at"`
 	Phase      string    `json:"phase"`
 	DoneBytes  int64     `json:"done_bytes"`
@@ -110,15 +111,59 @@ type Sync struct {
 	// State is a rung of the ladder: unknown, local_only, pending, uploading, client_uploaded, cloud_verified.
 	State string `json:"state"`
 	Path  string `json:"path"`
-	// Verdict is done, progressing, slow, stuck, blocked or unknowable; empty: nothing was asked.
-	Verdict string `json:"verdict"`
+	// Watch is nil where nothing can be asked.
+	Watch *Watch `json:"sync"`
+	// The others are taken from Watch by Decode. Verdict is done, progressing, slow, stuck, blocked or unknowable; empty:
+	// nothing was asked.
+	Verdict string `json:"-"`
 	// Class says what is in the way of a blocked upload.
-	Class string `json:"class"`
-	// Files are all that the newest backup needs, Waiting those of them that are not known to be uploaded.
-	Files   int `json:"files"`
-	Waiting int `json:"waiting"`
-	// Since is when the oldest of those was put into the folder, or, if there is none, when the last was seen uploaded.
-	Since time.Time `json:"since"`
+	Class string `json:"-"`
+	// Files are all that OneDrive is to have, Waiting those of them that are not known to be uploaded.
+	Files   int `json:"-"`
+	Waiting int `json:"-"`
+	// Since is when the oldest of those was put into the folder, or, if there is none, when the newest backup was seen
+	// uploaded.
+	Since time.Time `json:"-"`
+}
+
+// Watch is what OneDrive answered.
+type Watch struct {
+	CanAnswer     bool      `json:"can_answer"`
+	All           Judgement `json:"all"`
+	WaitedSeconds float64   `json:"waited_s"`
+	LookedAt      time.Time `json:"looked_at"`
+	Backups       []struct {
+		BackupID string `json:"backup_id"`
+		Uploaded *struct {
+			At time.Time `json:"at"`
+		} `json:"uploaded"`
+	} `json:"backups"`
+}
+
+// Judgement is the verdict on all files.
+type Judgement struct {
+	Verdict string `json:"verdict"`
+	Class   string `json:"class"`
+	Files   int    `json:"files"`
+	Waiting int    `json:"waiting"`
+}
+
+// settle takes up what OneDrive answered. newest is the id of the newest backup.
+func (o *Sync) settle(newest string) {
+	w := o.Watch
+	if w == nil || !w.CanAnswer {
+		return
+	}
+	o.Verdict, o.Class, o.Files, o.Waiting = w.All.Verdict, w.All.Class, w.All.Files, w.All.Waiting
+	if o.Waiting > 0 && !w.LookedAt.IsZero() {
+		o.Since = w.LookedAt.Add(-time.Duration(w.WaitedSeconds * float64(time.Second)))
+		return
+	}
+	for _, b := range w.Backups {
+		if b.BackupID == newest && b.Uploaded != nil {
+			o.Since = b.Uploaded.At
+		}
+	}
 }
 
 // Proof says whether a restore is proven.
@@ -161,5 +206,10 @@ func Decode(b []byte) (Status, error) {
 	if s.Version < 1 {
 		return Status{}, errors.New("read status: it has no version")
 	}
+	newest := ""
+	if s.Newest != nil {
+		newest = s.Newest.BackupID
+	}
+	s.OneDrive.settle(newest)
 	return s, nil
 }

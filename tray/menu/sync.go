@@ -41,6 +41,10 @@ func (b *builder) oneDrive() string {
 		return b.all() + " verified in the cloud" + b.since()
 	}
 	switch o.State {
+	case "client_uploaded", "cloud_verified":
+		if o.Waiting > 0 {
+			return "the newest backup is uploaded, older ones are not yet" + b.waiting()
+		}
 	case "local_only":
 		return "stored in its folder; this computer cannot tell whether it is uploaded"
 	case "pending":
@@ -132,7 +136,7 @@ func (b *builder) icon() Icon {
 		return Attention
 	case b.paused():
 		return Paused
-	case s.Status.OneDrive.State == "pending", s.Status.OneDrive.State == "uploading":
+	case s.Status.OneDrive.State == "pending", s.Status.OneDrive.State == "uploading", s.Status.OneDrive.Waiting > 0:
 		return Uploading
 	case b.green():
 		return Proven
