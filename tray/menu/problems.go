@@ -101,6 +101,12 @@ func (s *State) problems(now time.Time) []problem {
 		}
 		add(problem{key: FailureKey, text: "The last backup failed: " + k.text, remedy: k.remedy, action: k.action, urgent: true})
 	}
+	if s.JobTrouble != "" && failed == nil {
+		add(problem{key: "job_failed", text: "It did not work: " + s.JobTrouble, remedy: toDetails, action: details, urgent: true})
+	}
+	if s.Trouble != "" {
+		add(problem{key: "click_failed", text: "It did not work: " + s.Trouble, remedy: toDetails, action: details})
+	}
 	if o := &s.Status.OneDrive; o.held() {
 		add(problem{key: "sync_" + o.Verdict, text: "OneDrive has not taken in the newest backup: " + o.why(), remedy: toDetails, action: s.lookAtOneDrive()})
 	}

@@ -15,6 +15,9 @@ type State struct {
 	// Failure says why the status cannot be read; empty: it can. ErrNewer is told apart.
 	Failure string
 	Newer   bool
+	// Trouble says what the last click came to, if not to what it should; JobTrouble the same of a run that was started
+	// here and of which the status does not tell.
+	Trouble, JobTrouble string
 	// Recent are the newest complete backups, newest first.
 	Recent []Backup
 	// Own says that the active run was started from this menu, which can stop it.

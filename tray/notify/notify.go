@@ -67,13 +67,17 @@ func (m Message) body() string {
 	return m.Text + " " + m.Remedy
 }
 
+// Send hands a message to one channel, within its time limit.
+func Send(ctx context.Context, c Channel, m Message) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return c(ctx, m.clean())
+}
+
 // send hands a message to every channel. It is told of if one of them took it; the error joins those of the others.
 func send(ctx context.Context, channels []Channel, m Message) (told bool, err error) {
-	m = m.clean()
 	for _, c := range channels {
-		cctx, cancel := context.WithTimeout(ctx, limit)
-		cerr := c(cctx, m)
-		cancel()
+		cerr := Send(ctx, c, m)
 		if cerr == nil {
 			told = true
 		} else {
