@@ -3,6 +3,7 @@ package menu
 import (
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Trouble that is worth a row, with what to do about it.
@@ -138,11 +139,15 @@ func (s *State) failure() *Failure {
 	return nil
 }
 
-// sentence begins a text with a capital letter.
+// sentence begins a text with a capital letter, unless it begins with a name.
 func sentence(s string) string {
+	word, _, _ := strings.Cut(s, " ")
+	if strings.ContainsFunc(word, func(r rune) bool { return !unicode.IsLower(r) }) {
+		return s
+	}
 	r := []rune(s)
 	if len(r) > 0 {
-		r[0] = []rune(strings.ToUpper(string(r[0])))[0]
+		r[0] = unicode.ToUpper(r[0])
 	}
 	return string(r)
 }
