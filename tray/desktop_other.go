@@ -4,6 +4,7 @@ package tray
 
 import (
 	"context"
+	"errors"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -37,11 +38,23 @@ func HasTerminal() bool {
 	return err == nil
 }
 
+// busLimit is how long the session bus may take to answer.
+const busLimit = 10 * time.Second
+
 // ready says whether there is a place for a menu: without a session bus the library for it would fail in its own way,
 // or start a bus that nobody listens to.
 func (o *Options) ready() error {
-	_, err := notify.SessionBus(o.Getenv, o.UID)
-	return err
+	address, err := notify.SessionBus(o.Getenv, o.UID)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), busLimit)
+	defer cancel()
+	conn, err := dbus.Connect(address, dbus.WithContext(ctx))
+	if err != nil {
+		return errors.Join(notify.ErrNoScreen, err)
+	}
+	return conn.Close()
 }
 
 // askLimit is how long the desktop may take to say whether it is dark.
