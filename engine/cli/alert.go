@@ -111,8 +111,7 @@ func (a *app) pausedUntil(e *engine.Engine) time.Time {
 func (a *app) skipPaused(until time.Time) error {
 	a.log.Info().Time("until", until).Msg("scheduled backups are paused")
 	if a.flags.json {
-		return a.line(failure{Event: "summary", Version: 1, Kind: "backup", Status: "paused",
-			runFields: runFields{Sync: syncSummary{State: "unknown"}}})
+		return a.line(summary("backup", "paused", ExitDone, runFields{Sync: syncSummary{State: "unknown"}}))
 	}
 	a.say("Scheduled backups are paused until %s; `maia-dr tray --pause off` ends that.\n", until.Local().Format("2 January 15:04"))
 	return nil
