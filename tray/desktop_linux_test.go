@@ -69,7 +69,7 @@ func TestMain(m *testing.M) {
 
 // desktop is a session bus with a place for icons and a notification service.
 type desktop struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string
 	address string
 	conn    *dbus.Conn
@@ -83,7 +83,7 @@ type desktop struct {
 
 type note struct{ title, body string }
 
-func startDesktop(t *testing.T) *desktop {
+func startDesktop(t testing.TB) *desktop {
 	t.Helper()
 	// Not t.TempDir: the path of a socket is 107 bytes at most.
 	dir, err := os.MkdirTemp("", "bus")
@@ -463,7 +463,7 @@ func (a *app) event(id int32, kind string) {
 // open opens the menu.
 func (a *app) open() { a.d.t.Helper(); a.event(0, "opened") }
 
-func write(t *testing.T, path, text string) {
+func write(t testing.TB, path, text string) {
 	t.Helper()
 	// As the program does: a reader sees the old or the new.
 	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {

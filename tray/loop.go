@@ -137,7 +137,10 @@ func (l *loop) tick() {
 	case passed > gap, passed < 0:
 		l.readTimetable()
 		l.look()
-	case waits, now.Sub(l.lookedAt) >= idleLook:
+	case now.Sub(l.lookedAt) >= idleLook:
+		l.readTimetable()
+		l.look()
+	case waits:
 		l.look()
 	}
 	// Time alone makes a backup overdue, and a reminder due.

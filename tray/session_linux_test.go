@@ -34,7 +34,7 @@ type session struct {
 	asked chan struct{}
 }
 
-func startSession(t *testing.T) *session {
+func startSession(t testing.TB) *session {
 	t.Helper()
 	d := startDesktop(t)
 	fix, err := fixture.Make(context.Background(), fixture.Options{Base: filepath.Join(d.dir, "mac"), Seed: 3})

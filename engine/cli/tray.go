@@ -88,6 +88,9 @@ func (a *app) trayOptions(cmd *cobra.Command) (tray.Options, error) {
 			Terminal: tray.HasTerminal(), Report: has("report"), Doctor: has("doctor"), Schedule: has("schedule"), OneDrive: has("onedrive"),
 		},
 	}
+	if o.Can.Schedule {
+		o.Scheduler = tray.CommandScheduler{Program: o.Program, Flags: o.Flags}
+	}
 	return o, nil
 }
 

@@ -140,6 +140,8 @@ func (b *builder) nextRun() string {
 		return ""
 	case !t.Daily:
 		return "only when you ask for it"
+	case t.Next.After(b.now):
+		return clock(b.now, t.Next)
 	}
 	y, m, d := b.now.Date()
 	next := time.Date(y, m, d, t.Hour, t.Minute, 0, 0, b.now.Location())

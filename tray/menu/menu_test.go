@@ -261,6 +261,13 @@ func TestNextBackup(t *testing.T) {
 			t.Errorf("at %d: %q", hour, got)
 		}
 	}
+	s.Schedule.Next = now.Add(4 * time.Hour)
+	for after, want := range map[time.Duration]string{0: "13:30", 4 * time.Hour: "tomorrow 03:00"} {
+		if got := Build(s, now.Add(after)).Rows[NextRun].Label; got != "Next backup: "+want {
+			t.Errorf("after %s: %q", after, got)
+		}
+	}
+	s.Schedule.Next = time.Time{}
 	// The night in which the clocks are set has another length than others.
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {

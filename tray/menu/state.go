@@ -42,6 +42,8 @@ type Timetable struct {
 	// Hour and Minute are when the daily backup begins, in local time.
 	Hour   int `json:"hour"`
 	Minute int `json:"minute"`
+	// Next is when the next one begins, as far as was known when it was asked; zero: not known.
+	Next time.Time `json:"next"`
 }
 
 // Capabilities say which commands this program has and what the machine offers; a row that needs another is left out.
