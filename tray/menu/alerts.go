@@ -58,7 +58,6 @@ func Alert(s State, now time.Time) Alerts {
 const (
 	uploadLate    = "sync_late"
 	uploadBlocked = "sync_blocked"
-	safeBefore    = "Earlier backups are untouched."
 )
 
 func (b *builder) backupAlerts(a *Alerts) {
@@ -68,12 +67,15 @@ func (b *builder) backupAlerts(a *Alerts) {
 		if !ok {
 			k = known{text: f.Error}
 		}
-		remedy := "Try again from the menu, or see what to do with: maia-dr status"
+		text, remedy := sentence(Clean(k.text, maxText))+".", "Try again from the menu, or see what to do with: maia-dr status"
 		if f.Hint != "" {
 			remedy = sentence(f.Hint) + "."
 		}
+		if !strings.Contains(f.Hint, "earlier backups are untouched") {
+			text += " Earlier backups are untouched."
+		}
 		a.Open = append(a.Open, Incident{Key: FailureKey + ":" + f.Code, Group: Backups, Title: "The backup failed",
-			Text: sentence(Clean(k.text, maxText)) + ". " + safeBefore, Remedy: remedy})
+			Text: text, Remedy: remedy})
 		return
 	}
 	switch {

@@ -13,7 +13,7 @@ func (b *builder) recent() {
 	b.m.Rows[Recent] = Row{Label: "Recent Backups", Enabled: true}
 	for i, r := range b.s.Recent[:min(len(b.s.Recent), MaxRecent)] {
 		slot := RecentBackup(i)
-		b.m.Rows[slot] = Row{Label: sentence(clock(b.now, r.CreatedAt)) + ", " + ago(b.now, r.CreatedAt), Enabled: true}
+		b.m.Rows[slot] = Row{Label: onDay(b.now, r.CreatedAt) + ", " + ago(b.now, r.CreatedAt), Enabled: true}
 		if r.Path != "" {
 			b.click(slot+recentOpen, "Open Its Folder", Action{DoOpen, r.Path})
 		}

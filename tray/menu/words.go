@@ -101,6 +101,14 @@ func clock(now, t time.Time) string {
 	return t.Format("2 January 15:04")
 }
 
+// onDay is clock as a text of its own, with the day in any case.
+func onDay(now, t time.Time) string {
+	if days(now, t) == 0 {
+		return "Today " + clock(now, t)
+	}
+	return sentence(clock(now, t))
+}
+
 // days counts the midnights from now to t.
 func days(now, t time.Time) int {
 	y, m, d := now.Date()
