@@ -23,8 +23,10 @@ type Status struct {
 	Run      *state.Run     `json:"run,omitempty"`
 
 	LastBackup *state.BackupResult `json:"last_backup,omitempty"`
-	Newest     *BackupInfo         `json:"newest,omitempty"`
-	Overdue    bool                `json:"overdue"`
+	// LastFailure is the newest attempt that failed after it.
+	LastFailure *state.Failure `json:"last_failure,omitempty"`
+	Newest      *BackupInfo    `json:"newest,omitempty"`
+	Overdue     bool           `json:"overdue"`
 
 	OneDrive OneDriveStatus      `json:"onedrive"`
 	Restore  RestoreStatus       `json:"restore"`
@@ -72,7 +74,7 @@ func (e *Engine) Status() (*Status, error) {
 		return nil, &Error{Op: "read the status", Path: e.state.Path, Code: CodeState, Err: err}
 	}
 	s := &Status{
-		Version: 1, Activity: activity, Run: st.Run, LastBackup: st.LastBackup, Verify: st.LastVerify,
+		Version: 1, Activity: activity, Run: st.Run, LastBackup: st.LastBackup, LastFailure: st.LastFailure, Verify: st.LastVerify,
 		OneDrive: OneDriveStatus{State: "unknown"}, Problems: []state.Problem{}, StateDir: e.state.Path, LogFile: e.state.LogFile(),
 	}
 	if root, err := e.findRoot(); err != nil {

@@ -38,7 +38,13 @@ and the exit code is 3; with --no-vault that is meant, and it is 0.`,
 			if err != nil {
 				return err
 			}
+			if until := a.pausedUntil(e); scheduled && !until.IsZero() {
+				return a.skipPaused(until)
+			}
+			ended := a.backupBegins(cmd.Context(), e)
 			res, err := e.Backup(cmd.Context(), o)
+			a.tidy()
+			ended(res, err)
 			if err != nil {
 				return a.fail("backup", err)
 			}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -23,6 +24,7 @@ import (
 	"maia-dr/engine/vault"
 	"maia-dr/keychain"
 	"maia-dr/launchd"
+	"maia-dr/tray/notify"
 )
 
 // Program is everything the command line gets from outside.
@@ -41,6 +43,8 @@ type Program struct {
 	OpenTTY func() (io.ReadWriteCloser, error)
 	// ReadPassword asks a question on the terminal and returns what is typed, without showing it.
 	ReadPassword func(question string) ([]byte, error)
+	// Screen shows notifications; nil: there is no screen.
+	Screen notify.Channel
 	// Keychain makes the store of passwords, of a backend as the configuration calls it.
 	Keychain func(backend string) keychain.Store
 }
@@ -49,7 +53,7 @@ type Program struct {
 func NewProgram(env engine.Env, in, out, err *os.File) Program {
 	return Program{
 		Env: env, In: in, Out: out, Err: err, Terminal: term.IsTerminal(int(err.Fd())),
-		OpenTTY: openTTY, ReadPassword: readPassword,
+		OpenTTY: openTTY, ReadPassword: readPassword, Screen: notify.Screen(env.Getenv, os.Getuid()),
 		Keychain: func(backend string) keychain.Store { return keychain.System(keychain.Options{Backend: backend}) },
 	}
 }
@@ -69,6 +73,9 @@ type app struct {
 	// store is the Keychain, once it is needed.
 	store           keychain.Store
 	keychainBackend string
+	// config and log are those of the engine that was made last.
+	config config.Config
+	log    zerolog.Logger
 	// password and restorePassword are what the engine is to have passwords from.
 	password func(context.Context) (vault.Password, error)
 }
@@ -129,7 +136,13 @@ backup is whole, and brings everything back on a fresh Mac with one command.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+			if cmd.Name() != trayName && cmd.HasParent() {
+				// The library of the menu bar binds main to its thread, which makes every hand-over to it slow.
+				runtime.UnlockOSThread()
+			}
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.tray(cmd) },
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&a.flags.home, "home", "", "the user's home `DIR`: agents, shell files, OneDrive and state are found under it")
@@ -144,7 +157,7 @@ backup is whole, and brings everything back on a fresh Mac with one command.`,
 		return usageErrorFor(cmd, err)
 	})
 	root.AddCommand(a.backupCommand(), a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(), a.drillCommand(),
-		a.pruneCommand(), a.statusCommand(), a.doctorCommand(), a.passwordCommand(), a.demoCommand(), a.versionCommand())
+		a.pruneCommand(), a.statusCommand(), a.doctorCommand(), a.passwordCommand(), a.trayCommand(), a.notifyCommand(), a.demoCommand(), a.versionCommand())
 	return root
 }
 
@@ -209,6 +222,7 @@ func (a *app) engine(sink event.Sink) (*engine.Engine, error) {
 	}
 	e := engine.New(env, opt)
 	opt.Log = a.logger(e.State().LogFile())
+	a.config, a.log = cfg, opt.Log
 	return engine.New(env, opt), nil
 }
 
