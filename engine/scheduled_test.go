@@ -3,6 +3,9 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -60,9 +63,8 @@ func TestScheduled(t *testing.T) {
 	}
 	r.clock = r.clock.Add(24 * time.Hour)
 	state := r.engine().State()
-	if err := state.Pause(r.clock.Add(time.Hour)); err != nil {
-		t.Fatal(err)
-	}
+	choices := filepath.Join(r.state, "choices.json")
+	write(t, choices, fmt.Appendf(nil, `{"paused_until":%q}`, r.clock.Add(time.Hour).Format(time.RFC3339)))
 	if res := start(schedule.WasPaused); !res.PausedUntil.Equal(r.clock.Add(time.Hour)) {
 		t.Errorf("paused until %v", res.PausedUntil)
 	}
@@ -71,7 +73,7 @@ func TestScheduled(t *testing.T) {
 		t.Fatal(err)
 	}
 	start(schedule.WasBusy)
-	if err := errors.Join(lock.Unlock(), state.Pause(time.Time{})); err != nil {
+	if err := errors.Join(lock.Unlock(), os.Remove(choices)); err != nil {
 		t.Fatal(err)
 	}
 	if res := start(schedule.Completed); res.LastDrill != nil {

@@ -2,9 +2,6 @@ package state
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -16,7 +13,7 @@ import (
 const (
 	scheduleName     = "schedule.json"
 	scheduleLockName = "schedule.lock"
-	pauseName        = "pause.json"
+	choicesName      = "choices.json"
 )
 
 // ScheduleLogFile returns the path of the log of scheduled runs. It is one of its own: two processes cannot rotate one.
@@ -44,27 +41,15 @@ func (d Dir) SaveSchedule(r *schedule.Record) error {
 	return d.writeJSON(scheduleName, true, r)
 }
 
-type pause struct {
-	Until time.Time `json:"until"`
-}
-
-// PausedUntil returns when the pause of the schedule ends; zero: there is none. A file that cannot be read is no pause.
+// PausedUntil returns when the pause of the schedule ends that was chosen in the menu; zero: there is none. A file that
+// cannot be read is no pause.
 func (d Dir) PausedUntil() time.Time {
-	var p pause
-	b, err := os.ReadFile(filepath.Join(d.Path, pauseName))
-	if err != nil || json.Unmarshal(b, &p) != nil {
+	var choices struct {
+		PausedUntil time.Time `json:"paused_until"`
+	}
+	b, err := os.ReadFile(filepath.Join(d.Path, choicesName))
+	if err != nil || json.Unmarshal(b, &choices) != nil {
 		return time.Time{}
 	}
-	return p.Until
-}
-
-// Pause has scheduled runs do nothing until then; a zero time ends the pause.
-func (d Dir) Pause(until time.Time) error {
-	if !until.IsZero() {
-		return d.writeJSON(pauseName, true, pause{until.UTC()})
-	}
-	if err := d.FS.Remove(filepath.Join(d.Path, pauseName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("end the pause: %w", err)
-	}
-	return nil
+	return choices.PausedUntil
 }

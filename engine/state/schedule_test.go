@@ -52,19 +52,20 @@ func TestScheduleLock(t *testing.T) {
 	}
 }
 
-func TestPause(t *testing.T) {
+func TestPausedUntil(t *testing.T) {
 	d := Dir{Path: t.TempDir()}
-	if !d.PausedUntil().IsZero() || d.Pause(time.Time{}) != nil {
+	if !d.PausedUntil().IsZero() {
 		t.Error("there is a pause to begin with")
 	}
-	until := time.Date(2026, 5, 6, 3, 0, 0, 0, time.UTC)
-	if err := d.Pause(until); err != nil || !d.PausedUntil().Equal(until) {
-		t.Errorf("%v, %v", d.PausedUntil(), err)
-	}
-	if err := os.WriteFile(filepath.Join(d.Path, pauseName), []byte("{"), 0o600); err != nil || !d.PausedUntil().IsZero() {
-		t.Errorf("%v, %v", d.PausedUntil(), err)
-	}
-	if err := d.Pause(time.Time{}); err != nil || !d.PausedUntil().IsZero() {
-		t.Errorf("%v, %v", d.PausedUntil(), err)
+	for content, want := range map[string]time.Time{
+		`{"version":1,"paused_until":"2026-05-06T03:00:00Z","muted":{}}`: time.Date(2026, 5, 6, 3, 0, 0, 0, time.UTC),
+		`{"version":1}`: {}, `{"paused_until":"tomorrow"}`: {}, `{`: {}, ``: {},
+	} {
+		if err := os.WriteFile(filepath.Join(d.Path, choicesName), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := d.PausedUntil(); !got.Equal(want) {
+			t.Errorf("%s: %v", content, got)
+		}
 	}
 }
