@@ -54,6 +54,20 @@ func (m Manager) LogDir() string {
 // OutFile is where what an agent writes goes.
 func (m Manager) OutFile(label string) string { return filepath.Join(m.LogDir(), label+".log") }
 
+// maxOut is how large the file of an agent's output may grow.
+const maxOut = 1 << 20
+
+// RotateOutput moves a file of an agent's output that has grown large out of the way, over the one before. launchd
+// begins a new one at the agent's next start.
+func (m Manager) RotateOutput(label string) error {
+	path := m.OutFile(label)
+	fi, err := os.Stat(path)
+	if err != nil || fi.Size() <= maxOut {
+		return nil // there is none, or it may stay
+	}
+	return m.FS.Rename(path, path+".old")
+}
+
 // File is where an agent of the user lies.
 func (m Manager) File(label string) string {
 	return filepath.Join(m.Home, "Library", "LaunchAgents", label+".plist")

@@ -227,3 +227,25 @@ func TestOverThePlan(t *testing.T) {
 		}
 	})
 }
+
+func TestRotateOutput(t *testing.T) {
+	m := Manager{Home: t.TempDir()}
+	if err := m.RotateOutput(label); err != nil {
+		t.Error(err)
+	}
+	if err := os.MkdirAll(m.LogDir(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{10, maxOut + 1, maxOut + 2} {
+		if err := os.WriteFile(m.OutFile(label), make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.RotateOutput(label); err != nil {
+			t.Fatal(err)
+		}
+		fi, err := os.Stat(m.OutFile(label) + ".old")
+		if (err == nil) != (size > maxOut) || err == nil && fi.Size() != int64(size) {
+			t.Errorf("%d bytes: %v, %v", size, fi, err)
+		}
+	}
+}

@@ -43,6 +43,12 @@ type Program struct {
 	ReadPassword func(question string) ([]byte, error)
 	// Keychain makes the store of passwords, of a backend as the configuration calls it.
 	Keychain func(backend string) keychain.Store
+	// Executable is this program's path, as the system is to start it; empty: not known.
+	Executable string
+	// Scheduler makes what has the system start programs by itself, for the agents of a home folder.
+	Scheduler func(home string) Scheduler
+	// KeepAwake keeps the machine from falling asleep by itself until release is called; nil: nothing does.
+	KeepAwake func(ctx context.Context) (release func())
 }
 
 // NewProgram connects the command line with the process's own streams and terminal.
@@ -50,7 +56,8 @@ func NewProgram(env engine.Env, in, out, err *os.File) Program {
 	return Program{
 		Env: env, In: in, Out: out, Err: err, Terminal: term.IsTerminal(int(err.Fd())),
 		OpenTTY: openTTY, ReadPassword: readPassword,
-		Keychain: func(backend string) keychain.Store { return keychain.System(keychain.Options{Backend: backend}) },
+		Keychain:   func(backend string) keychain.Store { return keychain.System(keychain.Options{Backend: backend}) },
+		Executable: executable(), Scheduler: systemScheduler(env), KeepAwake: keepAwake(env.PID),
 	}
 }
 
@@ -69,6 +76,9 @@ type app struct {
 	// store is the Keychain, once it is needed.
 	store           keychain.Store
 	keychainBackend string
+	// jobsOf is the scheduler, once it is needed; scheduled: the system started this run.
+	jobsOf    Scheduler
+	scheduled bool
 	// password and restorePassword are what the engine is to have passwords from.
 	password func(context.Context) (vault.Password, error)
 }
@@ -144,7 +154,7 @@ backup is whole, and brings everything back on a fresh Mac with one command.`,
 		return usageErrorFor(cmd, err)
 	})
 	root.AddCommand(a.backupCommand(), a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(), a.drillCommand(),
-		a.pruneCommand(), a.statusCommand(), a.passwordCommand(), a.demoCommand(), a.versionCommand())
+		a.pruneCommand(), a.statusCommand(), a.scheduleCommand(), a.passwordCommand(), a.demoCommand(), a.versionCommand())
 	return root
 }
 
@@ -184,11 +194,11 @@ func (a *app) engine(sink event.Sink) (*engine.Engine, error) {
 			return getenv(name)
 		}
 	}
-	path := a.flags.config
-	if path == "" {
-		path = filepath.Join(env.Home, ".config", "maia-dr", "config.toml")
-	} else if _, err := os.Stat(path); err != nil {
-		return nil, &engine.Error{Op: "read the configuration", Path: path, Code: engine.CodeConfig, Err: err}
+	path := a.configPath()
+	if a.flags.config != "" {
+		if _, err := os.Stat(path); err != nil {
+			return nil, &engine.Error{Op: "read the configuration", Path: path, Code: engine.CodeConfig, Err: err}
+		}
 	}
 	cfg, err := config.Load(path)
 	if err != nil {
@@ -208,7 +218,11 @@ func (a *app) engine(sink event.Sink) (*engine.Engine, error) {
 		a.keychainBackend = keychain.BackendSecurity
 	}
 	e := engine.New(env, opt)
-	opt.Log = a.logger(e.State().LogFile())
+	logFile := e.State().LogFile()
+	if a.scheduled {
+		logFile = e.State().ScheduleLogFile()
+	}
+	opt.Log = a.logger(logFile)
 	return engine.New(env, opt), nil
 }
 

@@ -20,6 +20,7 @@ import (
 	"maia-dr/engine/fixture"
 	"maia-dr/keychain"
 	"maia-dr/resources"
+	"maia-dr/systemd"
 )
 
 func TestMain(m *testing.M) {
@@ -34,8 +35,22 @@ func program() int {
 		Env: engine.SystemEnv(), Version: "0.1.0-test", Script: resources.RestoreScript, Args: os.Args[1:],
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		OpenTTY:  func() (io.ReadWriteCloser, error) { return nil, errors.New("no terminal") },
-		Keychain: testKeychain(),
+		Keychain: testKeychain(), Executable: os.Getenv("MAIA_TEST_EXECUTABLE"), Scheduler: testScheduler,
 	})
+}
+
+// testScheduler is systemd with a systemctl that is a file: "none" there is none, "off" no manager answers it; without
+// the file it does what it is asked to.
+func testScheduler(home string) cli.Scheduler {
+	return systemd.Manager{Config: filepath.Join(home, ".config"), Run: func(_ context.Context, _ string, args ...string) (int, error) {
+		switch b, _ := os.ReadFile(os.Getenv("MAIA_TEST_SYSTEMCTL")); strings.TrimSpace(string(b)) {
+		case "none":
+			return 0, os.ErrNotExist
+		case "off":
+			return 1, nil
+		}
+		return 0, nil
+	}}
 }
 
 func memoryKeychain(string) keychain.Store { return keychain.NewMemory() }
@@ -46,6 +61,8 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "mac", "Users", "naythan"))
 			env.Setenv("ROOT", filepath.Join(env.WorkDir, "mac", "Users", "naythan", "git", "maia"))
+			env.Setenv("MAIA_TEST_EXECUTABLE", filepath.Join(env.WorkDir, "opt", "maia-dr"))
+			env.Setenv("MAIA_TEST_SYSTEMCTL", filepath.Join(env.WorkDir, "systemctl"))
 			env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("MAIA_DR_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("REPO", filepath.Join(env.WorkDir, "mac", "Users", "naythan", "Library", "CloudStorage", "OneDrive-Fixture", "MaiaBackups"))
