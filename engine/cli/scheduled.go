@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"maia-dr/engine"
-	"maia-dr/engine/repository"
 	"maia-dr/engine/schedule"
 	"maia-dr/engine/vault"
 	"maia-dr/launchd"
@@ -53,18 +52,15 @@ func (a *app) backUpScheduled(ctx context.Context, o engine.BackupOptions) error
 			fmt.Fprintf(a.Err, "No complete backup since %s.\n", newest.Local().Format("2 January 15:04"))
 		},
 	})
-	a.tidy()
-	if res != nil && !a.flags.json {
-		a.printScheduled(res)
-	}
 	if err != nil {
+		if res != nil && !a.flags.json {
+			a.tidy()
+			a.printScheduled(res) // a backup may have been made before what failed
+		}
 		return a.fail("backup", err)
 	}
-	a.exit = scheduledExit(res)
-	if a.flags.json {
-		return a.line(scheduledSummary(res, a.exit))
-	}
-	return nil
+	exit := scheduledExit(res)
+	return a.done(exit, scheduledSummary(res, exit), func() { a.printScheduled(res) })
 }
 
 // scheduledExit is the exit code of what was done; where nothing had to be done it is 0.
@@ -102,12 +98,7 @@ func (a *app) printScheduled(r *engine.ScheduledResult) {
 
 // scheduledLine is the last line of JSON output of a scheduled run.
 type scheduledLine struct {
-	Event    string `json:"event"`
-	Version  int    `json:"version"`
-	Kind     string `json:"kind"`
-	Status   string `json:"status"`
-	ExitCode int    `json:"exit_code"`
-	runFields
+	runLine
 	Scheduled schedule.Run        `json:"scheduled"`
 	NextDue   time.Time           `json:"next_due"`
 	NextStart time.Time           `json:"next_start"`
@@ -115,13 +106,10 @@ type scheduledLine struct {
 }
 
 func scheduledSummary(r *engine.ScheduledResult, exit int) scheduledLine {
-	out := scheduledLine{Event: "summary", Version: 1, Kind: "backup", Status: string(r.Run.Outcome), ExitCode: exit, Scheduled: r.Run,
-		NextDue: r.NextSlot, NextStart: r.NextStart, Drill: r.LastDrill,
-		runFields: runFields{Warnings: []repository.Warning{}, Sync: syncSummary{State: "unknown"}}}
-	if b := r.Last; b != nil {
-		s := backupSummary(b, exit)
-		out.Status = s.Status
-		out.runFields = runFields{BackupID: s.BackupID, StoredBytes: s.StoredBytes, SourceBytes: s.SourceBytes, Seconds: s.Seconds, Warnings: s.Warnings, Sync: s.Sync}
+	status, fields := string(r.Run.Outcome), runFields{Sync: syncSummary{State: "unknown"}}
+	if r.Last != nil {
+		s := backupSummary(r.Last, exit)
+		status, fields = s.Status, s.runFields
 	}
-	return out
+	return scheduledLine{runLine: summary("backup", status, exit, fields), Scheduled: r.Run, NextDue: r.NextSlot, NextStart: r.NextStart, Drill: r.LastDrill}
 }
