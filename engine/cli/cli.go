@@ -49,6 +49,8 @@ type Program struct {
 	Scheduler func(home string) Scheduler
 	// KeepAwake keeps the machine from falling asleep by itself until release is called; nil: nothing does.
 	KeepAwake func(ctx context.Context) (release func())
+	// AsksForAccess: the system asks the person before a program may use some folders.
+	AsksForAccess bool
 }
 
 // NewProgram connects the command line with the process's own streams and terminal.
@@ -58,6 +60,7 @@ func NewProgram(env engine.Env, in, out, err *os.File) Program {
 		OpenTTY: openTTY, ReadPassword: readPassword,
 		Keychain:   func(backend string) keychain.Store { return keychain.System(keychain.Options{Backend: backend}) },
 		Executable: executable(), Scheduler: systemScheduler(env), KeepAwake: keepAwake(env.PID),
+		AsksForAccess: launchd.Supported,
 	}
 }
 
@@ -154,7 +157,8 @@ backup is whole, and brings everything back on a fresh Mac with one command.`,
 		return usageErrorFor(cmd, err)
 	})
 	root.AddCommand(a.backupCommand(), a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(), a.drillCommand(),
-		a.pruneCommand(), a.statusCommand(), a.doctorCommand(), a.scheduleCommand(), a.passwordCommand(), a.demoCommand(), a.versionCommand())
+		a.pruneCommand(), a.statusCommand(), a.doctorCommand(), a.scheduleCommand(), a.passwordCommand(),
+		a.setupCommand(), a.uninstallCommand(), a.probeCommand(), a.demoCommand(), a.versionCommand())
 	return root
 }
 

@@ -21,16 +21,17 @@ import (
 
 // desk is a person at a terminal, with a Keychain and a clock.
 type desk struct {
-	t     *testing.T
-	fix   *fixture.Fixture
-	store *keychain.Memory
-	state string
-	bin   string
-	clock time.Time
-	typed []string // what will be typed, one after the other
-	asked []string
-	jobs  cli.Scheduler
-	tty   *terminal // nil: there is none for questions
+	t             *testing.T
+	fix           *fixture.Fixture
+	store         *keychain.Memory
+	state         string
+	bin           string
+	clock         time.Time
+	typed         []string // what will be typed, one after the other
+	asked         []string
+	jobs          cli.Scheduler
+	asksForAccess bool
+	tty           *terminal // nil: there is none for questions
 }
 
 func newDesk(t *testing.T) *desk {
@@ -69,7 +70,7 @@ func (d *desk) run(want int, args ...string) string {
 		In:   strings.NewReader(""), Out: &out, Err: &out, Terminal: true,
 		OpenTTY:    d.tty.open,
 		Keychain:   func(string) keychain.Store { return d.store },
-		Executable: applicationPath, Scheduler: func(string) cli.Scheduler { return d.jobs },
+		Executable: applicationPath, Scheduler: func(string) cli.Scheduler { return d.jobs }, AsksForAccess: d.asksForAccess,
 		ReadPassword: func(question string) ([]byte, error) {
 			d.asked = append(d.asked, question)
 			if len(d.typed) == 0 {

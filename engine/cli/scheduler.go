@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -100,7 +99,7 @@ func (a *app) jobs(e *engine.Engine, only string) ([]schedule.Job, error) {
 	case "menu":
 		return []schedule.Job{menu}, nil
 	}
-	if runtime.GOOS != "darwin" && a.Env.Getenv("XDG_CURRENT_DESKTOP") == "" {
+	if _, mac := a.scheduler().(launchd.Manager); !mac && a.Env.Getenv("XDG_CURRENT_DESKTOP") == "" {
 		return []schedule.Job{backup}, nil // no desktop, no menu
 	}
 	return []schedule.Job{backup, menu}, nil

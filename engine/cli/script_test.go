@@ -31,13 +31,21 @@ func TestMain(m *testing.M) {
 func program() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return cli.Run(ctx, cli.Program{
+	p := cli.Program{
 		Env: engine.SystemEnv(), Version: "0.1.0-test", Script: resources.RestoreScript, Args: os.Args[1:],
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		OpenTTY:  func() (io.ReadWriteCloser, error) { return nil, errors.New("no terminal") },
 		Keychain: testKeychain(), Executable: os.Getenv("MAIA_TEST_EXECUTABLE"), Scheduler: testScheduler,
-	})
+	}
+	if os.Getenv(useTerminal) != "" {
+		system := cli.NewProgram(p.Env, os.Stdin, os.Stdout, os.Stderr)
+		p.Terminal, p.OpenTTY, p.ReadPassword = system.Terminal, system.OpenTTY, system.ReadPassword
+	}
+	return cli.Run(ctx, p)
 }
+
+// useTerminal is the variable that gives the tests' maia-dr the terminal that it runs on.
+const useTerminal = "MAIA_TEST_TERMINAL"
 
 // testScheduler is systemd with a systemctl that is a file: "none" there is none, "off" no manager answers it; without
 // the file it does what it is asked to.
