@@ -19,6 +19,9 @@ type ScheduledOptions struct {
 	Password func(ctx context.Context, number, wrong int) (vault.Password, error)
 	// KeepAwake keeps the machine from falling asleep until release is called; nil: nothing does.
 	KeepAwake func(ctx context.Context) (release func())
+	// Begins is called before each backup, and what it returns with the outcome of it; nil: nobody is told. A run that finds
+	// another one active ends with that as its outcome.
+	Begins func(ctx context.Context) func(*BackupResult, error)
 	// Tell is called when the newest complete backup is too old and this run could not change that, once for each.
 	Tell func(newest time.Time)
 }
@@ -95,7 +98,12 @@ func (e *Engine) scheduleRunner(o *ScheduledOptions, out *ScheduledResult) *sche
 		Facts: func() (schedule.Facts, error) { return e.scheduleFacts(), nil },
 		Backup: func(ctx context.Context) (string, bool, error) {
 			defer keepAwake(ctx)()
+			ends := func(*BackupResult, error) {}
+			if o.Begins != nil {
+				ends = o.Begins(ctx)
+			}
 			res, err := e.Backup(ctx, o.Backup)
+			ends(res, err)
 			if err != nil {
 				return "", false, scheduledError(err)
 			}

@@ -27,12 +27,20 @@ func TestScheduled(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.drills = true
-	awake := 0
+	awake, began, ended := 0, 0, 0
 	start := func(want schedule.Outcome) *engine.ScheduledResult {
 		t.Helper()
 		res, err := r.engine().Scheduled(t.Context(), engine.ScheduledOptions{
 			Backup:    engine.BackupOptions{NoVault: true},
 			KeepAwake: func(context.Context) func() { awake++; return func() { awake-- } },
+			Begins: func(context.Context) func(*engine.BackupResult, error) {
+				began++
+				return func(res *engine.BackupResult, err error) {
+					if res != nil && err == nil && awake == 1 {
+						ended++
+					}
+				}
+			},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -78,6 +86,9 @@ func TestScheduled(t *testing.T) {
 	}
 	if res := start(schedule.Completed); res.LastDrill != nil {
 		t.Error("a second full drill in the week")
+	}
+	if began != 2 || ended != 2 {
+		t.Errorf("%d backups were said to begin, %d to be complete", began, ended)
 	}
 	if runs := state.LoadSchedule().Runs; len(runs) != 5 {
 		t.Errorf("%d starts are on record: %+v", len(runs), runs)
