@@ -126,26 +126,6 @@ func (t *triedError) Error() string {
 
 func (t *triedError) Unwrap() error { return t.err }
 
-// findOneDrive returns the OneDrive folder.
-func (e *Engine) findOneDrive() (onedrive.Folder, error) {
-	o := onedrive.Options{
-		Flag: e.opt.OneDrivePath, Environment: e.env.Getenv("MAIA_ONEDRIVE_PATH"), Config: e.opt.Config.OneDrivePath,
-		Home: e.env.Home,
-	}
-	if id, err := e.state.PeekIdentity(); err == nil && id != nil {
-		o.Remembered = id.OneDrivePath
-	}
-	f, err := onedrive.Find(o)
-	if err != nil {
-		out := &Error{Op: "find the OneDrive folder", Code: CodeNoOneDrive, Err: err}
-		if errors.Is(err, onedrive.ErrSeveral) {
-			out.Hint = "say which one with --onedrive-path DIR; it is remembered"
-		}
-		return f, out
-	}
-	return f, nil
-}
-
 // target returns the repository in the OneDrive folder.
 func (e *Engine) target(folder onedrive.Folder) repository.Repo {
 	return repository.Repo{Dir: filepath.Join(folder.Path, repository.DirName), FS: e.fs, Staging: e.state.Staging()}

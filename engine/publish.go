@@ -30,7 +30,7 @@ func (b *backup) publishAll(ctx context.Context) error {
 		Progress: b.e.counter(event.Publish, int64(lacking), &done),
 	}
 	// The folder may have been replaced meanwhile: what is published must go where the listing was made.
-	if d, err := b.target.Descriptor(); err != nil || d.RepositoryID != b.descriptor.RepositoryID {
+	if d, err := b.e.descriptor(b.target); err != nil || d.RepositoryID != b.descriptor.RepositoryID {
 		return &Error{Op: "publish", Path: b.target.Dir, Code: CodeRepositoryGone,
 			Err: errors.Join(errors.New("the repository vanished or was replaced during the backup"), err)}
 	}

@@ -81,7 +81,7 @@ func (e *Engine) open(create, adopt bool) (*session, error) {
 }
 
 func (s *session) openRepository(create bool) error {
-	d, err := s.target.Descriptor()
+	d, err := s.e.descriptor(s.target)
 	if err == nil {
 		s.descriptor = d
 		return nil
@@ -90,8 +90,7 @@ func (s *session) openRepository(create bool) error {
 		return err
 	}
 	if s.id.RepositoryID != "" {
-		return &Error{Op: "open the repository", Path: s.target.Dir, Code: CodeRepositoryGone,
-			Err: errors.New("repository.json, which was there before, is gone")}
+		return s.e.repositoryGone(s.folder, errors.New("repository.json, which was there before, is gone"))
 	}
 	if l, err := s.target.List(); err == nil && (len(l.Chunks) > 0 || len(l.Backups) > 0) {
 		return &Error{Op: "open the repository", Path: s.target.Dir, Code: CodeRepositoryGone,

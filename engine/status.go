@@ -138,7 +138,14 @@ func (e *Engine) statusRepository(s *Status) {
 		return
 	}
 	s.OneDrive.Path, s.OneDrive.Why = folder.Path, folder.Why
+	gone := e.repositoryMissing(folder)
+	if gone != nil {
+		s.problem(gone)
+	}
 	l, err := e.List()
+	if gone != nil && err != nil {
+		return
+	}
 	if errors.Is(err, repository.ErrNotRepository) {
 		s.Problems = append(s.Problems, state.Problem{Code: string(CodeNoBackup), Text: "there is no backup yet", Hint: hints[CodeNoBackup]})
 		return

@@ -37,7 +37,7 @@ func (e *Engine) view() (*view, error) {
 		v.folder = folder
 		target := e.target(folder)
 		var d *repository.Descriptor
-		if d, err = target.Descriptor(); err == nil {
+		if d, err = e.descriptor(target); err == nil {
 			repositoryID = d.RepositoryID
 			if err = v.add(target); err == nil {
 				v.remote = true
