@@ -44,6 +44,10 @@ type Options struct {
 	LoadAgent func(ctx context.Context, label, path string) error
 	// KeychainItem returns the secret of the Keychain item with this service; nil: there is no Keychain.
 	KeychainItem func(ctx context.Context, service string) ([]byte, error)
+	// Provider makes the source that is asked about the upload of the files in a OneDrive folder; nil: the system's.
+	Provider func(folder string) onedrive.Provider
+	// Helper is how this program starts itself as a child, for what may hang or crash.
+	Helper onedrive.Helper
 	// Evicted reports whether a file's content lies in the cloud only; nil: what the file system says.
 	Evicted func(path string) bool
 }

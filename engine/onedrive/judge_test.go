@@ -203,7 +203,7 @@ func TestVerdicts(t *testing.T) {
 			w.now.Wall = w.now.Wall.Add(-300 * time.Hour)
 			w.pass(minutes(30))
 			w.want("nor is a clock that is set", Progressing, Pending, "")
-			w.now.Awake = minutes(20) // started again
+			w.now.Wall, w.now.Awake = w.now.Wall.Add(minutes(25)), minutes(20) // started again
 			w.want("20 minutes after a start", Progressing, Pending, "")
 			w.pass(minutes(20))
 			w.want("an hour and more in all", Stuck, Pending, "")

@@ -12,3 +12,12 @@ func fingerprint(fi os.FileInfo) Fingerprint {
 	}
 	return p
 }
+
+// PrintOf returns the fingerprint of what lies at path; a zero one if that is no regular file.
+func PrintOf(path string) Fingerprint {
+	fi := regular(path)
+	if fi == nil {
+		return Fingerprint{}
+	}
+	return fingerprint(fi)
+}

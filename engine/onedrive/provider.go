@@ -115,12 +115,11 @@ type Observation struct {
 // That nothing at all could be found out is in the observations too; an error is that of ctx.
 func Look(ctx context.Context, p Provider, folder string, paths []string) ([]Observation, Health, error) {
 	out := make([]Observation, len(paths))
-	health := p.Health(ctx)
 	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
 		for i := range out {
 			out[i] = Observation{Missing: true, Top: p.Highest(), Answer: Answer{Class: FolderGone}}
 		}
-		return out, health, ctx.Err()
+		return out, p.Health(ctx), ctx.Err()
 	}
 	before := make([]os.FileInfo, len(paths))
 	var ask []string
@@ -134,6 +133,8 @@ func Look(ctx context.Context, p Provider, folder string, paths []string) ([]Obs
 	if len(ask) > 0 {
 		answers, err = p.Observe(ctx, ask)
 	}
+	// Only now: what is in the way of files tells of OneDrive too.
+	health := p.Health(ctx)
 	if ctx.Err() != nil {
 		return nil, health, ctx.Err()
 	}

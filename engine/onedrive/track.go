@@ -16,7 +16,7 @@ type Moment struct {
 // clocks, and less if it was started again in between.
 func (m Moment) Since(o Moment) time.Duration {
 	if m.Awake < o.Awake {
-		return max(m.Awake, 0)
+		return max(min(m.Awake, m.Wall.Sub(o.Wall)), 0)
 	}
 	return m.Awake - o.Awake
 }

@@ -279,6 +279,37 @@ func (m *Manifest) Lacks(l *Listing) []string {
 	return lacks
 }
 
+// Stored returns the names, relative to the repository and with slashes, of every file that the backup consists of, old
+// chunks included. Their sizes are those recorded, or the listing's where the manifest cannot know them; -1: the listing
+// does not have the file.
+func (m *Manifest) Stored(l *Listing) map[string]int64 {
+	out := map[string]int64{}
+	own := []string{ManifestName, RestoreIndexName}
+	if m.PasswordNumber > 0 {
+		own = append(own, MACName)
+	}
+	files := l.Backups[m.BackupID]
+	at := func(name string, there bool, size int64) {
+		if !there {
+			size = -1
+		}
+		out[name] = size
+	}
+	for _, name := range own {
+		size, ok := files[name]
+		at(m.BackupID+"/"+name, ok, size)
+	}
+	for _, f := range m.Files {
+		_, ok := files[f.Path]
+		at(m.BackupID+"/"+f.Path, ok, f.SizeBytes)
+	}
+	for _, c := range m.Chunks {
+		_, ok := l.Chunks[c.SHA256]
+		at(ChunksDir+"/"+ChunkName(c.SHA256), ok, c.SizeBytes)
+	}
+	return out
+}
+
 // ReadManifest reads a backup's manifest and returns its bytes too.
 func (r Repo) ReadManifest(id string) (*Manifest, []byte, error) {
 	b, err := readSmall(r.Path(id, ManifestName), maxSmallFile)

@@ -170,7 +170,7 @@ func (d Dir) SavePruneJournal(j *PruneJournal) error {
 // HistoryEntry is a line of history.jsonl: one finished run.
 type HistoryEntry struct {
 	Time     time.Time `json:"time"`
-	Kind     string    `json:"kind"`   // backup, verify, restore, prune, drill
+	Kind     string    `json:"kind"`   // backup, verify, restore, prune, drill, sync
 	Result   string    `json:"result"` // completed, completed_with_warnings, failed, cancelled
 	BackupID string    `json:"backup_id,omitempty"`
 	Seconds  float64   `json:"duration_s"`
@@ -182,6 +182,8 @@ type HistoryEntry struct {
 	Error       string `json:"error,omitempty"`
 	// Drill is what a drill came to that ran to its end; in a backup's line, its light drill.
 	Drill *Drill `json:"drill,omitempty"`
+	// Sync is what the upload of a backup came to, in a line of kind sync.
+	Sync *Sync `json:"sync,omitempty"`
 }
 
 // AppendHistory adds a line and syncs it.
