@@ -14,7 +14,7 @@ GOVULNCHECK   = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 # What the tests run beside Go, as command:package,package of Debian; installed by "make test" where missing. On
 # macOS nothing is installed. gcc is for the race detector, the D-Bus daemon and the keyring are a desktop without a
 # screen, the others are peers and stand-ins for the tools of a fresh Mac.
-TOOLS = sqlite3:sqlite3 bsdtar:libarchive-tools zsh:zsh mksh:mksh shellcheck:shellcheck strace:strace \
+TOOLS = sqlite3:sqlite3 bsdtar:libarchive-tools zsh:zsh mksh:mksh original-awk:original-awk shellcheck:shellcheck strace:strace \
 	openssl:openssl perl:perl git:git python3:python3 plistutil:libplist-utils busybox:busybox \
 	dbus-daemon:dbus gnome-keyring-daemon:gnome-keyring secret-tool:libsecret-tools \
 	gcc:gcc,libc6-dev

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"golang.org/x/sys/unix"
@@ -136,6 +137,9 @@ func checkArchive(b []byte, files []repository.File) error {
 		f := want[name]
 		if f == nil || tarType(f.Type) != h.Typeflag || f.SizeBytes != h.Size {
 			return fmt.Errorf("%.80q does not belong into the archive: %w", h.Name, repository.ErrDamaged)
+		}
+		if h.Mode != int64(f.Mode) || !h.ModTime.Equal(time.Unix(0, f.ModTimeNS)) || h.Linkname != string(f.Link) {
+			return fmt.Errorf("%.80q: mode, time or link in the archive is not that of the file list: %w", h.Name, repository.ErrDamaged)
 		}
 		delete(want, name)
 		sum := sha256.New()

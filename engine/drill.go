@@ -133,6 +133,7 @@ type rehearsal struct {
 	// read says where each chunk was read from: a folder.
 	read     copies
 	password *vault.Password
+	waited   time.Duration // for the password
 }
 
 func (d *rehearsal) light() bool { return d.opt.Light }
@@ -207,6 +208,7 @@ func (d *rehearsal) run() error {
 		}
 		return err
 	}
+	d.checkVault()
 	restore := d.r.run
 	if d.opt.Script {
 		restore = d.runScript
@@ -257,12 +259,11 @@ func (d *rehearsal) open() error {
 		d.folder = 1
 	}
 	repo := v.repos[d.folder]
-	if d.m, d.raw, err = repo.CheckedManifest(id); err == nil {
-		return d.reachable()
-	}
-	d.problem("%s: %v", id, err)
 	if d.m, d.raw, err = repo.ReadManifest(id); err != nil {
-		return err
+		return fmt.Errorf("%s/%s: %w", id, repository.ManifestName, err)
+	}
+	if _, _, err := repo.CheckedManifest(id); err != nil {
+		d.problem("%s: %v", id, err)
 	}
 	return d.reachable()
 }
@@ -338,7 +339,13 @@ func (d *rehearsal) ask(ctx context.Context, number, wrong int) (vault.Password,
 	if d.opt.Password == nil {
 		return vault.Password{}, ErrNoPassword
 	}
+	// How long somebody thinks of a password is no part of what a restore takes.
+	asked := d.e.now()
+	d.e.laps.begin("", asked)
 	p, err := d.opt.Password(ctx, number, wrong)
+	now := d.e.now()
+	d.waited += now.Sub(asked)
+	d.e.laps.begin(event.Plan, now)
 	if err == nil {
 		d.password = &p
 	}
@@ -375,7 +382,7 @@ func (d *rehearsal) finish(began time.Time) {
 	res := d.res
 	now := d.e.now()
 	res.At, res.Light, res.Script = now.UTC(), d.opt.Light, d.opt.Script
-	res.Seconds, res.Phases = now.Sub(began).Seconds(), d.e.laps.seconds
+	res.Seconds, res.Phases = (now.Sub(began) - d.waited).Seconds(), d.e.laps.seconds
 	for _, p := range []event.Phase{event.Plan, event.Read, event.Place, event.Check} {
 		res.RestoreSeconds += res.Phases[p]
 	}

@@ -14,20 +14,16 @@ import (
 	"strings"
 	"sync"
 
-	"howett.net/plist"
-
 	"maia-dr/engine/component"
 	"maia-dr/engine/event"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/sqlitesnap"
 	"maia-dr/engine/stream"
+	"maia-dr/engine/vault"
 )
 
 // drawn is how many files a light drill draws at random, besides those it always takes.
 const drawn = 20
-
-// maxPlist is the largest property list that is parsed: the parser's stack grows with their depth.
-const maxPlist = 1 << 20
 
 // copies counts stored bytes by where they were read from, each chunk once. Safe for concurrent use.
 type copies struct {
@@ -74,6 +70,9 @@ func (d *rehearsal) checkFolder() error {
 		d.res.MirrorBytes += bytes
 	}
 	d.checkScripts()
+	if d.files != nil {
+		d.checkManifest()
+	}
 	return d.ctx.Err()
 }
 
@@ -272,7 +271,7 @@ func (d *rehearsal) compare(p *placement) error {
 	if f.Type == repository.TypeFile && strings.HasSuffix(p.rel, ".plist") {
 		d.checkPlist(p)
 	}
-	return nil
+	return d.checkMarkers(p)
 }
 
 // checkPlist parses a property list. One that is no agent's may have been broken when it was backed up.
@@ -292,22 +291,11 @@ func (d *rehearsal) checkPlist(p *placement) {
 }
 
 func parsePlist(b []byte, agent bool) error {
-	trimmed := bytes.TrimSpace(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")))
-	switch {
-	case len(b) > maxPlist:
-		return fmt.Errorf("it has %d bytes", len(b))
-	case !bytes.HasPrefix(trimmed, []byte("<")) && !bytes.HasPrefix(b, []byte("bplist0")):
-		// The library takes anything else for the oldest of the formats.
-		return errors.New("it is neither XML nor binary")
-	}
-	var top any
-	if _, err := plist.Unmarshal(b, &top); err != nil {
-		return err
-	}
-	if m, _ := top.(map[string]any); agent && m["Label"] == nil {
+	top, err := vault.ReadPlist(b)
+	if label, _ := top["Label"].(string); err == nil && agent && label == "" {
 		return errors.New("it has no Label")
 	}
-	return nil
+	return err
 }
 
 // checkTars compares the headers in the tars, which a plain tar would restore by, with the file list.
@@ -340,7 +328,7 @@ func (d *rehearsal) checkTar(s repository.Stream) error {
 	add := func(off int64, want []byte, path string) error {
 		x, err := loc.Slice(off, int64(len(want)))
 		if err != nil {
-			return fmt.Errorf("the tar of %s: %w", s.Component, err)
+			return fmt.Errorf("%.80s, in the tar of %s: %w", path, s.Component, err)
 		}
 		pieces = append(pieces, repository.Pieces(x, scratch, off)...)
 		parts = append(parts, part{off, want, path})
@@ -362,7 +350,7 @@ func (d *rehearsal) checkTar(s repository.Stream) error {
 			continue
 		}
 		if f.Offset != pos {
-			d.problem("%s: the file list has it %d bytes from where it is in its tar", f.Path, f.Offset-pos)
+			d.problem("%s: the file list has it %d bytes from where it is in the tar of %s", f.Path, f.Offset-pos, s.Component)
 			return nil
 		}
 		pos += f.SizeBytes + int64(stream.Padding(f.SizeBytes))

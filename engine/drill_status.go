@@ -53,6 +53,17 @@ const (
 	UnprovenVault     = "vault_not_opened"
 )
 
+var unprovenText = map[string]string{
+	UnprovenNever:     "there was no drill yet",
+	UnprovenLightOnly: "there was only a light drill yet",
+	UnprovenFailed:    "the last drill failed",
+	UnprovenVault:     "the last full drill could not open the vault",
+	UnprovenOld:       "the last full drill is older than 8 days",
+}
+
+// UnprovenText says for people why a restore is not proven.
+func UnprovenText(why string) string { return unprovenText[why] }
+
 // restoreStatus says whether a restore is proven. A drill that failed since takes that away, a light one too.
 func (e *Engine) restoreStatus(d *state.Drills, m *repository.Manifest) RestoreStatus {
 	s := RestoreStatus{LastLight: d.LastLight, LastFull: d.LastFull, DrillsRun: d.Run, DrillsPassed: d.Passed, Estimate: e.estimate(d, m)}

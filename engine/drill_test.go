@@ -28,9 +28,14 @@ func TestDrill(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.drills = true
-	made, err := r.sealed(testPassword)
+	p := password(t, testPassword)
+	made, err := r.sealedWith(p)
 	if err != nil {
 		t.Fatal(err)
+	}
+	// The light drill opens the vault with the keys that it was sealed with.
+	if s, err := r.engine().Status(); err != nil || s.Restore.LastLight == nil || s.Restore.LastLight.Vault != state.VaultOpened || p.Derivations() != 2 {
+		t.Errorf("%+v, %v; %d keys were derived, want 2", s.Restore, err, p.Derivations())
 	}
 	repo, mirror := snapshotTree(t, r.repo()), snapshotTree(t, r.mirror())
 	for _, o := range []engine.DrillOptions{{Light: true}, {}, {Script: true}} {

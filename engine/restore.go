@@ -151,6 +151,8 @@ type restore struct {
 	vault  *vault.Contents
 	sealed map[string][]byte
 	res    *RestoreResult
+	// stagedFiles counts the files of tars that were staged: it names the next.
+	stagedFiles int
 	// rehearsal is set in a drill: the target is scratch.
 	rehearsal *rehearsal
 }

@@ -61,11 +61,13 @@ func (r *restore) openVault(p vault.Password) error {
 		return err
 	}
 	plain, err := vault.Open(p, iterations, sealed)
-	if err != nil {
-		return err
+	if err == nil {
+		r.vault, err = vault.Decode(plain, r.m.BackupID)
 	}
-	r.vault, err = vault.Decode(plain, r.m.BackupID)
-	return err
+	if err != nil {
+		return fmt.Errorf("%s: %w", repository.VaultName, err)
+	}
+	return nil
 }
 
 // authenticIndex returns the index of the first copy whose MAC is right.

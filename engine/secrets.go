@@ -151,7 +151,7 @@ func openMAC(r repository.Repo, id string, p vault.Password) (index []byte, iter
 	}
 	mac, err := vault.ParseMAC(raw)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, fmt.Errorf("%s/%s: %w", id, repository.MACName, err)
 	}
 	if index, err = r.ReadSmall(id, repository.RestoreIndexName); err != nil {
 		return nil, 0, err

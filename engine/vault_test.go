@@ -38,7 +38,11 @@ func password(t testing.TB, s string) vault.Password {
 // sealed makes a backup with a vault.
 func (r *rig) sealed(s string) (*engine.BackupResult, error) {
 	r.t.Helper()
-	p := password(r.t, s)
+	return r.sealedWith(password(r.t, s))
+}
+
+func (r *rig) sealedWith(p vault.Password) (*engine.BackupResult, error) {
+	r.t.Helper()
 	e := r.mac().engineWith(func(o *engine.Options) {
 		o.FS, o.Sink = r.fsys, r.sink
 		o.Password = func(context.Context) (vault.Password, error) { return p, nil }

@@ -2,14 +2,11 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"maia-dr/engine"
-	"maia-dr/engine/repository"
 	"maia-dr/engine/vault"
 )
 
@@ -42,18 +39,14 @@ and the exit code is 3; with --no-vault that is meant, and it is 0.`,
 				return err
 			}
 			res, err := e.Backup(cmd.Context(), o)
-			a.tidy()
 			if err != nil {
 				return a.fail("backup", err)
 			}
+			exit := ExitDone
 			if len(res.Warnings) > 0 {
-				a.exit = ExitIncomplete
+				exit = ExitIncomplete
 			}
-			if a.flags.json {
-				return a.line(backupSummary(res, a.exit))
-			}
-			a.printBackup(res)
-			return nil
+			return a.done(exit, backupSummary(res, exit), func() { a.printBackup(res) })
 		},
 	}
 	f := cmd.Flags()
@@ -66,102 +59,20 @@ and the exit code is 3; with --no-vault that is meant, and it is 0.`,
 	return cmd
 }
 
-// summary is the last line of JSON output of a run.
-type summary struct {
-	Event       string               `json:"event"`
-	Version     int                  `json:"version"`
-	BackupID    string               `json:"backup_id,omitempty"`
-	Status      string               `json:"status"`
-	StoredBytes int64                `json:"stored_bytes"`
-	SourceBytes int64                `json:"source_bytes"`
-	Files       int                  `json:"files"`
-	NewChunks   int                  `json:"new_chunks"`
-	Seconds     float64              `json:"duration_s"`
-	Warnings    []repository.Warning `json:"warnings"`
-	Sync        syncSummary          `json:"sync"`
-	Pruned      []string             `json:"pruned,omitempty"`
-	ExitCode    int                  `json:"exit_code"`
+// backupLine is the summary of a backup.
+type backupLine struct {
+	runLine
+	Files     int      `json:"files"`
+	NewChunks int      `json:"new_chunks"`
+	Pruned    []string `json:"pruned,omitempty"`
 }
 
-// runFields are in the summary of every run; a run that reads stores nothing.
-type runFields struct {
-	BackupID    string               `json:"backup_id"`
-	StoredBytes int64                `json:"stored_bytes"`
-	SourceBytes int64                `json:"source_bytes"`
-	Seconds     float64              `json:"duration_s"`
-	Warnings    []repository.Warning `json:"warnings"`
-	Sync        syncSummary          `json:"sync"`
-}
-
-type syncSummary struct {
-	State string `json:"state"`
-}
-
-func backupSummary(r *engine.BackupResult, exit int) summary {
-	w := r.Warnings
-	if w == nil {
-		w = []repository.Warning{}
+func backupSummary(r *engine.BackupResult, exit int) backupLine {
+	return backupLine{
+		runLine: summary("backup", r.Status, exit, runFields{BackupID: r.BackupID, StoredBytes: r.StoredBytes, SourceBytes: r.SourceBytes,
+			Seconds: r.Duration.Seconds(), Warnings: r.Warnings, Sync: syncSummary{State: r.SyncState}}),
+		Files: r.Files, NewChunks: r.NewChunks, Pruned: r.Pruned,
 	}
-	return summary{
-		Event: "summary", Version: 1, BackupID: r.BackupID, Status: r.Status, StoredBytes: r.StoredBytes, SourceBytes: r.SourceBytes,
-		Files: r.Files, NewChunks: r.NewChunks, Seconds: r.Duration.Seconds(), Warnings: w, Sync: syncSummary{State: r.SyncState},
-		Pruned: r.Pruned, ExitCode: exit,
-	}
-}
-
-// failure is the summary of a run that failed.
-type failure struct {
-	Event    string       `json:"event"`
-	Version  int          `json:"version"`
-	Kind     string       `json:"kind"`
-	Status   string       `json:"status"`
-	Error    failureError `json:"error"`
-	ExitCode int          `json:"exit_code"`
-	runFields
-}
-
-type failureError struct {
-	Code    engine.Code `json:"code"`
-	Message string      `json:"message"`
-	Hint    string      `json:"hint,omitempty"`
-}
-
-// fail reports an error of a run that speaks JSON lines: its last line says so too.
-func (a *app) fail(kind string, err error) error {
-	a.tidy()
-	if !a.flags.json {
-		return err
-	}
-	f := failure{Event: "summary", Version: 1, Kind: kind, Status: "failed", ExitCode: exitCode(err),
-		runFields: runFields{Warnings: []repository.Warning{}, Sync: syncSummary{State: "unknown"}}}
-	f.Error = failureError{Code: engine.CodeOf(err), Message: err.Error()}
-	if f.Error.Code == engine.CodeCancelled {
-		f.Status = "cancelled"
-	}
-	var known *engine.Error
-	if errors.As(err, &known) {
-		f.Error.Hint = known.Advice()
-	}
-	if lerr := a.line(f); lerr != nil {
-		return errors.Join(err, lerr)
-	}
-	a.report(err)
-	return &reportedError{err}
-}
-
-// line writes one line of JSON.
-func (a *app) line(v any) error {
-	enc := json.NewEncoder(a.Out)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
-}
-
-// tidy takes the progress bar off the screen before the answer is written.
-func (a *app) tidy() {
-	for _, f := range a.cleanup {
-		f()
-	}
-	a.cleanup = nil
 }
 
 func (a *app) printBackup(r *engine.BackupResult) {

@@ -144,7 +144,7 @@ backup is whole, and brings everything back on a fresh Mac with one command.`,
 		return usageErrorFor(cmd, err)
 	})
 	root.AddCommand(a.backupCommand(), a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(), a.drillCommand(),
-		a.pruneCommand(), a.statusCommand(), a.passwordCommand(), a.demoCommand(), a.versionCommand())
+		a.pruneCommand(), a.statusCommand(), a.doctorCommand(), a.passwordCommand(), a.demoCommand(), a.versionCommand())
 	return root
 }
 

@@ -28,21 +28,18 @@ Exit code 0: it passed, 3: it passed with warnings, the vault stayed closed for 
 				return err
 			}
 			res, err := e.Drill(cmd.Context(), o)
-			a.tidy()
 			if err != nil {
 				return a.fail("drill", err)
 			}
+			exit, status := ExitDone, repository.StatusCompleted
 			switch {
 			case !res.Passed:
-				a.exit = ExitFailed
+				exit, status = ExitFailed, "failed"
 			case len(res.Warnings) > 0:
-				a.exit = ExitIncomplete
+				exit, status = ExitIncomplete, repository.StatusCompletedWithWarnings
 			}
-			if a.flags.json {
-				return a.line(drillSummary(res, a.exit))
-			}
-			a.printDrill(res)
-			return nil
+			return a.done(exit, drillLine{Drill: res, runLine: summary("drill", status, exit, runFields{BackupID: res.BackupID, SourceBytes: res.Bytes,
+				Seconds: res.Seconds, Warnings: res.Warnings, Sync: syncSummary{State: "local_only"}})}, func() { a.printDrill(res) })
 		},
 	}
 	f := cmd.Flags()
@@ -53,30 +50,10 @@ Exit code 0: it passed, 3: it passed with warnings, the vault stayed closed for 
 	return cmd
 }
 
+// drillLine is the summary of a drill.
 type drillLine struct {
-	Event    string `json:"event"`
-	Version  int    `json:"version"`
-	Kind     string `json:"kind"`
-	Status   string `json:"status"`
-	ExitCode int    `json:"exit_code"`
-	runFields
+	runLine
 	Drill *engine.DrillResult `json:"drill"`
-}
-
-func drillSummary(r *engine.DrillResult, exit int) drillLine {
-	status := repository.StatusCompleted
-	switch {
-	case !r.Passed:
-		status = "failed"
-	case len(r.Warnings) > 0:
-		status = repository.StatusCompletedWithWarnings
-	}
-	warnings := r.Warnings
-	if warnings == nil {
-		warnings = []repository.Warning{}
-	}
-	return drillLine{Event: "summary", Version: 1, Kind: "drill", Status: status, ExitCode: exit, Drill: r,
-		runFields: runFields{BackupID: r.BackupID, SourceBytes: r.Bytes, Seconds: r.Seconds, Warnings: warnings, Sync: syncSummary{State: "local_only"}}}
 }
 
 func (a *app) printDrill(r *engine.DrillResult) {
@@ -87,13 +64,7 @@ func (a *app) printDrill(r *engine.DrillResult) {
 	}
 	if !r.Passed {
 		a.printf("The %s drill of %s FAILED:\n", kind, r.BackupID)
-		for i, p := range r.Problems {
-			if i == 20 && !a.flags.verbose {
-				a.printf("  and %d more; --verbose lists them all\n", len(r.Problems)-i)
-				break
-			}
-			a.printf("  %s\n", clean(p))
-		}
+		a.printProblems(r.Problems)
 		a.say("what to do: `maia-dr verify --all` mends what it can; then make a new backup and rehearse that.\n")
 		return
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"maia-dr/engine"
-	"maia-dr/engine/repository"
 )
 
 func (a *app) restoreCommand() *cobra.Command {
@@ -212,12 +211,9 @@ func (a *app) printPlan(p *engine.RestorePlan) {
 	a.printRelocation(p)
 }
 
-type restoreSummary struct {
-	Event   string `json:"event"`
-	Version int    `json:"version"`
-	Kind    string `json:"kind"`
-	Status  string `json:"status"`
-	runFields
+// restoreLine is the summary of a restore.
+type restoreLine struct {
+	runLine
 	To        string               `json:"to"`
 	Restored  int                  `json:"restored"`
 	Equal     int                  `json:"equal"`
@@ -228,7 +224,6 @@ type restoreSummary struct {
 	Doubtful  []string             `json:"doubtful,omitempty"`
 	Agents    []engine.AgentResult `json:"agents,omitempty"`
 	Plan      *engine.RestorePlan  `json:"plan"`
-	ExitCode  int                  `json:"exit_code"`
 }
 
 func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool) error {
@@ -242,12 +237,12 @@ func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool) error {
 		status, a.exit = "completed_with_warnings", ExitIncomplete
 	}
 	if a.flags.json {
-		return a.line(restoreSummary{
-			Event: "summary", Version: 1, Kind: "restore", Status: status, To: r.Plan.To,
-			runFields: runFields{BackupID: r.Plan.BackupID, SourceBytes: r.Bytes, Seconds: r.Duration.Seconds(),
-				Warnings: []repository.Warning{}, Sync: syncSummary{State: "local_only"}},
+		return a.line(restoreLine{
+			runLine: summary("restore", status, a.exit, runFields{BackupID: r.Plan.BackupID, SourceBytes: r.Bytes, Seconds: r.Duration.Seconds(),
+				Sync: syncSummary{State: "local_only"}}),
+			To:       r.Plan.To,
 			Restored: r.Restored, Equal: r.Equal, Databases: r.Databases, Bytes: r.Bytes, Aside: r.MovedAside,
-			Failed: r.Failed, Doubtful: r.Doubtful, Agents: r.Agents, Plan: r.Plan, ExitCode: a.exit,
+			Failed: r.Failed, Doubtful: r.Doubtful, Agents: r.Agents, Plan: r.Plan,
 		})
 	}
 	if dryRun {

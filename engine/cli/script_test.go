@@ -44,6 +44,9 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
+			// Not what a developer's own version managers put in front: each list of packages would take their shims seconds.
+			own, _, _ := strings.Cut(env.Getenv("PATH"), string(filepath.ListSeparator))
+			env.Setenv("PATH", strings.Join([]string{own, "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"}, string(filepath.ListSeparator)))
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "mac", "Users", "naythan"))
 			env.Setenv("ROOT", filepath.Join(env.WorkDir, "mac", "Users", "naythan", "git", "maia"))
 			env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))

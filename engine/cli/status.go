@@ -96,19 +96,11 @@ func oneDriveText(s *engine.Status) string {
 	return fmt.Sprintf("%s, %s in %s; whether it is uploaded is not known", count(s.Backups, "backup", "backups"), size(s.TotalBytes), clean(s.OneDrive.Path))
 }
 
-var unproven = map[string]string{
-	engine.UnprovenNever:     "there was no drill yet",
-	engine.UnprovenLightOnly: "there was only a light drill yet",
-	engine.UnprovenFailed:    "the last drill failed",
-	engine.UnprovenVault:     "the last full drill could not open the vault",
-	engine.UnprovenOld:       "the last full drill is older than 8 days",
-}
-
 func restoreText(r *engine.RestoreStatus, now time.Time) string {
 	if r.Proven {
 		return fmt.Sprintf("proven %s in %s", ago(now, r.LastFull.At), took(seconds(r.LastFull.RestoreSeconds)))
 	}
-	return "not proven: " + unproven[r.Why]
+	return "not proven: " + engine.UnprovenText(r.Why)
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

@@ -22,21 +22,17 @@ database in it. Without a name, the newest complete backup.`,
 				return err
 			}
 			res, err := e.Verify(cmd.Context(), o)
-			a.tidy()
 			if err != nil {
 				return a.fail("verify", err)
 			}
+			exit := ExitDone
 			switch {
 			case !res.OK():
-				a.exit = ExitFailed
+				exit = ExitFailed
 			case len(res.Repaired) > 0:
-				a.exit = ExitIncomplete
+				exit = ExitIncomplete
 			}
-			if a.flags.json {
-				return a.line(verifySummary(res, a.exit))
-			}
-			a.printVerify(res)
-			return nil
+			return a.done(exit, verifySummary(res, exit), func() { a.printVerify(res) })
 		},
 	}
 	cmd.Flags().BoolVar(&o.All, "all", false, "verify every backup")
@@ -44,23 +40,19 @@ database in it. Without a name, the newest complete backup.`,
 	return cmd
 }
 
+// verifyLine is the summary of a verification.
 type verifyLine struct {
-	Event    string `json:"event"`
-	Version  int    `json:"version"`
-	Kind     string `json:"kind"`
-	Status   string `json:"status"`
-	ExitCode int    `json:"exit_code"`
-	runFields
+	runLine
 	*engine.VerifyResult
 }
 
 func verifySummary(r *engine.VerifyResult, exit int) verifyLine {
-	status := "completed"
+	status := repository.StatusCompleted
 	if !r.OK() {
 		status = "damaged"
 	}
-	return verifyLine{Event: "summary", Version: 1, Kind: "verify", Status: status, ExitCode: exit, VerifyResult: r,
-		runFields: runFields{BackupID: firstID(r), Seconds: r.Duration.Seconds(), Warnings: []repository.Warning{}, Sync: syncSummary{State: "local_only"}}}
+	return verifyLine{VerifyResult: r,
+		runLine: summary("verify", status, exit, runFields{BackupID: firstID(r), Seconds: r.Duration.Seconds(), Sync: syncSummary{State: "local_only"}})}
 }
 
 func firstID(r *engine.VerifyResult) string {
@@ -81,13 +73,7 @@ func (a *app) printVerify(r *engine.VerifyResult) {
 			continue
 		}
 		a.printf("%s is DAMAGED:\n", b.BackupID)
-		for i, p := range b.Problems {
-			if i == 20 && !a.flags.verbose {
-				a.printf("  and %d more; --verbose lists them all\n", len(b.Problems)-i)
-				break
-			}
-			a.printf("  %s\n", clean(p))
-		}
+		a.printProblems(b.Problems)
 	}
 	for _, c := range r.Repaired {
 		a.printf("Replaced by a whole copy: %s\n", clean(c))

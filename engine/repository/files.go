@@ -44,16 +44,18 @@ func (f *File) HasContent() bool {
 
 // EncodeFiles returns files.jsonl.gz.
 func EncodeFiles(files []File) ([]byte, error) {
-	return compressSmall(func(w io.Writer) error {
-		enc := json.NewEncoder(w)
-		enc.SetEscapeHTML(false)
-		for i := range files {
-			if err := enc.Encode(&files[i]); err != nil {
-				return fmt.Errorf("encode file list: %w", err)
-			}
+	return compressSmall(func(w io.Writer) error { return writeFileLines(w, files) })
+}
+
+func writeFileLines(w io.Writer, files []File) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	for i := range files {
+		if err := enc.Encode(&files[i]); err != nil {
+			return fmt.Errorf("encode file list: %w", err)
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // DecodeFiles reads files.jsonl.gz. Every path it returns passes ValidatePath.
@@ -62,9 +64,14 @@ func DecodeFiles(b []byte) ([]File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read file list: %v: %w", err, ErrDamaged)
 	}
+	return decodeFileLines(zr, maxList(len(b)))
+}
+
+// decodeFileLines reads at most limit bytes of uncompressed lines, one by one: of a bomb, only as much is in memory as
+// makes sense.
+func decodeFileLines(r io.Reader, limit int64) ([]File, error) {
 	var files []File
-	// Line by line: of a bomb, only as much is in memory as makes sense.
-	limited := &io.LimitedReader{R: zr, N: maxList(len(b)) + 1}
+	limited := &io.LimitedReader{R: r, N: limit + 1}
 	sc := bufio.NewScanner(limited)
 	sc.Buffer(nil, 1<<20)
 	for sc.Scan() {

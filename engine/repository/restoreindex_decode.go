@@ -16,6 +16,11 @@ func DecodeRestoreIndex(b []byte) (*RestoreIndex, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read restore index: %w", err)
 	}
+	return parseIndexLines(raw)
+}
+
+// parseIndexLines reads the uncompressed lines of a restore index.
+func parseIndexLines(raw []byte) (*RestoreIndex, error) {
 	p := &indexParser{x: new(RestoreIndex), rest: string(raw)}
 	if err := p.parse(); err != nil {
 		return nil, fmt.Errorf("read restore index, line %d: %w", p.line, err)

@@ -24,11 +24,32 @@ const (
 // MaxPassword is the most bytes that a password may have: openssl reads no more of a line.
 const MaxPassword = 512
 
-// Password is a vault password. It prints as [redacted], also inside other values. The zero value is no password.
+// Password is a vault password. It prints as [redacted], also inside other values. The zero value is no password. It
+// remembers the keys that were derived from it last, and shares them with its copies. Safe for concurrent use.
 type Password struct {
 	// A function, because of a function fmt prints no more than its address: it does not ask the methods of unexported
 	// fields, and there follows a pointer if the verb does not fit.
-	bytes func() []byte
+	known func() *known
+}
+
+// known is a password with the keys that were derived from it.
+type known struct {
+	bytes []byte
+
+	mu      sync.Mutex
+	keys    []derivedKey // the last maxKeys, oldest first
+	derived int          // how many were worked out, and not remembered
+}
+
+// maxKeys is how many keys a password remembers: a backup derives two, counting the passwords one for each backup it
+// looks at, and the drill after it needs the two again.
+const maxKeys = 8
+
+// derivedKey is a key and what it was derived with, besides the password.
+type derivedKey struct {
+	salt       salt
+	iterations int
+	key        []byte
 }
 
 // NewPassword returns the password of these bytes, which it copies. It refuses what openssl would read as another one:
@@ -46,16 +67,16 @@ func NewPassword(b []byte) (Password, error) {
 	case len(b) > MaxPassword:
 		return Password{}, fmt.Errorf("check password: it is longer than %d bytes", MaxPassword)
 	}
-	b = bytes.Clone(b)
-	return Password{func() []byte { return b }}, nil
+	k := &known{bytes: bytes.Clone(b)}
+	return Password{func() *known { return k }}, nil
 }
 
 // Reveal returns a copy of the password's bytes; nil for the zero value.
 func (p Password) Reveal() []byte {
-	if p.bytes == nil {
+	if p.known == nil {
 		return nil
 	}
-	return bytes.Clone(p.bytes())
+	return bytes.Clone(p.known().bytes)
 }
 
 const hiddenText = "[redacted]"
@@ -77,16 +98,58 @@ const (
 
 type salt [saltSize]byte
 
-// derive is PBKDF2-HMAC-SHA256.
+// derive is PBKDF2-HMAC-SHA256. What it returns is the caller's own. At Iterations it takes some tenths of a second,
+// but for a key that the password remembers.
 func (p Password) derive(s salt, iterations, size int) ([]byte, error) {
-	if p.bytes == nil {
+	if p.known == nil {
 		return nil, errors.New("derive key: no password")
 	}
-	key, err := pbkdf2.Key(sha256.New, string(p.bytes()), s[:], iterations, size)
+	x := p.known()
+	if key := x.remembered(s, iterations, size); key != nil {
+		return key, nil
+	}
+	key, err := pbkdf2.Key(sha256.New, string(x.bytes), s[:], iterations, size)
 	if err != nil {
 		return nil, fmt.Errorf("derive key: %w", err)
 	}
+	x.remember(derivedKey{s, iterations, bytes.Clone(key)})
 	return key, nil
+}
+
+// Derivations returns how many keys have been worked out from the password and its copies: those that were remembered
+// do not count.
+func (p Password) Derivations() int {
+	if p.known == nil {
+		return 0
+	}
+	x := p.known()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.derived
+}
+
+// remembered returns a copy of a key; nil: it has to be derived.
+func (x *known) remembered(s salt, iterations, size int) []byte {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, k := range x.keys {
+		if k.salt == s && k.iterations == iterations && len(k.key) == size {
+			return bytes.Clone(k.key)
+		}
+	}
+	return nil
+}
+
+// remember takes up a key in place of the oldest. Two that derive the same at once both come here; that does no harm.
+func (x *known) remember(k derivedKey) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.derived++
+	if len(x.keys) == maxKeys {
+		clear(x.keys[0].key)
+		x.keys = append(x.keys[:0], x.keys[1:]...)
+	}
+	x.keys = append(x.keys, k)
 }
 
 // cipherKey is the key of a sealed vault: AES-256 key and initialisation vector.

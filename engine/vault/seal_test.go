@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 
 	"maia-dr/engine/repository"
@@ -235,4 +236,82 @@ func BenchmarkNewKeys(b *testing.B) {
 			}
 		}
 	})
+}
+
+// A key is derived once for a password and its copies, whoever asks for it; it is nobody else's, and the memory is bounded.
+func TestKeysAreRemembered(t *testing.T) {
+	p := password(t, "x")
+	if (Password{}).Derivations() != 0 || p.Derivations() != 0 {
+		t.Error("keys were derived that nobody asked for")
+	}
+	k := quickKeys(t, p)
+	again := p
+	for range 3 {
+		if _, err := open(again, fewRounds, k.Seal([]byte("x"))); err != nil {
+			t.Fatal(err)
+		}
+		m, err := parseMAC(k.MAC([]byte("index")))
+		if err != nil || m.Check(p, []byte("index")) != nil {
+			t.Fatalf("%v", err)
+		}
+	}
+	if n := p.Derivations(); n != 2 {
+		t.Errorf("%d keys were derived, want 2", n)
+	}
+	first, err := p.derive(salt{1}, fewRounds, keySize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := bytes.Clone(first)
+	clear(first)
+	if second, err := p.derive(salt{1}, fewRounds, keySize); err != nil || !bytes.Equal(second, kept) {
+		t.Errorf("a caller's key is the one that is remembered: %v", err)
+	}
+	for name, other := range map[string]func() ([]byte, error){
+		"salt":       func() ([]byte, error) { return p.derive(salt{2}, fewRounds, keySize) },
+		"iterations": func() ([]byte, error) { return p.derive(salt{1}, fewRounds+1, keySize) },
+		"password":   func() ([]byte, error) { return password(t, "y").derive(salt{1}, fewRounds, keySize) },
+	} {
+		if key, err := other(); err != nil || bytes.Equal(key, kept) {
+			t.Errorf("another %s has the same key: %v", name, err)
+		}
+	}
+	if key, err := p.derive(salt{1}, fewRounds, keySize+1); err != nil || len(key) != keySize+1 {
+		t.Errorf("a longer key has %d bytes: %v", len(key), err)
+	}
+	for n := range byte(3 * maxKeys) {
+		if _, err := p.derive(salt{9, n}, fewRounds, keySize); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if x := p.known(); len(x.keys) != maxKeys || x.keys[maxKeys-1].salt != (salt{9, 3*maxKeys - 1}) {
+		t.Errorf("%d keys are remembered, want the last %d", len(x.keys), maxKeys)
+	}
+	n := p.Derivations()
+	if key, err := p.derive(salt{1}, fewRounds, keySize); err != nil || !bytes.Equal(key, kept) || p.Derivations() != n+1 {
+		t.Errorf("a key that was forgotten is another when it is derived again: %v", err)
+	}
+}
+
+// Many may ask at once.
+func TestKeysAreRememberedConcurrently(t *testing.T) {
+	p := password(t, "x")
+	want, err := p.derive(salt{1}, fewRounds, keySize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for g := range byte(8) {
+		wg.Go(func() {
+			for n := range byte(50) {
+				if _, err := p.derive(salt{2, g, n}, fewRounds, keySize); err != nil {
+					t.Error(err)
+				}
+				if key, err := p.derive(salt{1}, fewRounds, keySize); err != nil || !bytes.Equal(key, want) {
+					t.Errorf("another key: %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

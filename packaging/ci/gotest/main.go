@@ -1,13 +1,15 @@
 // Command gotest runs go test with the given arguments and fails if a test
 // was skipped: a test that did not run has not passed. It prints go test's own
-// summary, the whole output of what failed, and a count at the end. Files of a
-// package without tests are not a skipped test.
+// summary, the whole output of what failed, and at the end a count and the
+// tests that took longest. Files of a package without tests are not a skipped
+// test.
 //
 //	go run ./packaging/ci/gotest -race ./...
 package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,7 +47,11 @@ type event struct {
 	Package string
 	Test    string
 	Output  string
+	Elapsed float64 // seconds, of a test or package that ended
 }
+
+// slowest is how many of the tests that took longest are named.
+const slowest = 15
 
 // summary counts tests and subtests.
 type summary struct {
@@ -53,6 +59,12 @@ type summary struct {
 	passed   int
 	failed   []string
 	skipped  []string
+	took     []timed // top-level tests that passed
+}
+
+type timed struct {
+	name    string
+	seconds float64
 }
 
 // summarize reads go test -json and writes what go test would have printed.
@@ -95,6 +107,9 @@ func (s *summary) add(line string, held map[string][]string, w io.Writer) {
 		delete(held, name)
 		if e.Test != "" {
 			s.passed++
+			if !strings.Contains(e.Test, "/") {
+				s.took = append(s.took, timed{name, e.Elapsed})
+			}
 		} else {
 			s.packages++
 		}
@@ -129,6 +144,10 @@ func (s *summary) flush(held map[string][]string, name string, w io.Writer) {
 }
 
 func (s *summary) print(w io.Writer) {
+	slices.SortFunc(s.took, func(a, b timed) int { return cmp.Compare(b.seconds, a.seconds) })
+	for _, t := range s.took[:min(slowest, len(s.took))] {
+		fmt.Fprintf(w, "%7.1f s  %s\n", t.seconds, t.name)
+	}
 	for _, name := range s.skipped {
 		fmt.Fprintf(w, "skipped: %s\n", name)
 	}

@@ -9,7 +9,8 @@ import (
 // an empty package, cut to the fields that are read.
 const stream = `{"Action":"start","Package":"m/a"}
 {"Action":"output","Package":"m/a","Test":"TestGood","Output":"chatter of TestGood\n"}
-{"Action":"pass","Package":"m/a","Test":"TestGood"}
+{"Action":"pass","Package":"m/a","Test":"TestGood/part","Elapsed":40}
+{"Action":"pass","Package":"m/a","Test":"TestGood","Elapsed":41.25}
 {"Action":"output","Package":"m/a","Output":"PASS\n"}
 {"Action":"output","Package":"m/a","Output":"ok  \tm/a\t0.1s\n"}
 {"Action":"pass","Package":"m/a"}
@@ -36,7 +37,7 @@ func TestSummarize(t *testing.T) {
 		shown, held []string // parts of the output, and what it must not show
 		verdict     string
 	}{
-		{"all good", stream, []string{"ok  \tm/a\t0.1s", "[no test files]", "1 tests in 1 packages passed, 0 failed, 0 skipped"}, []string{"chatter", "PASS"}, ""},
+		{"all good", stream, []string{"ok  \tm/a\t0.1s", "[no test files]", "2 tests in 1 packages passed, 0 failed, 0 skipped", "   41.2 s  m/a TestGood\n"}, []string{"chatter", "PASS", "40.0 s"}, ""},
 		{"skip", stream + skipping, []string{"no tool", "skipped: m/s TestLazy/sub"}, nil, "skipped"},
 		{"fail", stream + failing, []string{"b.go:1: broken", "why it is bad", "panic: test timed out", "failed: m/f TestBad"}, nil, "failed"},
 		{"nothing", `{"Action":"skip","Package":"m/none"}` + "\n", nil, nil, "no test ran"},
