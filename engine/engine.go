@@ -48,6 +48,8 @@ type Options struct {
 	Provider func(folder string) onedrive.Provider
 	// Helper is how this program starts itself as a child, for what may hang or crash.
 	Helper onedrive.Helper
+	// DownloadStall is how long nothing may come of a download before it is given up; 0: onedrive.DownloadStall.
+	DownloadStall time.Duration
 	// Evicted reports whether a file's content lies in the cloud only; nil: what the file system says.
 	Evicted func(path string) bool
 }
@@ -162,6 +164,8 @@ func explain(op, path string, err error) error {
 		out.Code = CodeNoRepository
 	case errors.Is(err, repository.ErrDamaged):
 		out.Code = CodeDamaged
+	case errors.Is(err, errEvicted):
+		out.Code = CodeEvicted
 	case errors.Is(err, repository.ErrMissing):
 		out.Code = CodeIncomplete
 	case errors.Is(err, fsx.ErrLocked):

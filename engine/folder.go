@@ -16,8 +16,8 @@ func (e *Engine) findOneDrive() (onedrive.Folder, error) {
 		Flag: e.opt.OneDrivePath, Environment: e.env.Getenv("MAIA_ONEDRIVE_PATH"), Config: e.opt.Config.OneDrivePath,
 		Home: e.env.Home,
 		Holds: func(folder string) bool {
-			_, err := e.target(onedrive.Folder{Path: folder}).Descriptor()
-			return !errors.Is(err, repository.ErrNotRepository)
+			// Without reading it: it may have to be downloaded.
+			return exists(e.target(onedrive.Folder{Path: folder}).Path(repository.RepositoryName))
 		},
 	}
 	if id, err := e.state.PeekIdentity(); err == nil && id != nil {
@@ -59,7 +59,9 @@ func (e *Engine) movedTo(from string) string {
 	}
 	var in []string
 	for _, f := range folders {
-		if d, err := e.target(onedrive.Folder{Path: f}).Descriptor(); f != from && err == nil && d.RepositoryID == id.RepositoryID {
+		target := e.target(onedrive.Folder{Path: f})
+		(&fetcher{e: e, forbid: true}).attach(&target)
+		if d, err := target.Descriptor(); f != from && err == nil && d.RepositoryID == id.RepositoryID {
 			in = append(in, f)
 		}
 	}
@@ -75,7 +77,9 @@ func (e *Engine) repositoryMissing(folder onedrive.Folder) error {
 	if err != nil || id == nil || id.RepositoryID == "" {
 		return nil
 	}
-	d, err := e.descriptor(e.target(folder))
+	target := e.target(folder)
+	(&fetcher{e: e, forbid: true}).attach(&target)
+	d, err := e.descriptor(target)
 	switch {
 	case errors.Is(err, repository.ErrNotRepository):
 		return e.repositoryGone(folder, errors.New("repository.json, which was there before, is gone"))

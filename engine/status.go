@@ -195,7 +195,8 @@ func (e *Engine) checkWriter(folder onedrive.Folder) error {
 		return err
 	}
 	s := &session{e: e, folder: folder, target: e.target(folder), id: id}
-	w, err := s.target.Writer()
+	(&fetcher{e: e, forbid: true}).attach(&s.target)
+	w, err := s.writerFile()
 	if err != nil || w == nil || s.owns(w) {
 		return err
 	}

@@ -215,26 +215,49 @@ func (p *published) hashOnceMore(ctx context.Context, b *publishedBackup) (*stat
 		}
 	}
 	out := new(state.SyncHash)
+	var names, paths []string
 	for _, name := range slices.Sorted(maps.Keys(want)) {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		path := p.path(name)
-		if p.e.evicted(path) {
+		if p.e.evicted(p.path(name)) {
 			out.Evicted++
 			continue
 		}
-		sum, n, err := repository.HashFile(path)
+		names, paths = append(names, name), append(paths, p.path(name))
+	}
+	sums, err := p.e.hashHere(ctx, paths)
+	if err != nil {
+		return nil, explain("hash the uploaded files once more", p.target.Dir, err)
+	}
+	for i, sum := range sums {
+		if sum.Evicted {
+			out.Evicted++
+			continue
+		}
 		out.Files++
-		out.Bytes += n
+		out.Bytes += sum.Bytes
 		switch {
-		case err != nil:
-			out.Bad = append(out.Bad, fmt.Sprintf("%s: %v", name, err))
-		case sum != want[name]:
-			out.Bad = append(out.Bad, name+": its bytes are not what they were")
+		case sum.Err != nil:
+			out.Bad = append(out.Bad, fmt.Sprintf("%s: %v", names[i], sum.Err))
+		case repository.Hash(sum.SHA256) != want[names[i]]:
+			out.Bad = append(out.Bad, names[i]+": its bytes are not what they were")
 		}
 	}
 	out.Bad = out.Bad[:min(len(out.Bad), state.MaxSyncBad)]
+	return out, nil
+}
+
+// hashHere hashes files without downloading any: in a child that is not able to, where there is one.
+func (e *Engine) hashHere(ctx context.Context, paths []string) ([]onedrive.Hashed, error) {
+	if e.opt.Helper.Path != "" && len(paths) > 0 {
+		return e.opt.Helper.Hash(ctx, paths)
+	}
+	out := make([]onedrive.Hashed, len(paths))
+	for i, path := range paths {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		sum, n, err := repository.HashFile(path)
+		out[i] = onedrive.Hashed{SHA256: sum, Bytes: n, Err: err}
+	}
 	return out, nil
 }
 

@@ -20,6 +20,7 @@ import (
 	"maia-dr/engine"
 	"maia-dr/engine/config"
 	"maia-dr/engine/event"
+	"maia-dr/engine/onedrive"
 	"maia-dr/engine/vault"
 	"maia-dr/keychain"
 	"maia-dr/launchd"
@@ -41,6 +42,11 @@ type Program struct {
 	OpenTTY func() (io.ReadWriteCloser, error)
 	// ReadPassword asks a question on the terminal and returns what is typed, without showing it.
 	ReadPassword func(question string) ([]byte, error)
+	// Provider, Helper and Evicted are as in engine.Options: what is asked about uploads (nil: the system's), how the program
+	// starts itself as a child, and what lies in the cloud only (nil: what the file system says).
+	Provider func(folder string) onedrive.Provider
+	Helper   onedrive.Helper
+	Evicted  func(path string) bool
 	// Keychain makes the store of passwords, of a backend as the configuration calls it.
 	Keychain func(backend string) keychain.Store
 }
@@ -49,9 +55,18 @@ type Program struct {
 func NewProgram(env engine.Env, in, out, err *os.File) Program {
 	return Program{
 		Env: env, In: in, Out: out, Err: err, Terminal: term.IsTerminal(int(err.Fd())),
-		OpenTTY: openTTY, ReadPassword: readPassword,
+		OpenTTY: openTTY, ReadPassword: readPassword, Helper: helper(),
 		Keychain: func(backend string) keychain.Store { return keychain.System(keychain.Options{Backend: backend}) },
 	}
+}
+
+// helper is this program as its own child.
+func helper() onedrive.Helper {
+	self, err := os.Executable()
+	if err != nil {
+		return onedrive.Helper{}
+	}
+	return onedrive.Helper{Path: self, Args: []string{filepath.Base(self), onedrive.HelperCommand}}
 }
 
 // globals are the flags that every command has.
@@ -144,7 +159,7 @@ backup is whole, and brings everything back on a fresh Mac with one command.`,
 		return usageErrorFor(cmd, err)
 	})
 	root.AddCommand(a.backupCommand(), a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(), a.drillCommand(),
-		a.pruneCommand(), a.statusCommand(), a.doctorCommand(), a.passwordCommand(), a.demoCommand(), a.versionCommand())
+		a.pruneCommand(), a.statusCommand(), a.doctorCommand(), a.passwordCommand(), a.oneDriveCommand(), a.helperCommand(), a.demoCommand(), a.versionCommand())
 	return root
 }
 
@@ -197,6 +212,7 @@ func (a *app) engine(sink event.Sink) (*engine.Engine, error) {
 	opt := engine.Options{
 		MaiaRoot: a.flags.root, OneDrivePath: a.flags.oneDrive, StateDir: a.flags.stateDir, Config: cfg,
 		Version: a.Version, Script: a.Script, Sink: sink, Log: zerolog.Nop(), Password: a.password, KeychainItem: a.keychainItem,
+		Provider: a.Provider, Helper: a.Helper, Evicted: a.Evicted,
 	}
 	// With another --home the session is still that of the user's own: its agents are left alone.
 	if launchd.Supported && env.Home == a.Env.Home {

@@ -24,6 +24,9 @@ type Helper struct {
 	Args []string
 }
 
+// HelperCommand is the command with which this program is its own helper.
+const HelperCommand = "onedrive-helper"
+
 // jobs of a helper.
 const (
 	jobObserve  = "observe"  // File Provider's keys of each path
