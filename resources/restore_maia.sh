@@ -3494,8 +3494,8 @@ print_packages() {
 # What a backup says about git is data of whoever made it. Only addresses of a few plain kinds are given to git, which is
 # told to allow no others; no hook runs, and nothing of a repository is checked out.
 
-# plan_git: HEAD and the others from the index; NO_HISTORY says why nothing is brought back: none (there is nothing), there
-# (a .git), out (not asked for), or unproven.
+# plan_git: HEAD and the others from the index; NO_HISTORY says why nothing is brought back: none (there is nothing), nowhere (it
+# had no remote, so that no backup has it), there (a .git), out (not asked for), or unproven.
 plan_git() {
   local kind commit branch changed unknown unpushed stashes
   HEAD='' NO_HISTORY=''
@@ -3505,6 +3505,8 @@ plan_git() {
   : > "$WORK/history" || full "$WORK"
   if [ -z "$HEAD" ]; then
     NO_HISTORY=none
+  elif ! grep -q '^remote ' "$WORK/index.git"; then
+    NO_HISTORY=nowhere
   elif [ -n "$NO_GIT" ] || { [ -z "$ONLY_GIT" ] && [ -n "$ONLY$ONLY_PHASES" ]; }; then
     NO_HISTORY=out
   elif [ -e "$TO/.git" ] || [ -L "$TO/.git" ]; then
@@ -3543,6 +3545,10 @@ print_git() {
   local name url text=''
   case $NO_HISTORY in
     none | out) return ;;
+    nowhere)
+      say '  git    the history is in no backup: it had no remote'
+      return
+      ;;
     there)
       say "  git    $TO/.git is there already and stays as it is"
       return
@@ -3561,7 +3567,7 @@ print_git() {
     count "$UNPUSHED" 'commit that was' 'commits that were'
     text="$text${text:+, and }$REPLY not pushed from the vault"
   fi
-  say "  git    the history comes ${text:-from nowhere: it had no remote} (--no-git leaves it out)"
+  say "  git    the history comes ${text:-from nowhere} (--no-git leaves it out)"
   while read -r name url; do
     show "$name"
     name=$REPLY
@@ -3613,12 +3619,13 @@ in_git() {
     -c gc.auto=0 -c maintenance.auto=false -c core.pager=cat -c diff.external= -c core.quotePath=true "$@"
 }
 
-# bring_history does it. What there is to say goes to $WORK/history; NO_HISTORY is done, or failed.
+# bring_history does it. What there is to say goes to $WORK/history; NO_HISTORY is done, partly (as far as there is something), or
+# failed (so far).
 bring_history() {
   history_to_come || return 0
   note 'Bringing the git history back ...'
   if make_history; then
-    NO_HISTORY='done'
+    NO_HISTORY=${NO_HISTORY:-done}
     rm -rf "$GIT_MAKING"
   else
     NO_HISTORY=failed
@@ -3631,7 +3638,7 @@ bring_history() {
 tell() { printf '%s\n' "$*" >> "$WORK/history" || full "$WORK"; }
 
 make_history() {
-  local name url kind commit remote ref stash=''
+  local name url kind commit remote ref stash='' unreached=''
   find_git
   if [ -z "$GIT" ]; then
     tell 'git is not here yet: xcode-select --install, or Homebrew, brings it'
@@ -3650,6 +3657,7 @@ make_history() {
     note "  fetching from $name ..."
     if ! GIT_RUN='exec' limited 1800 in_git fetch -q --no-recurse-submodules -- "$name" > "$WORK/git.log" 2>&1 3<&-; then
       tell "$name cannot be fetched: $(complaint "$WORK/git.log")"
+      unreached=yes
     fi
   done 3< "$WORK/remotes"
   if [ -f "$GIT_MAKING/bundle" ]; then
@@ -3660,8 +3668,11 @@ make_history() {
     fi
   fi
   if ! in_git cat-file -e "$HEAD^{commit}" 2> /dev/null; then
-    tell "the commit that was checked out, ${HEAD:0:12}, is not to be had yet"
-    return 1
+    # What is not in the vault, and on no remote that could be asked, will not come later either.
+    if [ -n "$unreached" ] || ! nearest_head; then
+      tell "the commit that was checked out, ${HEAD:0:12}, is not to be had yet"
+      return 1
+    fi
   fi
   while read -r kind commit name remote ref <&3; do
     if [ "$kind" = branch ]; then restore_branch; fi
@@ -3673,7 +3684,7 @@ make_history() {
   elif [ "$STASHES" -gt 0 ]; then
     tell 'its stashes are not in the backup'
   fi
-  compare_status
+  if [ -z "$NO_HISTORY" ]; then compare_status; fi
   if [ -e "$MAIN_TO/.git" ] || [ -L "$MAIN_TO/.git" ] || ! mv -n "$GIT_MAKING/.git" "$MAIN_TO/.git" 2> /dev/null; then
     tell "$MAIN_TO/.git cannot be put into place"
     return 1
@@ -3682,6 +3693,20 @@ make_history() {
 
 # complaint FILE: what git said, harmless to print: the line that says what is wrong, else the last.
 complaint() { awk '/^(fatal|error):/ && !found { found = $0 } NF { last = $0 } END { if (found) last = found; gsub(/[^ -~]/, "?", last); print substr(last, 1, 200) }' "$1"; }
+
+# nearest_head: HEAD becomes what the remote has of its branch, where the commit itself is in no backup. The files are those of the
+# backup all the same.
+nearest_head() {
+  local kind commit name remote ref last=''
+  while read -r kind commit name remote ref; do
+    if [ "$kind" = branch ] && [ "$name" = "$BRANCH" ]; then
+      case $remote$ref in *[!A-Za-z0-9._/-]*) ;; *) last=refs/remotes/$remote/${ref#refs/heads/} ;; esac
+    fi
+  done < "$WORK/index.git"
+  last=$(in_git rev-parse --verify -q "$last^{commit}" 2> /dev/null) || return 1
+  tell "the commit that was checked out, ${HEAD:0:12}, is on no remote and not in the vault: the branch is where the remote has it, and git status shows the difference"
+  HEAD=$last NO_HISTORY=partly
+}
 
 # restore_branch: kind, commit, name, remote and ref are make_history's. Names that git would not take are told.
 restore_branch() {
@@ -3750,10 +3775,15 @@ print_history() {
       ;;
     failed) say 'The git history is not back yet:' ;;
     there) if [ -n "$ONLY_GIT" ]; then say "$TO/.git is there already and stays as it is."; fi ;;
-    none) if [ -n "$ONLY_GIT" ]; then say 'This backup knows of no git repository.'; fi ;;
+    partly) say "The git history is back in part, at ${HEAD:0:12}:" ;;
+    none | nowhere) if [ -n "$ONLY_GIT" ]; then say 'This backup knows of no git repository that could be brought back.'; fi ;;
   esac
   while IFS= read -r line; do say "  $line"; done < "$WORK/history"
-  if [ "$NO_HISTORY" != failed ]; then return 0; fi
+  case $NO_HISTORY in
+    failed) ;;
+    partly) return 1 ;;
+    *) return 0 ;;
+  esac
   say '  Try it again at any time: the same command with --only git.'
   return 1
 }
