@@ -3158,7 +3158,7 @@ print_agents() {
 # o:N, an interpreter that gets one of its own; p:PATH, one that takes it itself; or - if nothing is known of it. What cannot be
 # installed from here is in $WORK/byhand.
 plan_packages() {
-  local file root dir=$MAIN_TO/$BESIDE
+  local file root kind path version dir=$MAIN_TO/$BESIDE
   : > "$WORK/packages" || full "$WORK"
   : > "$WORK/byhand" || full "$WORK"
   for file in Brewfile pip_list.txt requirements_freeze.txt; do
@@ -3216,6 +3216,12 @@ plan_packages() {
     }
     END { printf "%s%s%s%s", list["tap"], list["brew"], list["cask"], list["pip"] }' \
     "$WORK/tools" "$WORK/packages.done" "$WORK/Brewfile" "$WORK/pip_list.txt" > "$WORK/packages" || full "$WORK"
+  # Environments that nothing goes into are made, too.
+  while read -r kind path version; do
+    [ "$kind" = venv ] || continue
+    venv_of "v:$path"
+    if [ ! -x "$REPLY/bin/python3" ]; then printf 'venv %s - v:%s\n' "$path" "$path"; fi
+  done < "$MAIN_WORK/index.tools" >> "$WORK/packages" || full "$WORK"
 }
 
 # ask_packages: whether they are to be installed now. Nothing is where this is no Mac, or nothing proves who made the lists.
@@ -3229,6 +3235,7 @@ ask_packages() {
     case $kind in
       tap) case $name in homebrew/*) ;; *) taps="$taps $name" ;; esac ;;
       pip) pips=$((pips + 1)) ;;
+      venv) ;;
       *) brews=$((brews + 1)) ;;
     esac
   done < "$WORK/packages"
@@ -3312,8 +3319,12 @@ make_venv() {
     REPLY=$dir/bin/python3
     return
   fi
-  REPLY=$(awk -v place="$1" '$1 == place { sub(/^[^ ]* /, ""); print; exit }' "$WORK/venvs")
-  if [ -n "$REPLY" ]; then return 1; fi
+  while read -r kind a; do
+    if [ "$kind" = "$1" ]; then
+      REPLY=$a
+      return 1
+    fi
+  done < "$WORK/venvs"
   while read -r kind path a b; do
     case $1 in
       "v:$path") if [ "$kind" = venv ]; then version=$a home=$b; fi ;;
@@ -3334,7 +3345,7 @@ make_venv() {
     if ! "$base" -m venv "$dir" > "$log" 2>&1 < /dev/null || ! version_of "$dir/bin/python3" || [ -z "$REPLY" ]; then
       verdict="its Python environment cannot be made: see $log"
     elif [ "$REPLY" != "$version" ] && [ "$version" != 3 ]; then
-      printf '%s\n' "the environment $dir has Python $REPLY, it had $version" >> "$WORK/drift" || full "$WORK"
+      printf '%s\n' "the environment $dir has Python $REPLY, it had $version" >> "$MAIN_TO/$BESIDE/packages.drift" || full "$MAIN_TO"
     fi
   fi
   if [ -n "$verdict" ]; then
@@ -3371,10 +3382,9 @@ find_python() {
   return 1
 }
 
-# install_packages does what plan_packages found, and writes what failed and what differs to $WORK/drift. Environments are made
-# even if nothing goes into them.
+# install_packages does what plan_packages found, and writes what failed and what differs to $WORK/drift.
 install_packages() {
-  local kind name version place path a b logs=$MAIN_TO/$BESIDE/packages.log log number=0 total began=$SECONDS installed=0
+  local kind name version place logs=$MAIN_TO/$BESIDE/packages.log log number=0 total began=$SECONDS installed=0
   : > "$WORK/drift" || full "$WORK"
   : > "$WORK/venvs" || full "$WORK"
   find_tools
@@ -3392,7 +3402,8 @@ install_packages() {
         name=$name==$version
         if [ "$place" != - ]; then name="$name $place"; fi
       fi
-      printf '%s %s\n' "$kind" "$name" >> "$MAIN_TO/$BESIDE/packages.done" || full "$MAIN_TO"
+      # An environment that is there is its own proof.
+      if [ "$kind" != venv ]; then printf '%s %s\n' "$kind" "$name" >> "$MAIN_TO/$BESIDE/packages.done" || full "$MAIN_TO"; fi
       installed=$((installed + 1))
       note "Package $number of $total: ${name%% *}"
     else
@@ -3400,11 +3411,6 @@ install_packages() {
       printf '%s %s: %s\n' "$kind" "$name" "$REPLY" >> "$WORK/drift" || full "$WORK"
     fi
   done 3< "$WORK/packages"
-  while read -r kind path a b <&3; do
-    if [ "$kind" = venv ] && ! make_venv "v:$path" && ! grep -qxF -e "$REPLY" "$WORK/drift"; then
-      printf '%s\n' "$REPLY" >> "$WORK/drift" || full "$WORK"
-    fi
-  done 3< "$MAIN_WORK/index.tools"
   # For maia-dr, which says how long a restore would take.
   if [ "$installed" -gt 0 ]; then printf '%s %s\n' "$installed" $((SECONDS - began)) >> "$MAIN_TO/$BESIDE/packages.time" || full "$MAIN_TO"; fi
   # Agents whose Python is in such an environment can run only now.
@@ -3413,9 +3419,13 @@ install_packages() {
 
 # install_one: kind, name, version and place are install_packages's. REPLY says why not.
 install_one() {
-  local python user=--user
+  local python user=--user managed
   REPLY='see its log'
   case $kind in
+    venv)
+      make_venv "$place"
+      return
+      ;;
     pip)
       if ! find_python "$place"; then return 1; fi
       python=$REPLY
@@ -3424,7 +3434,9 @@ install_one() {
       # A Python that others manage allows it to nobody; the same command would fail again.
       if [ -n "$user" ] && grep -q externally-managed "$log"; then
         if ! make_venv o:0; then return 1; fi
-        printf '%s\n' "$python is managed by others: its packages are in ${REPLY%/bin/python3}; agents that run it find them with --map $python=$REPLY" >> "$WORK/drift"
+        managed="$python is managed by others: its packages are in ${REPLY%/bin/python3}; agents that run it find them with --map $python=$REPLY"
+        printf '%s\n' "$managed" >> "$WORK/drift"
+        printf '%s\n' "$managed" >> "$MAIN_TO/$BESIDE/packages.drift"
         python=$REPLY user=''
         if pip_install "$name==$version"; then return; fi
       fi
