@@ -17,6 +17,7 @@ GOVULNCHECK   = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 TOOLS = sqlite3:sqlite3 bsdtar:libarchive-tools zsh:zsh mksh:mksh original-awk:original-awk shellcheck:shellcheck strace:strace \
 	openssl:openssl perl:perl git:git python3:python3 plistutil:libplist-utils busybox:busybox \
 	dbus-daemon:dbus gnome-keyring-daemon:gnome-keyring secret-tool:libsecret-tools \
+	systemd-analyze:systemd desktop-file-validate:desktop-file-utils icns2png:icnsutils \
 	gcc:gcc,libc6-dev
 
 # All tests run under the race detector. It leaves out some packages that are not ours and whose loops it slows

@@ -87,9 +87,14 @@ func (m mac) engine(now func() time.Time, fsys *fsx.FS, sink event.Sink) *engine
 
 // engineWith makes an engine with changed options.
 func (m mac) engineWith(change func(*engine.Options), now func() time.Time) *engine.Engine {
+	return m.engineIn(time.UTC, change, now)
+}
+
+// engineIn is engineWith in another time zone.
+func (m mac) engineIn(zone *time.Location, change func(*engine.Options), now func() time.Time) *engine.Engine {
 	env := engine.Env{
 		Now: now, Random: rand.Reader, Getenv: func(string) string { return "" }, Home: m.Home, Cwd: filepath.Dir(m.State),
-		Hostname: "test-mac", PID: os.Getpid(), HardwareID: func() string { return m.Hardware }, Zone: time.UTC,
+		Hostname: "test-mac", PID: os.Getpid(), HardwareID: func() string { return m.Hardware }, Zone: zone,
 	}
 	c := config.Defaults()
 	// One MB: the sample's ticket database is then a stream of its own.

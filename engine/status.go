@@ -86,9 +86,12 @@ func (e *Engine) Status() (*Status, error) {
 	s.Restore = e.restoreStatus(&st.Drills, e.newestManifest(s))
 	s.Problems = append(s.Problems, drillProblems(&st.Drills)...)
 	if activity == state.Interrupted {
+		hint := "run it again: `maia-dr " + st.Run.Kind + "`"
+		if st.Run.Kind == "backup" {
+			hint = "run `maia-dr backup`: it takes up what is missing"
+		}
 		s.Problems = append(s.Problems, state.Problem{Code: "interrupted",
-			Text: fmt.Sprintf("the %s begun %s never reached its end", st.Run.Kind, st.Run.StartedAt.Local().Format("2 Jan 15:04")),
-			Hint: "run `maia-dr backup`: it takes up what is missing"})
+			Text: fmt.Sprintf("the %s begun %s never reached its end", st.Run.Kind, st.Run.StartedAt.Local().Format("2 Jan 15:04")), Hint: hint})
 	}
 	if f := st.LastFailure; f != nil && f.Code != string(CodeCancelled) {
 		s.Problems = append(s.Problems, state.Problem{Code: f.Code, Text: "the last backup failed: " + f.Error, Hint: f.Hint})

@@ -22,7 +22,10 @@ func (a *app) backupCommand() *cobra.Command {
 retention rule (7 daily, 4 weekly, 12 monthly).
 
 Secrets are sealed in a vault with the password from the Keychain. Without one, the backup is made without a vault
-and the exit code is 3; with --no-vault that is meant, and it is 0.`,
+and the exit code is 3; with --no-vault that is meant, and it is 0.
+
+With --scheduled, as the schedule starts it: nothing is done where the day has its backup already or backups are paused;
+another run is waited for, half an hour at most; the weekly restore drill follows.`,
 		Args: argsBetween(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if passwordFile != "" {
@@ -33,6 +36,9 @@ and the exit code is 3; with --no-vault that is meant, and it is 0.`,
 				a.password = func(context.Context) (vault.Password, error) { return p, nil }
 			} else {
 				a.password = a.backupPassword(scheduled)
+			}
+			if scheduled {
+				return a.backUpScheduled(cmd.Context(), o)
 			}
 			e, err := a.engine(a.sink())
 			if err != nil {

@@ -47,6 +47,14 @@ type Program struct {
 	Screen notify.Channel
 	// Keychain makes the store of passwords, of a backend as the configuration calls it.
 	Keychain func(backend string) keychain.Store
+	// Executable is this program's path, as the system is to start it; empty: not known.
+	Executable string
+	// Scheduler makes what has the system start programs by itself, for the agents of a home folder.
+	Scheduler func(home string) Scheduler
+	// KeepAwake keeps the machine from falling asleep by itself until release is called; nil: nothing does.
+	KeepAwake func(ctx context.Context) (release func())
+	// AsksForAccess: the system asks the person before a program may use some folders.
+	AsksForAccess bool
 }
 
 // NewProgram connects the command line with the process's own streams and terminal.
@@ -54,7 +62,9 @@ func NewProgram(env engine.Env, in, out, err *os.File) Program {
 	return Program{
 		Env: env, In: in, Out: out, Err: err, Terminal: term.IsTerminal(int(err.Fd())),
 		OpenTTY: openTTY, ReadPassword: readPassword, Screen: notify.Screen(env.Getenv, os.Getuid()),
-		Keychain: func(backend string) keychain.Store { return keychain.System(keychain.Options{Backend: backend}) },
+		Keychain:   func(backend string) keychain.Store { return keychain.System(keychain.Options{Backend: backend}) },
+		Executable: executable(), Scheduler: systemScheduler(env), KeepAwake: keepAwake(env.PID),
+		AsksForAccess: launchd.Supported,
 	}
 }
 
@@ -76,6 +86,9 @@ type app struct {
 	// config and log are those of the engine that was made last.
 	config config.Config
 	log    zerolog.Logger
+	// jobsOf is the scheduler, once it is needed; scheduled: the system started this run.
+	jobsOf    Scheduler
+	scheduled bool
 	// password and restorePassword are what the engine is to have passwords from.
 	password func(context.Context) (vault.Password, error)
 }
@@ -157,7 +170,8 @@ backup is whole, and brings everything back on a fresh Mac with one command.`,
 		return usageErrorFor(cmd, err)
 	})
 	root.AddCommand(a.backupCommand(), a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(), a.drillCommand(),
-		a.pruneCommand(), a.statusCommand(), a.doctorCommand(), a.passwordCommand(), a.trayCommand(), a.notifyCommand(), a.demoCommand(), a.versionCommand())
+		a.pruneCommand(), a.statusCommand(), a.doctorCommand(), a.scheduleCommand(), a.passwordCommand(), a.trayCommand(), a.notifyCommand(),
+		a.setupCommand(), a.uninstallCommand(), a.probeCommand(), a.demoCommand(), a.versionCommand())
 	return root
 }
 
@@ -197,11 +211,11 @@ func (a *app) engine(sink event.Sink) (*engine.Engine, error) {
 			return getenv(name)
 		}
 	}
-	path := a.flags.config
-	if path == "" {
-		path = filepath.Join(env.Home, ".config", "maia-dr", "config.toml")
-	} else if _, err := os.Stat(path); err != nil {
-		return nil, &engine.Error{Op: "read the configuration", Path: path, Code: engine.CodeConfig, Err: err}
+	path := a.configPath()
+	if a.flags.config != "" {
+		if _, err := os.Stat(path); err != nil {
+			return nil, &engine.Error{Op: "read the configuration", Path: path, Code: engine.CodeConfig, Err: err}
+		}
 	}
 	cfg, err := config.Load(path)
 	if err != nil {
@@ -221,7 +235,11 @@ func (a *app) engine(sink event.Sink) (*engine.Engine, error) {
 		a.keychainBackend = keychain.BackendSecurity
 	}
 	e := engine.New(env, opt)
-	opt.Log = a.logger(e.State().LogFile())
+	logFile := e.State().LogFile()
+	if a.scheduled {
+		logFile = e.State().ScheduleLogFile()
+	}
+	opt.Log = a.logger(logFile)
 	a.config, a.log = cfg, opt.Log
 	return engine.New(env, opt), nil
 }
