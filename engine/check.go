@@ -194,7 +194,7 @@ func checkFolder(r repository.Repo, m *repository.Manifest, raw []byte) (files [
 
 // checkRestoreIndex derives the index once more: a restore by the script must find what the manifest says.
 func checkRestoreIndex(r repository.Repo, m *repository.Manifest, raw []byte, files []repository.File) error {
-	b, err := os.ReadFile(r.Path(m.BackupID, repository.RestoreIndexName))
+	b, err := r.ReadSmall(m.BackupID, repository.RestoreIndexName)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (c *copies) note(res *DrillResult, ref repository.ChunkRef, cloud, evicted 
 
 // open chooses the backup and reads its manifest where a new machine would.
 func (d *rehearsal) open() error {
-	v, err := d.e.view()
+	v, err := d.e.viewOf(&fetcher{e: d.e, forbid: !d.opt.Download})
 	if err != nil {
 		return err
 	}

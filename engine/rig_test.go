@@ -87,14 +87,14 @@ func (m mac) engine(now func() time.Time, fsys *fsx.FS, sink event.Sink) *engine
 
 // engineWith makes an engine with changed options.
 func (m mac) engineWith(change func(*engine.Options), now func() time.Time) *engine.Engine {
-	return m.engineIn(time.UTC, change, now)
+	return m.engineIn(func(*engine.Env) {}, change, now)
 }
 
-// engineIn is engineWith in another time zone.
-func (m mac) engineIn(zone *time.Location, change func(*engine.Options), now func() time.Time) *engine.Engine {
+// engineIn makes an engine with a changed environment and changed options.
+func (m mac) engineIn(world func(*engine.Env), change func(*engine.Options), now func() time.Time) *engine.Engine {
 	env := engine.Env{
 		Now: now, Random: rand.Reader, Getenv: func(string) string { return "" }, Home: m.Home, Cwd: filepath.Dir(m.State),
-		Hostname: "test-mac", PID: os.Getpid(), HardwareID: func() string { return m.Hardware }, Zone: zone,
+		Hostname: "test-mac", PID: os.Getpid(), HardwareID: func() string { return m.Hardware }, Zone: time.UTC,
 	}
 	c := config.Defaults()
 	// One MB: the sample's ticket database is then a stream of its own.
@@ -106,6 +106,7 @@ func (m mac) engineIn(zone *time.Location, change func(*engine.Options), now fun
 		MaiaRoot: m.Root, OneDrivePath: m.OneDrive, StateDir: m.State, Config: c, Version: "0.1.0-test",
 		Script: resources.RestoreScript, Log: zerolog.Nop(), Run: noTools,
 	}
+	world(&env)
 	change(&opt)
 	return engine.New(env, opt)
 }
@@ -127,6 +128,14 @@ func (r *rig) day(n int) {
 	r.t.Helper()
 	if _, err := r.fix.Day(r.t.Context(), n); err != nil {
 		r.t.Fatal(err)
+	}
+}
+
+// removeLikelySecrets removes the files of the sample that look as if they held a secret.
+func (r *rig) removeLikelySecrets() {
+	r.t.Helper()
+	for _, name := range []string{"claude/tools/research/migrate_pages.py", "claude/config/integrations.json"} {
+		remove(r.t, filepath.Join(r.fix.Root, name))
 	}
 }
 

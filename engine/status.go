@@ -17,8 +17,9 @@ const Overdue = 26 * time.Hour
 // success.
 type Status struct {
 	Version int `json:"version"`
-	// Overall is fine or attention.
+	// Overall is fine or attention; Light is green, neutral or attention.
 	Overall  string         `json:"overall"`
+	Light    string         `json:"light"`
 	Activity state.Activity `json:"activity"`
 	Run      *state.Run     `json:"run,omitempty"`
 
@@ -46,6 +47,8 @@ type OneDriveStatus struct {
 	State string `json:"state"`
 	Path  string `json:"path,omitempty"`
 	Why   string `json:"why,omitempty"`
+	// Sync is what is known of the upload; nil: this machine does not watch it.
+	Sync *SyncStatus `json:"sync,omitempty"`
 }
 
 // RestoreStatus says whether a restore is proven: only a full drill proves it.
@@ -66,7 +69,7 @@ const (
 	OverallAttention = "attention"
 )
 
-// Status looks at state and repository. An error means that the state cannot be read; whatever else is wrong is a
+// Status looks at state and repository, and once at what awaits upload. An error means that the state cannot be read; whatever else is wrong is a
 // problem in the status.
 func (e *Engine) Status() (*Status, error) {
 	st, activity, err := e.state.ReadStatus()
@@ -107,6 +110,7 @@ func (e *Engine) Status() (*Status, error) {
 	if len(s.Problems) > 0 {
 		s.Overall = OverallAttention
 	}
+	s.Light = s.light()
 	return s, nil
 }
 
@@ -143,7 +147,14 @@ func (e *Engine) statusRepository(s *Status) {
 		return
 	}
 	s.OneDrive.Path, s.OneDrive.Why = folder.Path, folder.Why
+	gone := e.repositoryMissing(folder)
+	if gone != nil {
+		s.problem(gone)
+	}
 	l, err := e.List()
+	if gone != nil && err != nil {
+		return
+	}
 	if errors.Is(err, repository.ErrNotRepository) {
 		s.Problems = append(s.Problems, state.Problem{Code: string(CodeNoBackup), Text: "there is no backup yet", Hint: hints[CodeNoBackup]})
 		return
@@ -177,6 +188,9 @@ func (e *Engine) statusRepository(s *Status) {
 			Hint: "if it is a conflict copy or yours, move it elsewhere"})
 	}
 	e.statusNewest(s)
+	if s.Backups > 0 {
+		e.statusSync(s)
+	}
 }
 
 // checkWriter says whether somebody else may write to the repository now.
@@ -186,7 +200,8 @@ func (e *Engine) checkWriter(folder onedrive.Folder) error {
 		return err
 	}
 	s := &session{e: e, folder: folder, target: e.target(folder), id: id}
-	w, err := s.target.Writer()
+	(&fetcher{e: e, forbid: true}).attach(&s.target)
+	w, err := s.writerFile()
 	if err != nil || w == nil || s.owns(w) {
 		return err
 	}

@@ -88,7 +88,7 @@ With --path and without --to, each file is restored next to the original under a
 			if err != nil {
 				return a.fail("restore", err)
 			}
-			return a.restoreDone(res, o.DryRun)
+			return a.restoreDone(res, o.DryRun, e.SyncState(res.Plan.BackupID))
 		},
 	}
 	f := cmd.Flags()
@@ -256,7 +256,7 @@ type restoreLine struct {
 	Plan      *engine.RestorePlan    `json:"plan"`
 }
 
-func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool) error {
+func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool, sync string) error {
 	status := "completed"
 	switch {
 	case dryRun:
@@ -271,7 +271,7 @@ func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool) error {
 	if a.flags.json {
 		return a.line(restoreLine{
 			runLine: summary("restore", status, a.exit, runFields{BackupID: r.Plan.BackupID, SourceBytes: r.Bytes, Seconds: r.Duration.Seconds(),
-				Sync: syncSummary{State: "local_only"}}),
+				Sync: syncSummary{State: sync}}),
 			To:       r.Plan.To,
 			Restored: r.Restored, Equal: r.Equal, Databases: r.Databases, Bytes: r.Bytes, Aside: r.MovedAside,
 			Failed: r.Failed, Doubtful: r.Doubtful, Agents: r.Agents, Phases: r.Phases, Versions: r.Versions, Plan: r.Plan,
