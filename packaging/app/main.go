@@ -19,8 +19,12 @@ import (
 	"strings"
 	"time"
 
+	"maia-dr/engine/fsx"
 	"maia-dr/packaging/bundle"
 )
+
+// disk is what is written to.
+var disk *fsx.FS
 
 func main() {
 	if err := run(os.Args[1:], os.Stdout); err != nil {
@@ -81,7 +85,7 @@ func icon(_ *options, args []string, _ io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(args[0], b, 0o644)
+	return disk.WriteAtomic(args[0], 0o644, b)
 }
 
 func makeBundle(o *options, args []string, stdout io.Writer) error {
@@ -116,11 +120,7 @@ func makeZip(o *options, args []string, _ io.Writer) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.Create(o.out)
-	if err != nil {
-		return err
-	}
-	return errors.Join(bundle.Zip(f, args[0], t), f.Close())
+	return disk.WriteDurable(o.out, 0o644, func(w io.Writer) error { return bundle.Zip(w, args[0], t) })
 }
 
 // sourceTime is the time that all files of a zip get: that of the commit, where the build says it.
@@ -156,7 +156,7 @@ func brew(o *options, _ []string, _ io.Writer) error {
 			return err
 		}
 		path := filepath.Join(o.out, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, b, 0o644)); err != nil {
+		if err := errors.Join(disk.MkdirAll(filepath.Dir(path), 0o755), disk.WriteAtomic(path, 0o644, b)); err != nil {
 			return err
 		}
 	}

@@ -4,14 +4,14 @@
 package bundle
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 
 	"howett.net/plist"
+
+	"maia-dr/engine/fsx"
 )
 
 // What the application is called.
@@ -102,7 +102,8 @@ func (a App) Write(dir string) (path string, err error) {
 		return "", err
 	}
 	path = filepath.Join(dir, Name+".app")
-	if err := os.RemoveAll(path); err != nil {
+	var disk *fsx.FS
+	if err := disk.RemoveAll(path); err != nil {
 		return "", fmt.Errorf("make bundle: %w", err)
 	}
 	for _, f := range []struct {
@@ -117,9 +118,9 @@ func (a App) Write(dir string) (path string, err error) {
 		{"Resources/LICENSE", a.License, 0o644},
 	} {
 		to := filepath.Join(path, "Contents", f.name)
-		err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, f.content, f.mode))
+		err := disk.MkdirAll(filepath.Dir(to), 0o755)
 		if err == nil {
-			err = os.Chmod(to, f.mode) // whatever the umask is
+			err = disk.WriteAtomic(to, f.mode, f.content)
 		}
 		if err != nil {
 			return "", fmt.Errorf("make bundle: %w", err)
