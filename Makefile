@@ -1,5 +1,5 @@
 # make test is the gate: everything that must hold, in a fresh clone with Go, git and make.
-# The rest: build app bench fuzz lint vuln clean. Works with the make 3.81 of macOS.
+# The rest: build app bench fuzz lint vuln icons clean. Works with the make 3.81 of macOS.
 
 GO        ?= go
 FUZZTIME  ?= 30s
@@ -38,7 +38,7 @@ VERSION ?= $(shell git describe --tags --match 'v[0-9]*.[0-9]*.[0-9]*' 2>/dev/nu
 
 SCRIPTS = $(shell find .ci resources packaging -type f \( -name '*.sh' -o -path '.ci/*' \) 2>/dev/null)
 
-.PHONY: build app test tools format vet darwin scripts unit bench fuzz lint vuln clean
+.PHONY: build app test tools format vet darwin scripts unit bench fuzz lint vuln icons clean
 
 build:
 	$(GO) build -trimpath -o bin/maia-dr .
@@ -90,6 +90,10 @@ lint:
 # Asks vuln.go.dev; not part of lint, which works without a network.
 vuln:
 	$(GO) run $(GOVULNCHECK) ./...
+
+# Needs rsvg-convert (Debian: librsvg2-bin); what it draws is committed.
+icons:
+	$(GO) run ./packaging/icons resources/icons
 
 clean:
 	rm -rf bin dist

@@ -436,7 +436,7 @@ func (b *backup) result() *BackupResult {
 	return &BackupResult{
 		BackupID: m.BackupID, Status: status, Manifest: m, StoredBytes: b.storedBytes, SourceBytes: m.Stats.SourceBytes,
 		Files: m.Stats.SourceFiles, NewChunks: m.Stats.NewChunks, Duration: b.e.now().Sub(b.started), Warnings: append(slices.Clone(m.Warnings), b.late...),
-		SyncState: "local_only", Pruned: b.pruned,
+		SyncState: b.syncState(), Pruned: b.pruned,
 	}
 }
 

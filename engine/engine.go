@@ -44,6 +44,12 @@ type Options struct {
 	LoadAgent func(ctx context.Context, label, path string) error
 	// KeychainItem returns the secret of the Keychain item with this service; nil: there is no Keychain.
 	KeychainItem func(ctx context.Context, service string) ([]byte, error)
+	// Provider makes the source that is asked about the upload of the files in a OneDrive folder; nil: the system's.
+	Provider func(folder string) onedrive.Provider
+	// Helper is how this program starts itself as a child, for what may hang or crash.
+	Helper onedrive.Helper
+	// DownloadStall is how long nothing may come of a download before it is given up; 0: onedrive.DownloadStall.
+	DownloadStall time.Duration
 	// Evicted reports whether a file's content lies in the cloud only; nil: what the file system says.
 	Evicted func(path string) bool
 }
@@ -126,26 +132,6 @@ func (t *triedError) Error() string {
 
 func (t *triedError) Unwrap() error { return t.err }
 
-// findOneDrive returns the OneDrive folder.
-func (e *Engine) findOneDrive() (onedrive.Folder, error) {
-	o := onedrive.Options{
-		Flag: e.opt.OneDrivePath, Environment: e.env.Getenv("MAIA_ONEDRIVE_PATH"), Config: e.opt.Config.OneDrivePath,
-		Home: e.env.Home,
-	}
-	if id, err := e.state.PeekIdentity(); err == nil && id != nil {
-		o.Remembered = id.OneDrivePath
-	}
-	f, err := onedrive.Find(o)
-	if err != nil {
-		out := &Error{Op: "find the OneDrive folder", Code: CodeNoOneDrive, Err: err}
-		if errors.Is(err, onedrive.ErrSeveral) {
-			out.Hint = "say which one with --onedrive-path DIR; it is remembered"
-		}
-		return f, out
-	}
-	return f, nil
-}
-
 // target returns the repository in the OneDrive folder.
 func (e *Engine) target(folder onedrive.Folder) repository.Repo {
 	return repository.Repo{Dir: filepath.Join(folder.Path, repository.DirName), FS: e.fs, Staging: e.state.Staging()}
@@ -178,6 +164,8 @@ func explain(op, path string, err error) error {
 		out.Code = CodeNoRepository
 	case errors.Is(err, repository.ErrDamaged):
 		out.Code = CodeDamaged
+	case errors.Is(err, errEvicted):
+		out.Code = CodeEvicted
 	case errors.Is(err, repository.ErrMissing):
 		out.Code = CodeIncomplete
 	case errors.Is(err, fsx.ErrLocked):

@@ -32,6 +32,9 @@ const (
 	CodePasswordMissing Code = "password_missing"
 	CodePasswordWrong   Code = "password_wrong"
 	CodeSecretLeak      Code = "secret_in_plain"
+	CodeLedger          Code = "sync_ledger"
+	CodeDownload        Code = "download_failed"
+	CodeEvicted         Code = "in_the_cloud_only"
 )
 
 // hints say what to do about each code where the place that found the error knows nothing better.
@@ -57,6 +60,9 @@ var hints = map[Code]string{
 	CodeConfig:          "correct the configuration file; docs/configuration.md lists every key",
 	CodePasswordWrong:   "try again with the password of that backup's number, see `maia-dr list`; your password manager or the recovery sheet may have it",
 	CodeSecretLeak:      "this is a fault of the program: please report it with the names above, which are no secrets; earlier backups are untouched",
+	CodeLedger:          "remove that file: the watching begins anew, and nothing is called uploaded before OneDrive says so again",
+	CodeDownload:        "look at OneDrive's cloud in the menu bar: it has to be online, signed in and not paused; then run the command again",
+	CodeEvicted:         "let it be downloaded: with --download where the command has it, else open the folder in Finder and choose Download Now",
 	CodePasswordMissing: "set one with `maia-dr password set`, or leave the vault out with --no-vault",
 }
 

@@ -107,12 +107,13 @@ func (s *session) removeMirrored(id string) error {
 func (s *session) decide() []retention.Decision {
 	var in []retention.Backup
 	proof := s.e.status.Drills.Proof
+	uploaded := s.uploaded()
 	for _, c := range s.catalogue {
 		m := c.manifest
 		_, vault := m.Components[component.Secrets]
 		in = append(in, retention.Backup{
 			ID: m.BackupID, Time: m.CreatedAt, Complete: len(m.Lacks(s.listing)) == 0, Vault: vault,
-			Drilled: proof != nil && proof.BackupID == m.BackupID,
+			Uploaded: uploaded[m.BackupID], Drilled: proof != nil && proof.BackupID == m.BackupID,
 		})
 	}
 	cfg := s.e.opt.Config.Retention

@@ -30,7 +30,7 @@ func (b *backup) publishAll(ctx context.Context) error {
 		Progress: b.e.counter(event.Publish, int64(lacking), &done),
 	}
 	// The folder may have been replaced meanwhile: what is published must go where the listing was made.
-	if d, err := b.target.Descriptor(); err != nil || d.RepositoryID != b.descriptor.RepositoryID {
+	if d, err := b.e.descriptor(b.target); err != nil || d.RepositoryID != b.descriptor.RepositoryID {
 		return &Error{Op: "publish", Path: b.target.Dir, Code: CodeRepositoryGone,
 			Err: errors.Join(errors.New("the repository vanished or was replaced during the backup"), err)}
 	}
@@ -38,11 +38,16 @@ func (b *backup) publishAll(ctx context.Context) error {
 	if err := b.e.fs.Mkdir(b.target.Path(repository.ChunksDir), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("publish: %w", err)
 	}
+	var again []string
+	// Also when this run fails half-way: what it brought in waits from now on.
+	defer func() { b.recordPublished(again) }()
 	for _, c := range b.catalogue {
 		m := c.manifest
-		if len(m.Lacks(b.listing)) == 0 {
+		lacks := m.Lacks(b.listing)
+		if len(lacks) == 0 {
 			continue
 		}
+		again = append(again, lacks...)
 		_, err := p.Publish(ctx, m, c.raw, b.listing)
 		switch {
 		case err == nil:
@@ -53,12 +58,12 @@ func (b *backup) publishAll(ctx context.Context) error {
 			return fmt.Errorf("the backup is complete on this machine but not in OneDrive: %w", err)
 		}
 	}
-	return b.publishTop(p)
+	return b.publishTop(p, &again)
 }
 
 // publishTop puts the newest restore script and the README at the top of the repository: with the script there, the
 // one command on the recovery sheet stays the same.
-func (b *backup) publishTop(p *repository.Publisher) error {
+func (b *backup) publishTop(p *repository.Publisher, again *[]string) error {
 	for name, body := range map[string][]byte{
 		repository.ScriptName: b.e.opt.Script, repository.ReadmeName: []byte(repositoryReadme),
 	} {
@@ -74,6 +79,8 @@ func (b *backup) publishTop(p *repository.Publisher) error {
 		if err := p.PutAs(b.ctx, staged, name, int64(len(body)), repository.SumHash(body)); err != nil {
 			return err
 		}
+		b.listing.Top[name] = int64(len(body))
+		*again = append(*again, name)
 		if err := b.e.fs.Rename(b.mirror.Path(staged), b.mirror.Path(name)); err != nil {
 			return err
 		}

@@ -87,6 +87,11 @@ func (m mac) engine(now func() time.Time, fsys *fsx.FS, sink event.Sink) *engine
 
 // engineWith makes an engine with changed options.
 func (m mac) engineWith(change func(*engine.Options), now func() time.Time) *engine.Engine {
+	return m.engineIn(func(*engine.Env) {}, change, now)
+}
+
+// engineIn makes an engine with a changed environment and changed options.
+func (m mac) engineIn(world func(*engine.Env), change func(*engine.Options), now func() time.Time) *engine.Engine {
 	env := engine.Env{
 		Now: now, Random: rand.Reader, Getenv: func(string) string { return "" }, Home: m.Home, Cwd: filepath.Dir(m.State),
 		Hostname: "test-mac", PID: os.Getpid(), HardwareID: func() string { return m.Hardware }, Zone: time.UTC,
@@ -101,6 +106,7 @@ func (m mac) engineWith(change func(*engine.Options), now func() time.Time) *eng
 		MaiaRoot: m.Root, OneDrivePath: m.OneDrive, StateDir: m.State, Config: c, Version: "0.1.0-test",
 		Script: resources.RestoreScript, Log: zerolog.Nop(), Run: noTools,
 	}
+	world(&env)
 	change(&opt)
 	return engine.New(env, opt)
 }
@@ -122,6 +128,14 @@ func (r *rig) day(n int) {
 	r.t.Helper()
 	if _, err := r.fix.Day(r.t.Context(), n); err != nil {
 		r.t.Fatal(err)
+	}
+}
+
+// removeLikelySecrets removes the files of the sample that look as if they held a secret.
+func (r *rig) removeLikelySecrets() {
+	r.t.Helper()
+	for _, name := range []string{"claude/tools/research/migrate_pages.py", "claude/config/integrations.json"} {
+		remove(r.t, filepath.Join(r.fix.Root, name))
 	}
 }
 

@@ -24,6 +24,8 @@ type session struct {
 	id             *state.Identity
 	descriptor     *repository.Descriptor
 	writer         int
+	// claimed is the writer file of that number.
+	claimed *repository.Writer
 	// listing is what lies in OneDrive, by name and size only.
 	listing *repository.Listing
 	// catalogue is every backup this writer made or adopted, oldest first.
@@ -55,6 +57,8 @@ func (e *Engine) open(create, adopt bool) (*session, error) {
 		return nil, &Error{Op: "open the state directory", Path: e.state.Path, Code: CodeState, Err: err}
 	}
 	s := &session{e: e, folder: folder, target: e.target(folder), mirror: e.mirror(), id: id}
+	// A daily run reads nothing back from OneDrive. Who adopts, asks for what is there.
+	(&fetcher{e: e, forbid: !adopt}).attach(&s.target)
 	if err := s.openRepository(create); err != nil {
 		return nil, explain("open the repository", s.target.Dir, err)
 	}
@@ -71,7 +75,8 @@ func (e *Engine) open(create, adopt bool) (*session, error) {
 	if err := s.loadCatalogue(); err != nil {
 		return nil, explain("read the catalogue", s.mirror.Dir, err)
 	}
-	if id.RepositoryID != s.descriptor.RepositoryID || id.OneDrivePath != folder.Path {
+	if id.RepositoryID != s.descriptor.RepositoryID || id.OneDrivePath != folder.Path || id.Writer == nil || *id.Writer != *s.claimed {
+		id.Writer = s.claimed
 		id.RepositoryID, id.OneDrivePath = s.descriptor.RepositoryID, folder.Path
 		if err := e.state.SaveIdentity(id); err != nil {
 			return nil, explain("remember the repository", e.state.Path, err)
@@ -81,7 +86,7 @@ func (e *Engine) open(create, adopt bool) (*session, error) {
 }
 
 func (s *session) openRepository(create bool) error {
-	d, err := s.target.Descriptor()
+	d, err := s.e.descriptor(s.target)
 	if err == nil {
 		s.descriptor = d
 		return nil
@@ -90,8 +95,7 @@ func (s *session) openRepository(create bool) error {
 		return err
 	}
 	if s.id.RepositoryID != "" {
-		return &Error{Op: "open the repository", Path: s.target.Dir, Code: CodeRepositoryGone,
-			Err: errors.New("repository.json, which was there before, is gone")}
+		return s.e.repositoryGone(s.folder, errors.New("repository.json, which was there before, is gone"))
 	}
 	if l, err := s.target.List(); err == nil && (len(l.Chunks) > 0 || len(l.Backups) > 0) {
 		return &Error{Op: "open the repository", Path: s.target.Dir, Code: CodeRepositoryGone,
@@ -145,16 +149,29 @@ func (s *session) foreignWriter(w *repository.Writer) error {
 		Err: fmt.Errorf("it is written by %s since %s, not by this installation", quoteHost(w.Hostname), w.CreatedAt.Local().Format("2 January 2006"))}
 }
 
+// writerFile returns the writer file that counts. One that is evicted and that this state directory has read before is not
+// downloaded for that: it never changes.
+func (s *session) writerFile() (*repository.Writer, error) {
+	n, err := s.target.WriterNumber()
+	if err != nil {
+		return nil, err
+	}
+	if known := s.id.Writer; known != nil && n == known.Number && s.e.evicted(s.target.Path(repository.WriterName(n))) {
+		return known, nil
+	}
+	return s.target.Writer()
+}
+
 // claim makes sure that this state directory on this machine is the repository's one writer.
 func (s *session) claim(adopt bool) (adopted bool, err error) {
-	w, err := s.target.Writer()
+	w, err := s.writerFile()
 	if err != nil {
 		return false, err
 	}
 	number, fresh := 1, len(s.listing.Backups) == 0 && len(s.listing.Chunks) == 0
 	switch {
 	case w != nil && s.owns(w) && (s.id.RepositoryID == "" || s.id.RepositoryID == s.descriptor.RepositoryID):
-		s.writer = w.Number
+		s.writer, s.claimed = w.Number, w
 		return false, nil
 	case w == nil && (fresh || s.id.RepositoryID == s.descriptor.RepositoryID):
 		// A new repository, or our own whose writer file is gone.
@@ -176,6 +193,7 @@ func (s *session) claim(adopt bool) (adopted bool, err error) {
 		Format: repository.Format, Number: number, StateID: s.id.StateID, HardwareSHA256: s.e.hardwareSHA256(),
 		Hostname: s.e.env.Hostname, CreatedAt: s.e.now().UTC().Truncate(time.Second),
 	}
+	s.claimed = &nw
 	return adopted, s.target.WriteJSON(repository.WriterName(number), nw)
 }
 
@@ -256,6 +274,9 @@ func (s *session) importBackup(m *repository.Manifest, raw []byte) error {
 		names = append(names, f.Path)
 	}
 	for _, name := range names {
+		if err := s.target.AwaitReady(s.target.Path(m.BackupID, name)); err != nil {
+			return err
+		}
 		b, err := os.ReadFile(s.target.Path(m.BackupID, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

@@ -17,14 +17,17 @@ const Overdue = 26 * time.Hour
 // success.
 type Status struct {
 	Version int `json:"version"`
-	// Overall is fine or attention.
+	// Overall is fine or attention; Light is green, neutral or attention.
 	Overall  string         `json:"overall"`
+	Light    string         `json:"light"`
 	Activity state.Activity `json:"activity"`
 	Run      *state.Run     `json:"run,omitempty"`
 
 	LastBackup *state.BackupResult `json:"last_backup,omitempty"`
-	Newest     *BackupInfo         `json:"newest,omitempty"`
-	Overdue    bool                `json:"overdue"`
+	// LastFailure is the newest attempt that failed after it.
+	LastFailure *state.Failure `json:"last_failure,omitempty"`
+	Newest      *BackupInfo    `json:"newest,omitempty"`
+	Overdue     bool           `json:"overdue"`
 
 	OneDrive OneDriveStatus      `json:"onedrive"`
 	Restore  RestoreStatus       `json:"restore"`
@@ -44,6 +47,8 @@ type OneDriveStatus struct {
 	State string `json:"state"`
 	Path  string `json:"path,omitempty"`
 	Why   string `json:"why,omitempty"`
+	// Sync is what is known of the upload; nil: this machine does not watch it.
+	Sync *SyncStatus `json:"sync,omitempty"`
 }
 
 // RestoreStatus says whether a restore is proven: only a full drill proves it.
@@ -64,7 +69,7 @@ const (
 	OverallAttention = "attention"
 )
 
-// Status looks at state and repository. An error means that the state cannot be read; whatever else is wrong is a
+// Status looks at state and repository, and once at what awaits upload. An error means that the state cannot be read; whatever else is wrong is a
 // problem in the status.
 func (e *Engine) Status() (*Status, error) {
 	st, activity, err := e.state.ReadStatus()
@@ -72,7 +77,7 @@ func (e *Engine) Status() (*Status, error) {
 		return nil, &Error{Op: "read the status", Path: e.state.Path, Code: CodeState, Err: err}
 	}
 	s := &Status{
-		Version: 1, Activity: activity, Run: st.Run, LastBackup: st.LastBackup, Verify: st.LastVerify,
+		Version: 1, Activity: activity, Run: st.Run, LastBackup: st.LastBackup, LastFailure: st.LastFailure, Verify: st.LastVerify,
 		OneDrive: OneDriveStatus{State: "unknown"}, Problems: []state.Problem{}, StateDir: e.state.Path, LogFile: e.state.LogFile(),
 	}
 	if root, err := e.findRoot(); err != nil {
@@ -84,9 +89,12 @@ func (e *Engine) Status() (*Status, error) {
 	s.Restore = e.restoreStatus(&st.Drills, e.newestManifest(s))
 	s.Problems = append(s.Problems, drillProblems(&st.Drills)...)
 	if activity == state.Interrupted {
+		hint := "run it again: `maia-dr " + st.Run.Kind + "`"
+		if st.Run.Kind == "backup" {
+			hint = "run `maia-dr backup`: it takes up what is missing"
+		}
 		s.Problems = append(s.Problems, state.Problem{Code: "interrupted",
-			Text: fmt.Sprintf("the %s begun %s never reached its end", st.Run.Kind, st.Run.StartedAt.Local().Format("2 Jan 15:04")),
-			Hint: "run `maia-dr backup`: it takes up what is missing"})
+			Text: fmt.Sprintf("the %s begun %s never reached its end", st.Run.Kind, st.Run.StartedAt.Local().Format("2 Jan 15:04")), Hint: hint})
 	}
 	if f := st.LastFailure; f != nil && f.Code != string(CodeCancelled) {
 		s.Problems = append(s.Problems, state.Problem{Code: f.Code, Text: "the last backup failed: " + f.Error, Hint: f.Hint})
@@ -102,6 +110,7 @@ func (e *Engine) Status() (*Status, error) {
 	if len(s.Problems) > 0 {
 		s.Overall = OverallAttention
 	}
+	s.Light = s.light()
 	return s, nil
 }
 
@@ -138,7 +147,14 @@ func (e *Engine) statusRepository(s *Status) {
 		return
 	}
 	s.OneDrive.Path, s.OneDrive.Why = folder.Path, folder.Why
+	gone := e.repositoryMissing(folder)
+	if gone != nil {
+		s.problem(gone)
+	}
 	l, err := e.List()
+	if gone != nil && err != nil {
+		return
+	}
 	if errors.Is(err, repository.ErrNotRepository) {
 		s.Problems = append(s.Problems, state.Problem{Code: string(CodeNoBackup), Text: "there is no backup yet", Hint: hints[CodeNoBackup]})
 		return
@@ -172,6 +188,9 @@ func (e *Engine) statusRepository(s *Status) {
 			Hint: "if it is a conflict copy or yours, move it elsewhere"})
 	}
 	e.statusNewest(s)
+	if s.Backups > 0 {
+		e.statusSync(s)
+	}
 }
 
 // checkWriter says whether somebody else may write to the repository now.
@@ -181,7 +200,8 @@ func (e *Engine) checkWriter(folder onedrive.Folder) error {
 		return err
 	}
 	s := &session{e: e, folder: folder, target: e.target(folder), id: id}
-	w, err := s.target.Writer()
+	(&fetcher{e: e, forbid: true}).attach(&s.target)
+	w, err := s.writerFile()
 	if err != nil || w == nil || s.owns(w) {
 		return err
 	}

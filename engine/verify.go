@@ -19,6 +19,8 @@ type VerifyOptions struct {
 	// Backups are names as for Show; none means the newest complete one.
 	Backups []string
 	All     bool
+	// Download reads also what OneDrive has evicted. Without it, that is read in the mirror, or counted as not read.
+	Download bool
 }
 
 // VerifiedBackup is the verdict on one backup.
@@ -29,6 +31,8 @@ type VerifiedBackup struct {
 	LocalOnly bool     `json:"local_only,omitempty"`
 	Problems  []string `json:"problems,omitempty"`
 	Files     int      `json:"files"`
+	// NotRead counts the files and databases that were not read, because OneDrive has evicted what they lie in.
+	NotRead int `json:"not_read,omitempty"`
 }
 
 // VerifyResult is what a verification found.
@@ -38,22 +42,30 @@ type VerifyResult struct {
 	Repaired  []string `json:"repaired,omitempty"`
 	BadChunks []string `json:"bad_chunks,omitempty"`
 	Foreign   []string `json:"foreign,omitempty"`
-	Chunks    int      `json:"chunks"`
-	Bytes     int64    `json:"bytes"`
+	// Evicted are chunks that no copy on this machine has, and that were not downloaded, and why.
+	Evicted []string `json:"evicted,omitempty"`
+	Chunks  int      `json:"chunks"`
+	Bytes   int64    `json:"bytes"`
 	// Duration is how long it took.
 	Duration time.Duration `json:"-"`
 }
 
-// OK reports whether every backup that was looked at is whole.
+// OK reports whether every backup that was looked at was read in full and is whole.
 func (r *VerifyResult) OK() bool {
 	return len(r.BadChunks) == 0 && !slices.ContainsFunc(r.Backups, func(b VerifiedBackup) bool { return !b.OK })
+}
+
+// Damaged reports whether something that was read is not what it was, or cannot be read. What was not read for being
+// evicted is no damage, and not OK.
+func (r *VerifyResult) Damaged() bool {
+	return len(r.BadChunks) > 0 || slices.ContainsFunc(r.Backups, func(b VerifiedBackup) bool { return len(b.Problems) > 0 })
 }
 
 // Verify compares stored bytes with their hashes: the files of each backup's folder, every chunk, every file in a
 // stream and every database. A chunk or a file of a folder that is bad in OneDrive or in the mirror is replaced by its twin if that is
 // whole; one that is bad everywhere leaves the mirror, so that the next backup stores its content again.
 func (e *Engine) Verify(ctx context.Context, o VerifyOptions) (res *VerifyResult, err error) {
-	v, err := e.view()
+	v, err := e.viewOf(&fetcher{e: e, forbid: !o.Download})
 	if err != nil {
 		return nil, err
 	}
@@ -69,13 +81,14 @@ func (e *Engine) Verify(ctx context.Context, o VerifyOptions) (res *VerifyResult
 	started := e.now()
 	defer func() { end(history, err) }()
 	// Before the lock was held, a prune may have removed what was listed.
-	if v, err = e.view(); err != nil {
+	if v, err = e.viewOf(&fetcher{e: e, forbid: !o.Download}); err != nil {
 		return nil, err
 	}
 	if chosen, err = v.choose(o); err != nil {
 		return nil, err
 	}
-	w := &verification{view: v, ctx: ctx, res: &VerifyResult{Foreign: v.listings[0].Foreign}, bad: map[repository.Hash]error{}}
+	w := &verification{view: v, ctx: ctx, res: &VerifyResult{Foreign: slices.Clone(v.listings[0].Foreign)}, bad: map[repository.Hash]error{},
+		unread: map[repository.Hash]error{}}
 	if err := w.run(chosen); err != nil {
 		return nil, explain("verify", "", err)
 	}
@@ -85,6 +98,9 @@ func (e *Engine) Verify(ctx context.Context, o VerifyOptions) (res *VerifyResult
 	e.status.LastVerify = &state.VerifyResult{At: e.now().UTC(), Backups: len(chosen), Bad: w.summary()}
 	e.statusMu.Unlock()
 	if !w.res.OK() {
+		history.Result = repository.StatusCompletedWithWarnings
+	}
+	if w.res.Damaged() {
 		history.Result = "damaged"
 		history.Error = fmt.Sprintf("%d problems", len(w.summary()))
 	}
@@ -123,6 +139,8 @@ type verification struct {
 	res *VerifyResult
 	// bad are chunks of which no copy is whole.
 	bad map[repository.Hash]error
+	// unread are chunks that are evicted, and of which there is no copy on this machine.
+	unread map[repository.Hash]error
 	// published are the chunks that have to be in the first copy.
 	published map[repository.Hash]bool
 }
@@ -149,6 +167,11 @@ func (w *verification) run(ids []string) error {
 		if cerr := w.ctx.Err(); cerr != nil {
 			return cerr
 		}
+		if errors.Is(err, errEvicted) {
+			w.res.Evicted = append(w.res.Evicted, fmt.Sprintf("%s/%s: %v", id, repository.ManifestName, errEvicted))
+			w.res.Backups = append(w.res.Backups, VerifiedBackup{BackupID: id, NotRead: 1})
+			continue
+		}
 		if err != nil {
 			w.res.Backups = append(w.res.Backups, VerifiedBackup{BackupID: id, Problems: []string{fmt.Sprintf("%s/%s: %v", id, repository.ManifestName, err)}})
 			continue
@@ -165,6 +188,7 @@ func (w *verification) run(ids []string) error {
 	}
 	for _, id := range ids {
 		if m := manifests[id]; m != nil {
+			w.res.Foreign = append(w.res.Foreign, w.foreignIn(m)...)
 			if err := w.backup(m, raws[id]); err != nil {
 				return err
 			}
@@ -196,11 +220,15 @@ func (w *verification) chunks(all map[repository.Hash]repository.ChunkRef) error
 
 func (w *verification) chunk(ref repository.ChunkRef) error {
 	var good, bad []int
-	var first error
+	var first, unread error
 	for i, r := range w.repos {
 		// The mirror holds only the chunks of the newest backups, and OneDrive not yet those that were never published:
 		// one that is not there is no damage.
 		if _, ok := w.listings[i].Chunks[ref.SHA256]; !ok && (i > 0 || !w.published[ref.SHA256]) {
+			continue
+		}
+		if err := r.AwaitReady(r.Path(repository.ChunksDir, repository.ChunkName(ref.SHA256))); err != nil {
+			unread = err
 			continue
 		}
 		err := repository.CheckChunk(w.ctx, r.Dir, ref, false)
@@ -219,6 +247,15 @@ func (w *verification) chunk(ref repository.ChunkRef) error {
 	name := repository.ChunksDir + "/" + repository.ChunkName(ref.SHA256)
 	switch {
 	case len(bad) == 0:
+		if len(good) == 0 && unread != nil {
+			w.unread[ref.SHA256] = unread
+			w.res.Evicted = append(w.res.Evicted, fmt.Sprintf("%s: %v", name, unread))
+		}
+		return nil
+	case len(good) == 0 && unread != nil:
+		// The mirror's copy is bad, and OneDrive's may be whole.
+		w.unread[ref.SHA256] = first
+		w.res.Evicted = append(w.res.Evicted, fmt.Sprintf("%s: bad in the mirror, and not read in OneDrive: %v", name, unread))
 		return nil
 	case len(good) == 0:
 		w.bad[ref.SHA256] = first
@@ -265,6 +302,11 @@ func (w *verification) dropFromMirror(ref repository.ChunkRef) error {
 func (w *verification) backup(m *repository.Manifest, raw []byte) error {
 	home := w.home(m.BackupID)
 	out := VerifiedBackup{BackupID: m.BackupID, LocalOnly: home > 0 || !w.remote, Files: m.Stats.SourceFiles}
+	if home = w.folderOf(m, home); home < 0 {
+		out.NotRead = m.Stats.SourceFiles
+		w.res.Backups = append(w.res.Backups, out)
+		return nil
+	}
 	files, problems := checkFolder(w.repos[home], m, raw)
 	out.Problems = problems
 	for _, c := range m.Chunks {
@@ -273,52 +315,76 @@ func (w *verification) backup(m *repository.Manifest, raw []byte) error {
 		}
 	}
 	if files != nil {
-		more, err := w.streams(m, files)
+		more, unread, err := w.streams(m, files)
 		if err != nil {
 			return err
 		}
+		out.NotRead = unread
 		out.Problems = append(out.Problems, more...)
 	}
-	out.OK = len(out.Problems) == 0
+	out.OK = len(out.Problems) == 0 && out.NotRead == 0
 	w.res.Backups = append(w.res.Backups, out)
 	return nil
 }
 
-// streams checks the files and databases whose chunks are whole; those of bad chunks are damaged, and named.
-func (w *verification) streams(m *repository.Manifest, files []repository.File) ([]string, error) {
-	groups, err := byStream(m, files, nil)
-	if err != nil {
-		return []string{err.Error()}, nil
+// folderOf returns the copy in which a backup's folder can be read; -1: it is evicted, and there is no other.
+func (w *verification) folderOf(m *repository.Manifest, home int) int {
+	if !w.fetch.forbid || home > 0 || !w.remote {
+		return home
 	}
-	bad := map[int]bool{}
-	for i, c := range m.Chunks {
-		if w.bad[c.SHA256] != nil {
-			bad[i] = true
+	for name := range w.listings[0].Backups[m.BackupID] {
+		if w.e.evicted(w.repos[0].Path(m.BackupID, name)) {
+			for i := range w.repos[1:] {
+				if _, ok := w.listings[i+1].Backups[m.BackupID][repository.ManifestName]; ok {
+					return i + 1
+				}
+			}
+			return -1
 		}
 	}
-	var out []string
+	return home
+}
+
+// streams checks the files and databases whose chunks are whole; those of bad chunks are damaged, and named, those of
+// chunks that were not read are counted.
+func (w *verification) streams(m *repository.Manifest, files []repository.File) (out []string, notRead int, err error) {
+	groups, err := byStream(m, files, nil)
+	if err != nil {
+		return []string{err.Error()}, 0, nil //nolint:nilerr // it is one of the problems
+	}
+	bad, unread := map[int]bool{}, map[int]bool{}
+	for i, c := range m.Chunks {
+		bad[i] = w.bad[c.SHA256] != nil
+		unread[i] = w.unread[c.SHA256] != nil
+	}
 	for i := range groups {
 		loc := repository.NewLocator(groups[i].stream.Extents)
 		groups[i].files = slices.DeleteFunc(groups[i].files, func(f *repository.File) bool {
 			x, err := loc.Slice(f.Offset, f.SizeBytes)
-			if err == nil && !touches(x, bad) {
+			switch {
+			case err == nil && !touches(x, bad) && !touches(x, unread):
 				return false
+			case err == nil && !touches(x, bad):
+				notRead++
+				return true
 			}
 			out = append(out, fmt.Sprintf("%s: lies in a damaged chunk", f.Path))
 			return true
 		})
 	}
 	w.e.phase(event.Verify, 0)
-	src := &repository.Source{Dirs: []string{w.repos[0].Dir}}
-	if w.home(m.BackupID) > 0 {
-		src = w.source()
+	src := w.source()
+	if w.home(m.BackupID) == 0 && w.remote {
+		// As another machine would have it, but for what is evicted.
+		all := src.Choose
+		src.Choose = func(ref repository.ChunkRef) []string { return all(ref)[:1] }
 	}
 	chunkErrs, problems, err := w.e.checkStreams(w.ctx, src, m, groups, nil)
 	if err != nil {
 		if errors.Is(err, repository.ErrDamaged) {
-			return append(out, err.Error()), nil
+			return append(out, err.Error()), notRead, nil
 		}
-		return nil, err
+		return nil, notRead, err
 	}
 	for _, c := range chunkErrs {
 		out = append(out, c.Error())
@@ -326,7 +392,7 @@ func (w *verification) streams(m *repository.Manifest, files []repository.File) 
 	for _, p := range problems {
 		out = append(out, fmt.Sprintf("%s: %s", p.Path, p.Reason))
 	}
-	return out, nil
+	return out, notRead, nil
 }
 
 // summary lists every problem once.

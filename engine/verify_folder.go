@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 
 	"maia-dr/engine/repository"
@@ -19,7 +20,11 @@ func (w *verification) manifest(id string) (*repository.Manifest, []byte, error)
 		}
 		break
 	}
-	return w.repos[w.home(id)].ReadManifest(id)
+	m, raw, err := w.repos[w.home(id)].ReadManifest(id)
+	if errors.Is(err, errEvicted) && len(w.repos) > 1 && w.listings[1].Backups[id] != nil {
+		return w.repos[1].ReadManifest(id)
+	}
+	return m, raw, err
 }
 
 // mendFolder replaces each file of a backup's folder that is not what it was by its twin in another copy. What no copy
@@ -37,13 +42,21 @@ func (w *verification) mendFolder(m *repository.Manifest, raw []byte) error {
 		if err != nil || checkRestoreIndex(r, m, raw, files) != nil {
 			continue
 		}
-		sum, size, err := repository.HashFile(r.Path(m.BackupID, repository.RestoreIndexName))
+		sum, size, err := hashReady(r, r.Path(m.BackupID, repository.RestoreIndexName))
 		if err != nil {
 			continue
 		}
 		return w.mendFile(m.BackupID, repository.FileRef{Path: repository.RestoreIndexName, SizeBytes: size, SHA256: sum})
 	}
 	return nil
+}
+
+// hashReady hashes a file of a copy, unless it is evicted and must not be downloaded.
+func hashReady(r repository.Repo, path string) (repository.Hash, int64, error) {
+	if err := r.AwaitReady(path); err != nil {
+		return repository.Hash{}, 0, err
+	}
+	return repository.HashFile(path)
 }
 
 func (w *verification) mendFile(id string, ref repository.FileRef) error {
@@ -56,7 +69,7 @@ func (w *verification) mendFile(id string, ref repository.FileRef) error {
 		if _, ok := w.listings[i].Backups[id][ref.Path]; !ok {
 			continue
 		}
-		switch sum, size, err := repository.HashFile(r.Path(name)); {
+		switch sum, size, err := hashReady(r, r.Path(name)); {
 		case err == nil && size == ref.SizeBytes && sum == ref.SHA256:
 			good = append(good, r)
 		case err == nil:

@@ -25,19 +25,25 @@ type view struct {
 	remote bool
 	// chunks is where chunks are read from; nil: from every copy.
 	chunks *repository.Source
+	// fetch downloads what is evicted and needed.
+	fetch *fetcher
 }
 
 // view opens what there is. The mirror alone will do: the newest backup may be there before OneDrive has it.
-func (e *Engine) view() (*view, error) {
-	v := &view{e: e}
+func (e *Engine) view() (*view, error) { return e.viewOf(&fetcher{e: e}) }
+
+// viewOf is view with a fetcher that says what becomes of evicted files.
+func (e *Engine) viewOf(f *fetcher) (*view, error) {
+	v := &view{e: e, fetch: f}
 	folder, ferr := e.findOneDrive()
 	var repositoryID string
 	err := ferr
 	if ferr == nil {
 		v.folder = folder
 		target := e.target(folder)
+		v.fetch.attach(&target)
 		var d *repository.Descriptor
-		if d, err = target.Descriptor(); err == nil {
+		if d, err = e.descriptor(target); err == nil {
 			repositoryID = d.RepositoryID
 			if err = v.add(target); err == nil {
 				v.remote = true
@@ -71,14 +77,22 @@ func (v *view) add(r repository.Repo) error {
 	return nil
 }
 
-// source reads chunks from every copy.
+// source reads chunks from every copy. One that is evicted in OneDrive is read from the mirror if it is there, and else
+// downloaded.
 func (v *view) source() *repository.Source {
 	if v.chunks != nil {
+		v.chunks.Ready = v.fetch.ready
 		return v.chunks
 	}
-	src := new(repository.Source)
+	src := &repository.Source{Ready: v.fetch.ready}
 	for _, r := range v.repos {
 		src.Dirs = append(src.Dirs, r.Dir)
+	}
+	src.Choose = func(ref repository.ChunkRef) []string {
+		if len(src.Dirs) > 1 && v.e.evicted(v.repos[0].Path(repository.ChunksDir, repository.ChunkName(ref.SHA256))) {
+			return append(slices.Clone(src.Dirs[1:]), src.Dirs[0])
+		}
+		return src.Dirs
 	}
 	return src
 }
@@ -144,7 +158,11 @@ func (v *view) lacks(m *repository.Manifest) []string {
 // readFile reads a file of a backup's folder from the first copy where it is whole.
 func (v *view) readFile(m *repository.Manifest, name string) ([]byte, error) {
 	var errs []error
-	for _, r := range v.repos {
+	repos := v.repos
+	if len(repos) > 1 && v.e.evicted(repos[0].Path(m.BackupID, name)) {
+		repos = append(slices.Clone(repos[1:]), repos[0])
+	}
+	for _, r := range repos {
 		b, err := r.ReadFile(m, name)
 		if err == nil {
 			return b, nil
@@ -201,7 +219,7 @@ func (v *view) newestComplete(ids []string) (*repository.Manifest, []byte, []str
 	var newer []string
 	for _, id := range ids {
 		m, raw, err := v.manifest(id)
-		if errors.Is(err, repository.ErrNewerFormat) {
+		if errors.Is(err, repository.ErrNewerFormat) || errors.Is(err, errEvicted) {
 			return nil, nil, nil, err
 		}
 		if err != nil {
@@ -297,12 +315,6 @@ func (v *view) info(id string) (i BackupInfo, foreign []string) {
 		at, _ := repository.IDTime(id)
 		return BackupInfo{BackupID: id, CreatedAt: at, State: StateUnreadable, Error: err.Error()}, nil
 	}
-	for name := range v.listings[0].Backups[id] {
-		if !m.Names(name) {
-			foreign = append(foreign, id+"/"+name)
-		}
-	}
-	slices.Sort(foreign)
 	i = BackupInfo{
 		BackupID: id, CreatedAt: m.CreatedAt, Phase: systemOf(m).MaiaPhase, State: StateComplete, Status: m.Status,
 		Files: m.Stats.SourceFiles, SourceBytes: m.Stats.SourceBytes, StoredBytes: m.Stats.StoredBytes,
@@ -314,7 +326,18 @@ func (v *view) info(id string) (i BackupInfo, foreign []string) {
 	} else if !v.remote || len(m.Lacks(v.listings[0])) > 0 {
 		i.State = StateLocalOnly
 	}
-	return i, foreign
+	return i, v.foreignIn(m)
+}
+
+// foreignIn names what lies in a backup's folder that its manifest does not name.
+func (v *view) foreignIn(m *repository.Manifest) (foreign []string) {
+	for name := range v.listings[0].Backups[m.BackupID] {
+		if !m.Names(name) {
+			foreign = append(foreign, m.BackupID+"/"+name)
+		}
+	}
+	slices.Sort(foreign)
+	return foreign
 }
 
 // Show is everything about one backup.

@@ -25,7 +25,10 @@ Secrets are sealed in a vault with the password from the Keychain. Without one, 
 and the exit code is 3; with --no-vault that is meant, and it is 0.
 
 With --scheduled, as the schedule starts it: nothing is done where the day has its backup already or backups are paused;
-another run is waited for, half an hour at most; the weekly restore drill follows.`,
+another run is waited for, half an hour at most; the weekly restore drill follows.
+
+Then it waits for OneDrive, where OneDrive can be asked, for at most --wait (default: sync.wait of the configuration, 5m).
+Exit code 4: the backup is complete, and its upload goes on; whatever runs next, status too, carries the watching on.`,
 		Args: argsBetween(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if passwordFile != "" {
@@ -37,14 +40,29 @@ another run is waited for, half an hour at most; the weekly restore drill follow
 			} else {
 				a.password = a.backupPassword(scheduled)
 			}
-			if scheduled {
-				return a.backUpScheduled(cmd.Context(), o)
-			}
+			a.scheduled = scheduled
 			e, err := a.engine(a.sink())
 			if err != nil {
 				return err
 			}
+			limit, err := waitLimit(cmd, e, wait, noWait)
+			if err != nil {
+				return err
+			}
+			if scheduled {
+				return a.backUpScheduled(cmd.Context(), e, o, limit)
+			}
+			if chosen, err := a.chooseOneDrive(e); err != nil {
+				return err
+			} else if chosen {
+				if e, err = a.engine(a.sink()); err != nil {
+					return err
+				}
+			}
+			ended := a.backupBegins(cmd.Context(), e)
 			res, err := e.Backup(cmd.Context(), o)
+			a.tidy()
+			ended(res, err)
 			if err != nil {
 				return a.fail("backup", err)
 			}
@@ -52,13 +70,15 @@ another run is waited for, half an hour at most; the weekly restore drill follow
 			if len(res.Warnings) > 0 {
 				exit = ExitIncomplete
 			}
-			return a.done(exit, backupSummary(res, exit), func() { a.printBackup(res) })
+			w := a.waitForSync(cmd.Context(), e, res, limit)
+			exit = w.exit(exit)
+			return a.done(exit, backupSummary(res, &w, exit), func() { a.printBackup(res, &w) })
 		},
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.NoVault, "no-vault", false, "leave secret-bearing files out by choice")
 	f.BoolVar(&o.Adopt, "adopt", false, "take over a repository that another installation wrote")
-	f.DurationVar(&wait, "wait", 5*time.Minute, "how long to wait for OneDrive, where it can be asked")
+	f.DurationVar(&wait, "wait", 0, "how long to wait for OneDrive, where it can be asked (default: as configured)")
 	f.BoolVar(&noWait, "no-wait", false, "do not wait for OneDrive")
 	f.BoolVar(&scheduled, "scheduled", false, "this run was started by the schedule")
 	fileFlag(cmd, &passwordFile)
@@ -73,18 +93,18 @@ type backupLine struct {
 	Pruned    []string `json:"pruned,omitempty"`
 }
 
-func backupSummary(r *engine.BackupResult, exit int) backupLine {
+func backupSummary(r *engine.BackupResult, w *waited, exit int) backupLine {
 	return backupLine{
 		runLine: summary("backup", r.Status, exit, runFields{BackupID: r.BackupID, StoredBytes: r.StoredBytes, SourceBytes: r.SourceBytes,
-			Seconds: r.Duration.Seconds(), Warnings: r.Warnings, Sync: syncSummary{State: r.SyncState}}),
+			Seconds: r.Duration.Seconds(), Warnings: r.Warnings, Sync: w.summary()}),
 		Files: r.Files, NewChunks: r.NewChunks, Pruned: r.Pruned,
 	}
 }
 
-func (a *app) printBackup(r *engine.BackupResult) {
+func (a *app) printBackup(r *engine.BackupResult, w *waited) {
 	a.warnings(r.Warnings)
 	a.printf("Backup %s is complete: %s, %s; %s new, in %s.\n", r.BackupID, count(r.Files, "file", "files"), size(r.SourceBytes), size(r.StoredBytes), took(r.Duration))
-	a.say("It lies in %s; whether OneDrive has uploaded it is not known.\n", clean(r.Manifest.OneDrivePath))
+	a.printWaited(w, clean(r.Manifest.OneDrivePath))
 	if n := len(r.Pruned); n > 0 {
 		a.say("The retention rule removed %s.\n", count(n, "old backup", "old backups"))
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -20,9 +21,11 @@ import (
 	"maia-dr/engine"
 	"maia-dr/engine/config"
 	"maia-dr/engine/event"
+	"maia-dr/engine/onedrive"
 	"maia-dr/engine/vault"
 	"maia-dr/keychain"
 	"maia-dr/launchd"
+	"maia-dr/tray/notify"
 )
 
 // Program is everything the command line gets from outside.
@@ -41,6 +44,13 @@ type Program struct {
 	OpenTTY func() (io.ReadWriteCloser, error)
 	// ReadPassword asks a question on the terminal and returns what is typed, without showing it.
 	ReadPassword func(question string) ([]byte, error)
+	// Screen shows notifications; nil: there is no screen.
+	Screen notify.Channel
+	// Provider, Helper and Evicted are as in engine.Options: what is asked about uploads (nil: the system's), how the program
+	// starts itself as a child, and what lies in the cloud only (nil: what the file system says).
+	Provider func(folder string) onedrive.Provider
+	Helper   onedrive.Helper
+	Evicted  func(path string) bool
 	// Keychain makes the store of passwords, of a backend as the configuration calls it.
 	Keychain func(backend string) keychain.Store
 	// Executable is this program's path, as the system is to start it; empty: not known.
@@ -57,11 +67,20 @@ type Program struct {
 func NewProgram(env engine.Env, in, out, err *os.File) Program {
 	return Program{
 		Env: env, In: in, Out: out, Err: err, Terminal: term.IsTerminal(int(err.Fd())),
-		OpenTTY: openTTY, ReadPassword: readPassword,
+		OpenTTY: openTTY, ReadPassword: readPassword, Screen: notify.Screen(env.Getenv, os.Getuid()), Helper: helper(),
 		Keychain:   func(backend string) keychain.Store { return keychain.System(keychain.Options{Backend: backend}) },
 		Executable: executable(), Scheduler: systemScheduler(env), KeepAwake: keepAwake(env.PID),
 		AsksForAccess: launchd.Supported,
 	}
+}
+
+// helper is this program as its own child.
+func helper() onedrive.Helper {
+	self, err := os.Executable()
+	if err != nil {
+		return onedrive.Helper{}
+	}
+	return onedrive.Helper{Path: self, Args: []string{filepath.Base(self), onedrive.HelperCommand}}
 }
 
 // globals are the flags that every command has.
@@ -79,6 +98,9 @@ type app struct {
 	// store is the Keychain, once it is needed.
 	store           keychain.Store
 	keychainBackend string
+	// config and log are those of the engine that was made last.
+	config config.Config
+	log    zerolog.Logger
 	// jobsOf is the scheduler, once it is needed; scheduled: the system started this run.
 	jobsOf    Scheduler
 	scheduled bool
@@ -142,7 +164,13 @@ backup is whole, and brings everything back on a fresh Mac with one command.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+			if cmd.Name() != trayName && cmd.HasParent() {
+				// The library of the menu bar binds main to its thread, which makes every hand-over to it slow.
+				runtime.UnlockOSThread()
+			}
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.tray(cmd) },
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&a.flags.home, "home", "", "the user's home `DIR`: agents, shell files, OneDrive and state are found under it")
@@ -157,8 +185,8 @@ backup is whole, and brings everything back on a fresh Mac with one command.`,
 		return usageErrorFor(cmd, err)
 	})
 	root.AddCommand(a.backupCommand(), a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(), a.drillCommand(),
-		a.pruneCommand(), a.statusCommand(), a.doctorCommand(), a.scheduleCommand(), a.passwordCommand(),
-		a.setupCommand(), a.uninstallCommand(), a.probeCommand(), a.demoCommand(), a.versionCommand())
+		a.pruneCommand(), a.statusCommand(), a.doctorCommand(), a.scheduleCommand(), a.passwordCommand(), a.trayCommand(), a.notifyCommand(),
+		a.oneDriveCommand(), a.helperCommand(), a.setupCommand(), a.uninstallCommand(), a.probeCommand(), a.demoCommand(), a.versionCommand())
 	return root
 }
 
@@ -211,6 +239,7 @@ func (a *app) engine(sink event.Sink) (*engine.Engine, error) {
 	opt := engine.Options{
 		MaiaRoot: a.flags.root, OneDrivePath: a.flags.oneDrive, StateDir: a.flags.stateDir, Config: cfg,
 		Version: a.Version, Script: a.Script, Sink: sink, Log: zerolog.Nop(), Password: a.password, KeychainItem: a.keychainItem,
+		Provider: a.Provider, Helper: a.Helper, Evicted: a.Evicted,
 	}
 	// With another --home the session is still that of the user's own: its agents are left alone.
 	if launchd.Supported && env.Home == a.Env.Home {
@@ -227,6 +256,7 @@ func (a *app) engine(sink event.Sink) (*engine.Engine, error) {
 		logFile = e.State().ScheduleLogFile()
 	}
 	opt.Log = a.logger(logFile)
+	a.config, a.log = cfg, opt.Log
 	return engine.New(env, opt), nil
 }
 

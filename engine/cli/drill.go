@@ -39,7 +39,7 @@ Exit code 0: it passed, 3: it passed with warnings, the vault stayed closed for 
 				exit, status = ExitIncomplete, repository.StatusCompletedWithWarnings
 			}
 			return a.done(exit, drillLine{Drill: res, runLine: summary("drill", status, exit, runFields{BackupID: res.BackupID, SourceBytes: res.Bytes,
-				Seconds: res.Seconds, Warnings: res.Warnings, Sync: syncSummary{State: "local_only"}})}, func() { a.printDrill(res) })
+				Seconds: res.Seconds, Warnings: res.Warnings, Sync: syncSummary{State: e.SyncState(res.BackupID)}})}, func() { a.printDrill(res) })
 		},
 	}
 	f := cmd.Flags()

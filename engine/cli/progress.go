@@ -18,6 +18,7 @@ var phaseNames = map[event.Phase]string{
 	event.Publish:   "Copying to OneDrive",
 	event.Retention: "Applying the retention rule",
 	event.Wait:      "Waiting for OneDrive",
+	event.Download:  "Downloading from OneDrive",
 	event.Plan:      "Planning",
 	event.Read:      "Reading",
 	event.Place:     "Putting files in place",
@@ -83,6 +84,8 @@ type bar struct {
 	app *app
 	mu  sync.Mutex
 	bar *progressbar.ProgressBar
+	// phase is what the bar shows.
+	phase event.Phase
 }
 
 func (b *bar) event(ev event.Event) {
@@ -90,33 +93,39 @@ func (b *bar) event(ev event.Event) {
 	defer b.mu.Unlock()
 	switch ev.Kind {
 	case event.PhaseStarted:
-		b.reset()
-		name := phaseNames[ev.Phase]
-		total := ev.Total
-		if total == 0 {
-			total = -1
-		}
-		opts := []progressbar.Option{
-			progressbar.OptionSetWriter(b.app.Err), progressbar.OptionSetDescription(name), progressbar.OptionSetWidth(24),
-			progressbar.OptionThrottle(100 * time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true),
-			// Without a goroutine of its own, which would go on drawing after the bar is taken off the screen.
-			progressbar.OptionSetSpinnerChangeInterval(0),
-		}
-		if ev.Phase != event.Check && ev.Phase != event.Activate {
-			opts = append(opts, progressbar.OptionShowBytes(true))
-		}
-		b.bar = progressbar.NewOptions64(total, opts...)
+		b.begin(ev)
 	case event.Progress:
-		if b.bar != nil {
-			// A bar that cannot be drawn is no reason to stop.
-			_ = b.bar.Set64(ev.Done)
+		if b.bar == nil || b.phase != ev.Phase {
+			b.begin(ev)
 		}
+		// A bar that cannot be drawn is no reason to stop.
+		_ = b.bar.Set64(ev.Done)
 	case event.Note, event.Warned:
 		b.reset()
 		if ev.Kind == event.Note {
 			b.app.say("%s\n", clean(ev.Text))
 		}
 	}
+}
+
+// begin puts a new bar on the screen.
+func (b *bar) begin(ev event.Event) {
+	b.reset()
+	b.phase = ev.Phase
+	total := ev.Total
+	if total == 0 {
+		total = -1
+	}
+	opts := []progressbar.Option{
+		progressbar.OptionSetWriter(b.app.Err), progressbar.OptionSetDescription(phaseNames[ev.Phase]), progressbar.OptionSetWidth(24),
+		progressbar.OptionThrottle(100 * time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true),
+		// Without a goroutine of its own, which would go on drawing after the bar is taken off the screen.
+		progressbar.OptionSetSpinnerChangeInterval(0),
+	}
+	if ev.Phase != event.Check && ev.Phase != event.Activate {
+		opts = append(opts, progressbar.OptionShowBytes(true))
+	}
+	b.bar = progressbar.NewOptions64(total, opts...)
 }
 
 func (b *bar) reset() {

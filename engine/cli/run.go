@@ -28,10 +28,6 @@ type runFields struct {
 	Sync        syncSummary          `json:"sync"`
 }
 
-type syncSummary struct {
-	State string `json:"state"`
-}
-
 func summary(kind, status string, exit int, f runFields) runLine {
 	if f.Warnings == nil {
 		f.Warnings = []repository.Warning{}

@@ -25,13 +25,8 @@ func keepAwake(pid int) func(context.Context) func() {
 	}
 }
 
-// backUpScheduled is a run that the system started.
-func (a *app) backUpScheduled(ctx context.Context, o engine.BackupOptions) error {
-	a.scheduled = true
-	e, err := a.engine(a.sink())
-	if err != nil {
-		return err
-	}
+// backUpScheduled is a run that the system started. limit is how long it waits for OneDrive after a backup.
+func (a *app) backUpScheduled(ctx context.Context, e *engine.Engine, o engine.BackupOptions, limit time.Duration) error {
 	// What the system takes from standard output grows for ever otherwise.
 	if s, ok := a.scheduler().(interface{ RotateOutput(label string) error }); ok {
 		if err := s.RotateOutput(BackupLabel); err != nil {
@@ -41,6 +36,7 @@ func (a *app) backUpScheduled(ctx context.Context, o engine.BackupOptions) error
 	password := a.password
 	res, err := e.Scheduled(ctx, engine.ScheduledOptions{
 		Backup: o, KeepAwake: a.KeepAwake,
+		Begins: func(ctx context.Context) func(*engine.BackupResult, error) { return a.backupBegins(ctx, e) },
 		Password: func(ctx context.Context, _, wrong int) (vault.Password, error) {
 			if wrong > 0 {
 				return vault.Password{}, engine.ErrNoPassword // nobody is there to be asked for another
@@ -55,12 +51,17 @@ func (a *app) backUpScheduled(ctx context.Context, o engine.BackupOptions) error
 	if err != nil {
 		if res != nil && !a.flags.json {
 			a.tidy()
-			a.printScheduled(res) // a backup may have been made before what failed
+			a.printScheduled(res, nil) // a backup may have been made before what failed
 		}
 		return a.fail("backup", err)
 	}
 	exit := scheduledExit(res)
-	return a.done(exit, scheduledSummary(res, exit), func() { a.printScheduled(res) })
+	var w *waited
+	if res.Last != nil {
+		end := a.waitForSync(ctx, e, res.Last, limit)
+		w, exit = &end, end.exit(exit)
+	}
+	return a.done(exit, scheduledSummary(res, w, exit), func() { a.printScheduled(res, w) })
 }
 
 // scheduledExit is the exit code of what was done; where nothing had to be done it is 0.
@@ -74,9 +75,13 @@ func scheduledExit(r *engine.ScheduledResult) int {
 	return ExitDone
 }
 
-func (a *app) printScheduled(r *engine.ScheduledResult) {
+// printScheduled says what was done; w is how the waiting for the backup's upload ended, nil if there was none.
+func (a *app) printScheduled(r *engine.ScheduledResult, w *waited) {
 	if r.Last != nil {
-		a.printBackup(r.Last)
+		if w == nil {
+			w = &waited{state: r.Last.SyncState}
+		}
+		a.printBackup(r.Last, w)
 	}
 	if r.LastDrill != nil {
 		a.printDrill(r.LastDrill)
@@ -105,10 +110,10 @@ type scheduledLine struct {
 	Drill     *engine.DrillResult `json:"drill,omitempty"`
 }
 
-func scheduledSummary(r *engine.ScheduledResult, exit int) scheduledLine {
+func scheduledSummary(r *engine.ScheduledResult, w *waited, exit int) scheduledLine {
 	status, fields := string(r.Run.Outcome), runFields{Sync: syncSummary{State: "unknown"}}
 	if r.Last != nil {
-		s := backupSummary(r.Last, exit)
+		s := backupSummary(r.Last, w, exit)
 		status, fields = s.Status, s.runFields
 	}
 	return scheduledLine{runLine: summary("backup", status, exit, fields), Scheduled: r.Run, NextDue: r.NextSlot, NextStart: r.NextStart, Drill: r.LastDrill}

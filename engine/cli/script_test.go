@@ -15,7 +15,6 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"maia-dr/engine"
 	"maia-dr/engine/cli"
 	"maia-dr/engine/fixture"
 	"maia-dr/keychain"
@@ -31,8 +30,9 @@ func TestMain(m *testing.M) {
 func program() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	w := newTestWorld()
 	p := cli.Program{
-		Env: engine.SystemEnv(), Version: "0.1.0-test", Script: resources.RestoreScript, Args: os.Args[1:],
+		Env: w.env(), Provider: w.provider(), Helper: w.helper(), Evicted: w.evicted(), Version: "0.1.0-test", Script: resources.RestoreScript, Args: os.Args[1:],
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		OpenTTY:  func() (io.ReadWriteCloser, error) { return nil, errors.New("no terminal") },
 		Keychain: testKeychain(), Executable: os.Getenv("MAIA_TEST_EXECUTABLE"), Scheduler: testScheduler,
@@ -76,11 +76,15 @@ func TestScripts(t *testing.T) {
 			env.Setenv("MAIA_TEST_SYSTEMCTL", filepath.Join(env.WorkDir, "systemctl"))
 			env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("MAIA_DR_STATE_DIR", filepath.Join(env.WorkDir, "state"))
+			env.Setenv("SYNC", filepath.Join(env.WorkDir, "sync"))
+			env.Setenv("CLOCK", filepath.Join(env.WorkDir, "clock"))
+			env.Setenv("EVICTED", filepath.Join(env.WorkDir, "evicted"))
 			env.Setenv("REPO", filepath.Join(env.WorkDir, "mac", "Users", "naythan", "Library", "CloudStorage", "OneDrive-Fixture", "MaiaBackups"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fixture": makeFixture, "day": makeDay, "exits": exits, "flipbit": flipBit, "newer": newer, "locked": locked,
+			"pass": pass, "evict": evict,
 		},
 	})
 }

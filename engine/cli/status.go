@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"maia-dr/engine"
+	"maia-dr/engine/onedrive"
 	"maia-dr/engine/state"
 )
 
@@ -43,17 +44,23 @@ func (a *app) printStatus(s *engine.Status) {
 	if s.Activity == state.Running && s.Run != nil {
 		a.printf("Running: %s since %s%s\n", s.Run.Kind, s.Run.StartedAt.Local().Format("15:04:05"), percent(s.Run))
 	}
-	if len(s.Problems) > 0 {
-		a.printf("\n%s:\n", count(len(s.Problems), "thing needs attention", "things need attention"))
-		for _, p := range s.Problems {
-			a.printf("  - %s\n", clean(p.Text))
-			if p.Hint != "" {
-				a.printf("    what to do: %s\n", p.Hint)
-			}
-		}
-	}
+	a.printProblemList(s.Problems)
 	if a.flags.verbose {
 		a.printf("\nMaia root: %s\nState: %s\nLog: %s\n", orUnknown(s.MaiaRoot), s.StateDir, s.LogFile)
+	}
+}
+
+// printProblemList lists what needs attention, each with what to do about it.
+func (a *app) printProblemList(list []state.Problem) {
+	if len(list) == 0 {
+		return
+	}
+	a.printf("\n%s:\n", count(len(list), "thing needs attention", "things need attention"))
+	for _, p := range list {
+		a.printf("  - %s\n", clean(p.Text))
+		if p.Hint != "" {
+			a.printf("    what to do: %s\n", p.Hint)
+		}
 	}
 }
 
@@ -93,7 +100,14 @@ func oneDriveText(s *engine.Status) string {
 	if s.Backups == 0 {
 		return "nothing stored yet in " + clean(s.OneDrive.Path)
 	}
-	return fmt.Sprintf("%s, %s in %s; whether it is uploaded is not known", count(s.Backups, "backup", "backups"), size(s.TotalBytes), clean(s.OneDrive.Path))
+	text := fmt.Sprintf("%s, %s in %s (%s); ", count(s.Backups, "backup", "backups"), size(s.TotalBytes), clean(s.OneDrive.Path), clean(s.OneDrive.Why))
+	switch sync := s.OneDrive.Sync; {
+	case sync != nil && sync.CanAnswer:
+		return text + uploadText(sync)
+	case s.OneDrive.State == onedrive.LocalOnly.String():
+		return text + rungText(onedrive.LocalOnly)
+	}
+	return text + rungText(onedrive.Unknown)
 }
 
 func restoreText(r *engine.RestoreStatus, now time.Time) string {

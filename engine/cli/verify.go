@@ -9,7 +9,6 @@ import (
 
 func (a *app) verifyCommand() *cobra.Command {
 	var o engine.VerifyOptions
-	var download bool
 	cmd := &cobra.Command{
 		Use: "verify [BACKUP…]", Short: "Compare stored bytes with their hashes", Args: argsBetween(0, -1),
 		Long: `Compare stored bytes with their hashes: every file of a backup, every chunk it refers to, every file and
@@ -27,16 +26,16 @@ database in it. Without a name, the newest complete backup.`,
 			}
 			exit := ExitDone
 			switch {
-			case !res.OK():
+			case res.Damaged():
 				exit = ExitFailed
-			case len(res.Repaired) > 0:
+			case !res.OK(), len(res.Repaired) > 0:
 				exit = ExitIncomplete
 			}
-			return a.done(exit, verifySummary(res, exit), func() { a.printVerify(res) })
+			return a.done(exit, verifySummary(res, exit, e.SyncState(firstID(res))), func() { a.printVerify(res) })
 		},
 	}
 	cmd.Flags().BoolVar(&o.All, "all", false, "verify every backup")
-	cmd.Flags().BoolVar(&download, "download", false, "download what OneDrive has evicted")
+	cmd.Flags().BoolVar(&o.Download, "download", false, "download what OneDrive has evicted")
 	return cmd
 }
 
@@ -46,13 +45,16 @@ type verifyLine struct {
 	*engine.VerifyResult
 }
 
-func verifySummary(r *engine.VerifyResult, exit int) verifyLine {
+func verifySummary(r *engine.VerifyResult, exit int, sync string) verifyLine {
 	status := repository.StatusCompleted
-	if !r.OK() {
+	switch {
+	case r.Damaged():
 		status = "damaged"
+	case !r.OK():
+		status = repository.StatusCompletedWithWarnings
 	}
 	return verifyLine{VerifyResult: r,
-		runLine: summary("verify", status, exit, runFields{BackupID: firstID(r), Seconds: r.Duration.Seconds(), Sync: syncSummary{State: "local_only"}})}
+		runLine: summary("verify", status, exit, runFields{BackupID: firstID(r), Seconds: r.Duration.Seconds(), Sync: syncSummary{State: sync}})}
 }
 
 func firstID(r *engine.VerifyResult) string {
@@ -72,6 +74,12 @@ func (a *app) printVerify(r *engine.VerifyResult) {
 			a.printf("%s is whole: %s%s.\n", b.BackupID, count(b.Files, "file", "files"), where)
 			continue
 		}
+		if b.NotRead > 0 {
+			a.printf("%s was not verified in full: %s not read, because OneDrive has evicted their content.\n", b.BackupID, count(b.NotRead, "file was", "files were"))
+		}
+		if len(b.Problems) == 0 {
+			continue
+		}
 		a.printf("%s is DAMAGED:\n", b.BackupID)
 		a.printProblems(b.Problems)
 	}
@@ -82,7 +90,10 @@ func (a *app) printVerify(r *engine.VerifyResult) {
 	for _, f := range r.Foreign {
 		a.say("%s does not belong to the repository. It is kept.\n", clean(f))
 	}
-	if !r.OK() {
+	if !r.OK() && !r.Damaged() {
+		a.say("what to do: run it with --download.\n")
+	}
+	if r.Damaged() {
 		a.say("what to do: restore from a backup that is whole; the next backup stores again what is damaged and still on this machine.\n")
 	}
 }

@@ -16,6 +16,7 @@ const (
 	Publish   Phase = "publish"
 	Retention Phase = "retention"
 	Wait      Phase = "wait"
+	Download  Phase = "download"
 	Plan      Phase = "plan"
 	Read      Phase = "read"
 	Place     Phase = "place"

@@ -1,6 +1,7 @@
 package fsx
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -36,6 +37,23 @@ func TryLock(path string) (*Lock, error) {
 		return nil, ErrLocked
 	}
 	return nil, fmt.Errorf("lock %s: %w", path, err)
+}
+
+// WaitLock is TryLock for a lock that is held for moments only: it waits until it is free or ctx is over.
+func WaitLock(ctx context.Context, path string) (*Lock, error) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		l, err := TryLock(path)
+		if !errors.Is(err, ErrLocked) {
+			return l, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(ErrLocked, ctx.Err())
+		case <-tick.C:
+		}
+	}
 }
 
 // Locked reports whether some process holds the lock on path. A missing file is not locked.

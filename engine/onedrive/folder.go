@@ -1,5 +1,3 @@
-// Package onedrive finds the user's OneDrive folder, among several accounts and look-alikes, and says why it is the
-// one.
 package onedrive
 
 import (
@@ -35,10 +33,13 @@ type Options struct {
 	Home                      string
 	// Remembered is the folder used before; among several candidates it is the one meant.
 	Remembered string
+	// Holds reports whether a folder holds a repository of backups; nil: none does. Among several candidates of which
+	// none is remembered, the only one that does is the one meant.
+	Holds func(folder string) bool
 }
 
 // Find returns the OneDrive folder. It never creates one: a folder in the place of one that vanished would only look
-// like it.
+// like it. With ErrSeveral, the folder returned has candidates and no path.
 func Find(o Options) (Folder, error) {
 	for _, given := range []struct{ path, why string }{
 		{o.Flag, "given with --onedrive-path"},
@@ -69,9 +70,33 @@ func Find(o Options) (Folder, error) {
 	case len(found) == 0:
 		return Folder{}, fmt.Errorf("%w: looked for %s", ErrNone, strings.Join(tried, " and "))
 	case len(found) > 1:
-		return Folder{}, fmt.Errorf("%w: %s", ErrSeveral, strings.Join(found, ", "))
+		if i := onlyHolder(found, o.Holds); i >= 0 {
+			return Folder{Path: found[i], Why: fmt.Sprintf("of %d OneDrive folders the one that holds backups", len(found)), Candidates: found}, nil
+		}
+		return Folder{Candidates: found}, fmt.Errorf("%w: %s", ErrSeveral, strings.Join(found, ", "))
 	}
 	return Folder{Path: found[0], Why: "the only OneDrive folder found", Candidates: found}, nil
+}
+
+// onlyHolder returns the index of the only folder that holds a repository; -1: none or several do.
+func onlyHolder(folders []string, holds func(string) bool) int {
+	only := -1
+	for i, f := range folders {
+		if holds == nil || !holds(f) {
+			continue
+		}
+		if only >= 0 {
+			return -1
+		}
+		only = i
+	}
+	return only
+}
+
+// Candidates returns the folders of all accounts below home, each once: what Find would choose from.
+func Candidates(home string) ([]string, error) {
+	found, _, err := candidates(home)
+	return found, err
 }
 
 func mustBeDir(path string) error {

@@ -126,6 +126,29 @@ func TestFindSaysWhatItSaw(t *testing.T) {
 	}
 }
 
+// The account whose folder holds the backups is meant, if it is the only one.
+func TestFindByTheBackups(t *testing.T) {
+	dir := home(t, personal, contoso)
+	held := map[string]bool{}
+	find := func() (Folder, error) {
+		return Find(Options{Home: dir, Holds: func(f string) bool { return held[f] }})
+	}
+	if f, err := find(); !errors.Is(err, ErrSeveral) || f.Path != "" || len(f.Candidates) != 2 {
+		t.Errorf("none holds backups: %+v %v", f, err)
+	}
+	held[filepath.Join(dir, contoso)] = true
+	if f, err := find(); err != nil || f.Path != filepath.Join(dir, contoso) || !strings.Contains(f.Why, "holds backups") {
+		t.Errorf("one holds backups: %+v %v", f, err)
+	}
+	held[filepath.Join(dir, personal)] = true
+	if f, err := find(); !errors.Is(err, ErrSeveral) || f.Path != "" {
+		t.Errorf("both hold backups: %+v %v", f, err)
+	}
+	if list, err := Candidates(dir); err != nil || len(list) != 2 {
+		t.Errorf("%v %v", list, err)
+	}
+}
+
 // What is given wins over what is found, in order, and is not replaced by something else when it is wrong.
 func TestFindGiven(t *testing.T) {
 	dir := home(t, personal, contoso, "flag", "environment", "config", "broken -> nowhere", "file.file")

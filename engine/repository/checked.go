@@ -16,6 +16,9 @@ func (r Repo) CheckedManifest(id string) (*Manifest, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := r.AwaitReady(r.Path(id, RestoreIndexName)); err != nil {
+		return nil, nil, fmt.Errorf("read restore index: %w", err)
+	}
 	ref, err := manifestRef(r.Path(id, RestoreIndexName))
 	if err != nil {
 		return nil, nil, err

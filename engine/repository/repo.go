@@ -23,6 +23,24 @@ type Repo struct {
 	// Staging is where WriteFile has its temporary files: in OneDrive, what a crash leaves would stay for ever. Empty:
 	// beside the file.
 	Staging string
+	// Ready, if set, is called before a file is read, and returns when that will not wait for a download; its error is
+	// that of the reading.
+	Ready func(path string) error
+}
+
+// AwaitReady calls Ready for a file that somebody else is going to read.
+func (r Repo) AwaitReady(path string) error {
+	if r.Ready == nil {
+		return nil
+	}
+	return r.Ready(path)
+}
+
+func (r Repo) readSmall(path string, limit int64) ([]byte, error) {
+	if err := r.AwaitReady(path); err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return readSmall(path, limit)
 }
 
 // Descriptor is repository.json, written once.
@@ -51,7 +69,7 @@ func (r Repo) Path(elem ...string) string {
 
 // Descriptor reads repository.json. ErrNotRepository: there is none.
 func (r Repo) Descriptor() (*Descriptor, error) {
-	b, err := readSmall(r.Path(RepositoryName), 1<<20)
+	b, err := r.readSmall(r.Path(RepositoryName), 1<<20)
 	if errors.Is(err, ErrMissing) {
 		return nil, ErrNotRepository
 	}
@@ -114,11 +132,11 @@ func (r Repo) WriteFile(name string, b []byte) error {
 // WriterName returns the file name of the writer with number n.
 func WriterName(n int) string { return fmt.Sprintf("writer-%04d.json", n) }
 
-// Writer reads the writer file with the highest number. It is nil where there is none.
-func (r Repo) Writer() (*Writer, error) {
+// WriterNumber returns the highest number of a writer file; 0: there is none. It reads no file.
+func (r Repo) WriterNumber() (int, error) {
 	entries, err := os.ReadDir(r.Dir)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	highest := 0
 	for _, e := range entries {
@@ -127,10 +145,16 @@ func (r Repo) Writer() (*Writer, error) {
 			highest = max(highest, n)
 		}
 	}
-	if highest == 0 {
-		return nil, nil
+	return highest, nil
+}
+
+// Writer reads the writer file with the highest number. It is nil where there is none.
+func (r Repo) Writer() (*Writer, error) {
+	highest, err := r.WriterNumber()
+	if highest == 0 || err != nil {
+		return nil, err
 	}
-	b, err := readSmall(r.Path(WriterName(highest)), 1<<20)
+	b, err := r.readSmall(r.Path(WriterName(highest)), 1<<20)
 	if err != nil {
 		return nil, err
 	}
@@ -279,9 +303,40 @@ func (m *Manifest) Lacks(l *Listing) []string {
 	return lacks
 }
 
+// Stored returns the names, relative to the repository and with slashes, of every file that the backup consists of, old
+// chunks included. Their sizes are those recorded, or the listing's where the manifest cannot know them; -1: the listing
+// does not have the file.
+func (m *Manifest) Stored(l *Listing) map[string]int64 {
+	out := map[string]int64{}
+	own := []string{ManifestName, RestoreIndexName}
+	if m.PasswordNumber > 0 {
+		own = append(own, MACName)
+	}
+	files := l.Backups[m.BackupID]
+	at := func(name string, there bool, size int64) {
+		if !there {
+			size = -1
+		}
+		out[name] = size
+	}
+	for _, name := range own {
+		size, ok := files[name]
+		at(m.BackupID+"/"+name, ok, size)
+	}
+	for _, f := range m.Files {
+		_, ok := files[f.Path]
+		at(m.BackupID+"/"+f.Path, ok, f.SizeBytes)
+	}
+	for _, c := range m.Chunks {
+		_, ok := l.Chunks[c.SHA256]
+		at(ChunksDir+"/"+ChunkName(c.SHA256), ok, c.SizeBytes)
+	}
+	return out
+}
+
 // ReadManifest reads a backup's manifest and returns its bytes too.
 func (r Repo) ReadManifest(id string) (*Manifest, []byte, error) {
-	b, err := readSmall(r.Path(id, ManifestName), maxSmallFile)
+	b, err := r.readSmall(r.Path(id, ManifestName), maxSmallFile)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -301,7 +356,7 @@ func (r Repo) ReadFile(m *Manifest, name string) ([]byte, error) {
 	if i < 0 {
 		return nil, fmt.Errorf("%s names no %s: %w", m.BackupID, name, ErrMissing)
 	}
-	b, err := readSmall(r.Path(m.BackupID, name), m.Files[i].SizeBytes)
+	b, err := r.readSmall(r.Path(m.BackupID, name), m.Files[i].SizeBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -313,7 +368,7 @@ func (r Repo) ReadFile(m *Manifest, name string) ([]byte, error) {
 
 // ReadSmall reads a file of a backup's folder that its manifest has no hash of: the restore index or its MAC.
 func (r Repo) ReadSmall(id, name string) ([]byte, error) {
-	return readSmall(r.Path(id, name), maxSmallFile)
+	return r.readSmall(r.Path(id, name), maxSmallFile)
 }
 
 // ReadFiles reads a backup's file list.

@@ -24,6 +24,9 @@ type Source struct {
 	// Choose, if set, says which copies of a chunk to try instead. It is called once for each chunk of a Copy, from
 	// several goroutines.
 	Choose func(ChunkRef) []string
+	// Ready, if set, is called before a chunk's file is read, and returns when that will not wait for a download; with
+	// its error that copy is passed over.
+	Ready func(ctx context.Context, path string) error
 }
 
 // Piece asks for one extent of a chunk to be written to Dst at DstOff.
@@ -105,7 +108,14 @@ func (s *Source) copyChunk(ctx context.Context, ref ChunkRef, pieces []Piece, wh
 		dirs = s.Choose(ref)
 	}
 	for _, dir := range dirs {
-		err := readChunk(ctx, filepath.Join(dir, ChunksDir, ChunkName(ref.SHA256)), ref, pieces, whole, progress)
+		path := filepath.Join(dir, ChunksDir, ChunkName(ref.SHA256))
+		var err error
+		if s.Ready != nil {
+			err = s.Ready(ctx, path)
+		}
+		if err == nil {
+			err = readChunk(ctx, path, ref, pieces, whole, progress)
+		}
 		if err == nil {
 			return nil
 		}

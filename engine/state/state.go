@@ -78,6 +78,8 @@ type Identity struct {
 	// OneDrivePath is the folder the repository was last seen in; with several accounts it is the one meant.
 	OneDrivePath string `json:"onedrive_path,omitempty"`
 	MaiaRoot     string `json:"maia_root,omitempty"`
+	// Writer is the repository's writer file as it was last read or written, so that it need not be downloaded.
+	Writer *repository.Writer `json:"writer,omitempty"`
 }
 
 // Identity reads the identity, or makes a new one from random where there is none.
@@ -170,7 +172,7 @@ func (d Dir) SavePruneJournal(j *PruneJournal) error {
 // HistoryEntry is a line of history.jsonl: one finished run.
 type HistoryEntry struct {
 	Time     time.Time `json:"time"`
-	Kind     string    `json:"kind"`   // backup, verify, restore, prune, drill
+	Kind     string    `json:"kind"`   // backup, verify, restore, prune, drill, sync
 	Result   string    `json:"result"` // completed, completed_with_warnings, failed, cancelled
 	BackupID string    `json:"backup_id,omitempty"`
 	Seconds  float64   `json:"duration_s"`
@@ -182,6 +184,8 @@ type HistoryEntry struct {
 	Error       string `json:"error,omitempty"`
 	// Drill is what a drill came to that ran to its end; in a backup's line, its light drill.
 	Drill *Drill `json:"drill,omitempty"`
+	// Sync is what the upload of a backup came to, in a line of kind sync.
+	Sync *Sync `json:"sync,omitempty"`
 }
 
 // AppendHistory adds a line and syncs it.

@@ -24,6 +24,10 @@ engine/repository            never reaches  engine/component engine/sqlitesnap e
 ... -engine/cli/...          never imports  github.com/schollz/progressbar/v3 golang.org/x/term : only the command line knows a terminal
 ... -engine/sqlitesnap/... -engine/fixture/...  never imports  modernc.org/sqlite database/sql : databases are opened where the locks are understood
 ... -keychain                never imports  github.com/keybase/... : the traps of the keychain are known in one place; everybody else has its Store
+... -tray                    never imports  fyne.io/systray : one goroutine makes all calls of the menu bar, and knows its traps
+... -tray/notify             never imports  github.com/gen2brain/beeep : notifications are sent in one place, once
+... -tray/...                never imports  github.com/godbus/dbus/v5 : each use has a connection of its own, for the reasons given there
+tray/...                     never reaches  engine engine/cli keychain launchd : the menu shows a status, and starts commands; whoever calls it brings both
 ...                          never imports  testing        : what only tests need is in test files
 ... -packaging/...           never imports  packaging/...  : helpers of the build are no part of the program
 `

@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"maia-dr/engine/onedrive"
+	"maia-dr/engine/state"
+)
+
+// Values of Status.Light.
+const (
+	// LightGreen: everything is proven, or young enough.
+	LightGreen = "green"
+	// LightNeutral: nothing is wrong, but not everything is known.
+	LightNeutral = "neutral"
+	// LightAttention: something needs attention.
+	LightAttention = "attention"
+)
+
+// statusSync looks at what awaits upload, and enters what is known of it into the status.
+func (e *Engine) statusSync(s *Status) {
+	ctx, cancel := context.WithTimeout(context.Background(), lookLimit)
+	defer cancel()
+	sync, err := e.Sync(ctx)
+	if err != nil {
+		s.OneDrive.State = onedrive.Unknown.String()
+		s.problem(err)
+		return
+	}
+	if sync == nil {
+		// There are backups, but this machine does not watch them.
+		if onedrive.CanAnswer(e.provider(s.OneDrive.Path)) {
+			s.OneDrive.State = onedrive.Unknown.String()
+		}
+		return
+	}
+	s.OneDrive.Sync = sync
+	s.OneDrive.State = onedrive.Unknown.String()
+	if s.Newest != nil {
+		s.OneDrive.State = sync.Backup(s.Newest.BackupID).Rung.String()
+	}
+	s.Problems = append(s.Problems, syncProblems(sync)...)
+}
+
+// syncProblems are what somebody has to see to. That files wait for less than the slow limit is none.
+func syncProblems(s *SyncStatus) []state.Problem {
+	var out []state.Problem
+	j := s.All
+	waiting := fmt.Sprintf("%d of %d files await upload, the oldest for %s", j.Waiting, j.Files, hoursAndMinutes(j.Waited))
+	switch {
+	case !s.CanAnswer:
+	case j.Verdict == onedrive.Blocked:
+		text := j.Class.Text()
+		if j.Detail != "" {
+			text += " (" + j.Detail + ")"
+		}
+		out = append(out, state.Problem{Code: "sync_blocked", Text: fmt.Sprintf("%s: %d of %d files await upload", text, j.Waiting, j.Files), Hint: j.Class.Remedy()})
+	case j.Verdict == onedrive.Stuck:
+		text := "OneDrive is not progressing (paused, offline, signed out or busy): " + waiting
+		if len(j.RuledOut) > 0 {
+			text += "; ruled out: " + strings.Join(j.RuledOut, ", ")
+		}
+		out = append(out, state.Problem{Code: "sync_stuck", Text: text, Hint: "look at OneDrive's cloud in the menu bar: resume syncing, or quit it and start it again"})
+	case j.Verdict == onedrive.Slow:
+		out = append(out, state.Problem{Code: "sync_slow", Text: "OneDrive is slow: " + waiting, Hint: "let it go on; if it happens often, look at the connection, or set sync.slow_after higher"})
+	case j.Late:
+		out = append(out, state.Problem{Code: "sync_unknown", Text: "OneDrive does not say whether it uploads: " + waiting, Hint: "look at OneDrive's cloud in the menu bar; `maia-dr onedrive record` writes down what this Mac answers"})
+	case s.Health.SignedIn == onedrive.No:
+		out = append(out, state.Problem{Code: "sync_blocked", Text: onedrive.SignedOut.Text() + ": the next backup would wait for it", Hint: onedrive.SignedOut.Remedy()})
+	}
+	for _, b := range s.Backups {
+		if b.Uploaded != nil && b.Uploaded.Hash != nil && len(b.Uploaded.Hash.Bad) > 0 {
+			bad := b.Uploaded.Hash.Bad
+			out = append(out, state.Problem{Code: string(CodeDamaged),
+				Text: fmt.Sprintf("when %s was uploaded, %d of its local files were not what they were: %s", b.BackupID, len(bad), bad[0]),
+				Hint: "run `maia-dr verify --all`: it replaces what has a whole copy"})
+			break
+		}
+	}
+	return out
+}
+
+// light folds the status into one colour. Green is proven, never assumed.
+func (s *Status) light() string {
+	sync := s.OneDrive.Sync
+	switch {
+	case len(s.Problems) > 0:
+		return LightAttention
+	case s.Newest == nil, s.Overdue, !s.Restore.Proven, sync == nil, !sync.CanAnswer:
+		return LightNeutral
+	case sync.All.Late, sync.All.Verdict != onedrive.Done && sync.All.Verdict != onedrive.Progressing:
+		return LightNeutral
+	}
+	return LightGreen
+}
+
+// hoursAndMinutes writes a long time for people.
+func hoursAndMinutes(d time.Duration) string {
+	d = d.Round(time.Minute)
+	if d < time.Hour {
+		return fmt.Sprintf("%d min", d/time.Minute)
+	}
+	return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
+}
