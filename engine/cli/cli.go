@@ -21,6 +21,7 @@ import (
 	"maia-dr/engine/config"
 	"maia-dr/engine/event"
 	"maia-dr/engine/onedrive"
+	"maia-dr/engine/onedrive/graph"
 	"maia-dr/engine/vault"
 	"maia-dr/keychain"
 	"maia-dr/launchd"
@@ -47,6 +48,9 @@ type Program struct {
 	Provider func(folder string) onedrive.Provider
 	Helper   onedrive.Helper
 	Evicted  func(path string) bool
+	// Graph says where Microsoft's services are, for tests; OpenURL shows a page in the browser.
+	Graph   graph.Options
+	OpenURL func(ctx context.Context, address string) error
 	// Keychain makes the store of passwords, of a backend as the configuration calls it.
 	Keychain func(backend string) keychain.Store
 }
@@ -55,7 +59,7 @@ type Program struct {
 func NewProgram(env engine.Env, in, out, err *os.File) Program {
 	return Program{
 		Env: env, In: in, Out: out, Err: err, Terminal: term.IsTerminal(int(err.Fd())),
-		OpenTTY: openTTY, ReadPassword: readPassword, Helper: helper(),
+		OpenTTY: openTTY, ReadPassword: readPassword, Helper: helper(), OpenURL: openURL,
 		Keychain: func(backend string) keychain.Store { return keychain.System(keychain.Options{Backend: backend}) },
 	}
 }
