@@ -1,5 +1,5 @@
 # make test is the gate: everything that must hold, in a fresh clone with Go, git and make.
-# The rest: build bench fuzz lint vuln clean. Works with the make 3.81 of macOS.
+# The rest: build bench fuzz lint vuln icons clean. Works with the make 3.81 of macOS.
 
 GO        ?= go
 FUZZTIME  ?= 30s
@@ -17,6 +17,7 @@ GOVULNCHECK   = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 TOOLS = sqlite3:sqlite3 bsdtar:libarchive-tools zsh:zsh mksh:mksh original-awk:original-awk shellcheck:shellcheck strace:strace \
 	openssl:openssl perl:perl git:git python3:python3 plistutil:libplist-utils busybox:busybox \
 	dbus-daemon:dbus gnome-keyring-daemon:gnome-keyring secret-tool:libsecret-tools \
+	systemd-analyze:systemd desktop-file-validate:desktop-file-utils icns2png:icnsutils \
 	gcc:gcc,libc6-dev
 
 # All tests run under the race detector. It leaves out some packages that are not ours and whose loops it slows
@@ -33,7 +34,7 @@ RACE = -race \
 
 SCRIPTS = $(shell find .ci resources packaging -type f \( -name '*.sh' -o -path '.ci/*' \) 2>/dev/null)
 
-.PHONY: build test tools format vet darwin scripts unit bench fuzz lint vuln clean
+.PHONY: build test tools format vet darwin scripts unit bench fuzz lint vuln icons clean
 
 build:
 	$(GO) build -trimpath -o bin/maia-dr .
@@ -81,6 +82,10 @@ lint:
 # Asks vuln.go.dev; not part of lint, which works without a network.
 vuln:
 	$(GO) run $(GOVULNCHECK) ./...
+
+# Needs rsvg-convert (Debian: librsvg2-bin); what it draws is committed.
+icons:
+	$(GO) run ./packaging/icons resources/icons
 
 clean:
 	rm -rf bin dist

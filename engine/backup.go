@@ -75,7 +75,7 @@ func (e *Engine) Backup(ctx context.Context, o BackupOptions) (res *BackupResult
 	e.statusMu.Lock()
 	e.status.LastFailure = nil
 	e.status.LastBackup = &state.BackupResult{
-		BackupID: res.BackupID, FinishedAt: e.now().UTC(), Seconds: res.Duration.Seconds(), StoredBytes: res.StoredBytes,
+		BackupID: res.BackupID, StartedAt: started.UTC(), FinishedAt: e.now().UTC(), Seconds: res.Duration.Seconds(), StoredBytes: res.StoredBytes,
 		SourceBytes: res.SourceBytes, Files: res.Files, Vault: res.Manifest.PasswordNumber > 0, Warnings: res.Warnings,
 	}
 	e.statusMu.Unlock()

@@ -221,7 +221,26 @@ func filesOf(files []repository.File, name string) []repository.File {
 // originOf returns what the system metadata in a manifest says about the places of its machine.
 func originOf(m *repository.Manifest) repository.Origin {
 	sys := systemOf(m)
-	return repository.Origin{Home: sys.Home, OldRoots: sys.OldRoots, Prefix: sys.HomebrewPrefix}
+	o := repository.Origin{Home: sys.Home, OldRoots: sys.OldRoots, Prefix: sys.HomebrewPrefix, Git: gitOf(sys.Git)}
+	o.Versions, o.Pythons, o.Environments = toolsOf(m, sys)
+	return o
+}
+
+// gitOf returns what the index says of the git repository; nil if there is no commit, or not everything is known.
+func gitOf(s component.GitState) *repository.Git {
+	if s.Problem != "" || !repository.IsCommit(s.Head) || min(s.Dirty, s.Untracked, s.Unpushed, s.Stashes) < 0 {
+		return nil
+	}
+	g := &repository.Git{Head: s.Head, Branch: s.Branch, Changed: s.Dirty, Unknown: s.Untracked, Unpushed: s.Unpushed, Stashes: s.Stashes}
+	for _, h := range s.Heads {
+		if h.Name != "" && repository.IsCommit(h.Commit) {
+			g.Branches = append(g.Branches, repository.GitBranch{Name: h.Name, Commit: h.Commit, Remote: h.Remote, Merge: h.Merge})
+		}
+	}
+	for _, r := range s.Remotes {
+		g.Remotes = append(g.Remotes, repository.GitRemote{Name: r.Name, URL: r.URL})
+	}
+	return g
 }
 
 // touches reports whether any extent lies in one of the chunks.

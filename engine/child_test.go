@@ -39,7 +39,7 @@ const childVariable = "ENGINE_TEST_CHILD"
 // orders are what a child is to do.
 type orders struct {
 	Mac mac
-	// Verb is backup, verify, prune, restore, or one of the writers: tickets, bank.
+	// Verb is backup, verify, prune, restore, drill, or one of the writers: tickets, bank.
 	Verb string
 	// Backup and To are for restore. Path is a writer's database.
 	Backup, To, Path string
@@ -161,6 +161,12 @@ func (o orders) do(ctx context.Context, e *engine.Engine) (id string, steps int,
 			err = fmt.Errorf("failed %q, doubtful %q", res.Failed, res.Doubtful)
 		}
 		return o.Backup, 0, err
+	case "drill":
+		res, err := e.Drill(ctx, engine.DrillOptions{})
+		if err == nil && !res.Passed {
+			err = fmt.Errorf("not whole: %q", res.Problems)
+		}
+		return "", 0, err
 	case "tickets", "bank":
 		steps, err := o.write(ctx)
 		return "", steps, err

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
 	"maia-dr/engine/component"
 	"maia-dr/engine/event"
@@ -24,32 +23,6 @@ import (
 
 // drawn is how many files a light drill draws at random, besides those it always takes.
 const drawn = 20
-
-// copies counts stored bytes by where they were read from, each chunk once. Safe for concurrent use.
-type copies struct {
-	mu   sync.Mutex
-	seen map[repository.Hash]bool
-}
-
-func (c *copies) note(res *DrillResult, ref repository.ChunkRef, cloud, evicted bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.seen[ref.SHA256] {
-		return
-	}
-	if c.seen == nil {
-		c.seen = map[repository.Hash]bool{}
-	}
-	c.seen[ref.SHA256] = true
-	switch {
-	case !cloud:
-		res.MirrorBytes += ref.SizeBytes
-		return
-	case evicted:
-		res.DownloadedBytes += ref.SizeBytes
-	}
-	res.OneDriveBytes += ref.SizeBytes
-}
 
 // checkFolder checks the files of the backup's folder, its index and the script. Without a file list there is nothing
 // to restore: files stay nil.
@@ -283,8 +256,16 @@ func (d *rehearsal) compare(p *placement) error {
 func (d *rehearsal) checkPlist(p *placement) {
 	agent := p.file.Component == component.LaunchAgents
 	b, err := os.ReadFile(p.dest)
-	if err == nil {
-		err = parsePlist(b, agent)
+	var top map[string]any
+	switch {
+	case err != nil:
+	case agent:
+		top, err = vault.ReadPlist(b)
+		if label, _ := top["Label"].(string); err == nil && label == "" {
+			err = errors.New("it has no Label")
+		}
+	default:
+		err = vault.CheckPlist(b)
 	}
 	switch {
 	case err == nil:
@@ -293,14 +274,6 @@ func (d *rehearsal) checkPlist(p *placement) {
 	default:
 		d.warn("plist_unreadable", p.rel, fmt.Sprintf("it is no property list that can be read: %v", err), "look at the original: it was backed up like that")
 	}
-}
-
-func parsePlist(b []byte, agent bool) error {
-	top, err := vault.ReadPlist(b)
-	if label, _ := top["Label"].(string); err == nil && agent && label == "" {
-		return errors.New("it has no Label")
-	}
-	return err
 }
 
 // checkTars compares the headers in the tars, which a plain tar would restore by, with the file list.

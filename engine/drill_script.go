@@ -3,10 +3,12 @@ package engine
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"maia-dr/engine/event"
@@ -21,7 +23,8 @@ const stockPath = "/usr/bin:/bin:/usr/sbin:/sbin"
 const scriptLimit = 2 * time.Hour
 
 // runScript restores with the script that the backup carries, on stock tools. What lies in the scratch afterwards is
-// compared with what the Go restore planned. It loads no agent and installs no package: this is only a rehearsal.
+// compared with what the Go restore planned. It loads no agent, installs no package and
+// asks no git remote: this is only a rehearsal.
 func (d *rehearsal) runScript() error {
 	repo := d.all.repos[d.folder]
 	for _, c := range d.m.Chunks {
@@ -39,7 +42,7 @@ func (d *rehearsal) runScript() error {
 	ctx, cancel := context.WithTimeout(d.ctx, scriptLimit)
 	defer cancel()
 	args := []string{repo.Path(d.m.BackupID, repository.ScriptName), "--repository", repo.Dir, "--backup", d.m.BackupID, "--to", d.r.opt.To,
-		"--target-home", home, "--no-agents", "--no-packages", "--yes"}
+		"--target-home", home, "--no-agents", "--no-packages", "--no-git", "--yes"}
 	cmd := exec.CommandContext(ctx, "/bin/bash", args...)
 	if d.password != nil && d.r.vault != nil {
 		cmd.Args = append(cmd.Args, "--vault-password-file", "-")
@@ -47,13 +50,15 @@ func (d *rehearsal) runScript() error {
 	}
 	cmd.Dir = d.dir
 	cmd.Env = []string{"HOME=" + home, "PATH=" + stockPath, "TMPDIR=" + temp, "LC_ALL=C"}
-	// A killed script's children may keep its output open.
+	// A session of its own: it cannot ask on the terminal, and ends with everything that it began.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.CombinedOutput()
 	if cerr := d.ctx.Err(); cerr != nil {
 		return cerr
 	}
-	if err != nil {
+	if err != nil && !d.incomplete(err) {
 		d.e.log.Error().Err(err).Str("output", string(out)).Msg("restore script")
 		d.problem("the script failed (%v): %s", err, lastLines(string(out), 3))
 	}
@@ -61,6 +66,18 @@ func (d *rehearsal) runScript() error {
 		p.staged = p.dest
 	}
 	return d.r.checkDatabases()
+}
+
+// scriptIncomplete is the script's exit code where it has restored everything that there is, and something is missing or
+// doubtful.
+const scriptIncomplete = 3
+
+// incomplete reports whether the script only says what is known of the backup: that secrets are not to be had, or that a
+// database was broken when it was backed up. Whether there is more to it, the comparison afterwards finds.
+func (d *rehearsal) incomplete(err error) bool {
+	var exit *exec.ExitError
+	return errors.As(err, &exit) && exit.ExitCode() == scriptIncomplete &&
+		(len(d.r.plan.Sealed)+len(d.r.plan.NotInBackup) > 0 || len(d.r.brokenAtCapture()) > 0)
 }
 
 func lastLines(s string, n int) string {

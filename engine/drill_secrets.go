@@ -1,8 +1,8 @@
 package engine
 
 import (
-	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -106,12 +106,12 @@ func findMarker(path string) (name string, err error) {
 	for {
 		n, err := io.ReadFull(file, buf[have:])
 		have += n
-		if at := bytes.Index(buf[:have], []byte(vault.Placeholder)); at >= 0 {
-			if m := marker.FindSubmatch(buf[at:have]); m != nil {
-				return string(m[1]), nil
-			}
+		last := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		// A name that ends with the piece may go on in the next one.
+		if m := marker.FindSubmatchIndex(buf[:have]); m != nil && (last || m[1] < have) {
+			return string(buf[m[2]:m[3]]), nil
 		}
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
+		if last {
 			return "", nil
 		}
 		if err != nil {

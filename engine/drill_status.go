@@ -5,9 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"maia-dr/engine/component"
 	"maia-dr/engine/config"
-	"maia-dr/engine/event"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/state"
 )
@@ -128,73 +126,6 @@ func (e *Engine) DrillDue(now time.Time) bool {
 	back := (int(local.Weekday()) - int(day) + 7) % 7
 	since := time.Date(local.Year(), local.Month(), local.Day()-back, 0, 0, 0, 0, zone)
 	return st.Drills.LastFull == nil || st.Drills.LastFull.At.Before(since)
-}
-
-// Estimate is what a restore on a new machine would take, and what that is made of.
-type Estimate struct {
-	// Seconds is the sum of the parts that are known; Complete says that all are.
-	Seconds  float64        `json:"seconds"`
-	Complete bool           `json:"complete"`
-	Parts    []EstimatePart `json:"parts"`
-}
-
-// EstimatePart is one part of an estimate.
-type EstimatePart struct {
-	// Name is download, restore or packages.
-	Name string `json:"name"`
-	// Seconds is nil where it is not known.
-	Seconds *float64 `json:"seconds,omitempty"`
-	// From says what the number comes from, or why there is none.
-	From string `json:"from"`
-}
-
-// estimate adds up what has been measured. m is the backup to restore; nil: there is none.
-func (e *Engine) estimate(d *state.Drills, m *repository.Manifest) Estimate {
-	var out Estimate
-	add := func(name string, seconds float64, known bool, from string) {
-		p := EstimatePart{Name: name, From: from}
-		if known {
-			p.Seconds = &seconds
-			out.Seconds += seconds
-		}
-		out.Parts = append(out.Parts, p)
-	}
-	var size int64
-	var packages int
-	if m != nil {
-		for _, f := range m.Files {
-			size += f.SizeBytes
-		}
-		for _, c := range m.Chunks {
-			size += c.SizeBytes
-		}
-		packages = m.Stats.PipPackages + m.Stats.BrewPackages
-	}
-	full := d.Proof
-	read := 0.0
-	if full != nil {
-		read = full.Phases[event.Read]
-	}
-	switch {
-	case m != nil && full != nil && full.DownloadedBytes > 0 && read > 0:
-		// The last drill downloaded: its reading went at least at the download's pace.
-		rate := float64(full.DownloadedBytes) / read
-		add("download", float64(size)/rate, true, fmt.Sprintf("%d MB at the %.1f MB/s of the drill of %s", size/1e6, rate/1e6, full.At.Format(time.DateOnly)))
-	default:
-		add("download", 0, false, fmt.Sprintf("%d MB; no download has been measured", size/1e6))
-	}
-	if full != nil {
-		how := "drill"
-		if full.Script {
-			how = "drill with the script"
-		}
-		add("restore", full.RestoreSeconds, true, fmt.Sprintf("the full %s of %s on %s", how, full.BackupID, full.At.Format(time.DateOnly)))
-	} else {
-		add("restore", 0, false, "no full drill has passed yet")
-	}
-	add("packages", 0, m != nil && packages == 0 && m.Components[component.Dependencies] != nil, fmt.Sprintf("%d packages; installing them has not been measured", packages))
-	out.Complete = !slices.ContainsFunc(out.Parts, func(p EstimatePart) bool { return p.Seconds == nil })
-	return out
 }
 
 // restorationMetadata is what the manifest of a new backup says a restore takes.

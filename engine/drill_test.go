@@ -1,11 +1,15 @@
 package engine_test
 
 import (
+	"bytes"
 	"context"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"maia-dr/engine"
+	"maia-dr/engine/fixture"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/state"
 	"maia-dr/engine/vault"
@@ -101,6 +105,70 @@ func sameSnapshots(t *testing.T, before, after map[string]string) {
 	for path := range after {
 		if _, ok := before[path]; !ok {
 			t.Errorf("%s is new", path)
+		}
+	}
+}
+
+// TestDrillOfOddities: whatever a Maia holds, a backup of it that is whole passes every drill.
+func TestDrillOfOddities(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.drills = true
+	t.Cleanup(func() {
+		if err := fixture.MakeRemovable(r.base); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := fixture.HostileNames(filepath.Join(r.fix.Root, "hostile")); err != nil {
+		t.Fatal(err)
+	}
+	// Databases that no snapshot can be taken of, one of them large, and one that is broken; an empty one.
+	data := filepath.Join(r.fix.Root, "claude", "data")
+	for name, size := range map[string]int{"sealed.db": 40_000, "sealed-large.db": 2_000_000, "empty.db": 0} {
+		if body := bytes.Repeat([]byte("no pages "), size/9); size > 0 {
+			write(t, filepath.Join(data, name), append([]byte("SQLite format 3\x00"), body...))
+		} else {
+			write(t, filepath.Join(data, name), nil)
+		}
+	}
+	broken := filepath.Join(data, "broken.db")
+	makeDatabase(t, broken)
+	b := read(t, broken)
+	copy(b[len(b)-4096:], bytes.Repeat([]byte{0xaa}, 4096))
+	write(t, broken, b)
+	// What looks like a property list, and is none.
+	write(t, filepath.Join(r.fix.Root, "cut.plist"), []byte("<?xml version=\"1.0\"?><plist><dict><key>a"))
+	made, err := r.sealed(testPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range made.Warnings {
+		if strings.HasPrefix(w.Code, "drill_") || w.Code == "coverage_unbalanced" {
+			t.Errorf("%+v", w)
+		}
+	}
+	for _, o := range []engine.DrillOptions{{}, {Script: true}, {Light: true}} {
+		res, err := r.drill(o)
+		if err != nil {
+			t.Fatalf("%+v: %v", o, err)
+		}
+		for _, p := range res.Problems {
+			t.Errorf("%+v: %s", o, p)
+		}
+		r.emptyScratch()
+	}
+	// Without the password, and without a vault: the script says that something is missing, and that is known.
+	for _, script := range []bool{false, true} {
+		res, err := r.rehearse(t.Context(), engine.DrillOptions{Script: script}, nil)
+		if err != nil || !res.Passed || res.Vault != state.VaultClosed || !slices.ContainsFunc(res.Warnings, func(w repository.Warning) bool { return w.Code == "vault_not_opened" }) {
+			t.Errorf("by the script: %v; %+v, %v", script, res, err)
+		}
+	}
+	r.drills = false
+	r.backup()
+	for _, script := range []bool{false, true} {
+		if res, err := r.rehearse(t.Context(), engine.DrillOptions{Script: script}, nil); err != nil || !res.Passed || res.Vault != state.VaultNone {
+			t.Errorf("by the script: %v; %+v, %v", script, res, err)
 		}
 	}
 }

@@ -40,17 +40,6 @@ func SystemEnv() Env {
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
-}
-
 // awake reads the clock that stands still in sleep. One that cannot be read stands still for good: then nothing is ever
 // called late, and nothing proven.
 func awake() time.Duration {

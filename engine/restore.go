@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -23,98 +22,6 @@ import (
 
 // BesideDir is the folder below the target in which personal files are laid when nothing may be activated.
 const BesideDir = "maia-recovered"
-
-// RestoreOptions say what to restore and where.
-type RestoreOptions struct {
-	// Backup is a name as for Show.
-	Backup string
-	// To becomes the Maia root. Nothing is written outside it, TargetHome, and the folder for what was in the way.
-	To string
-	// TargetHome is where agents and shell files of an authenticated backup go, with their paths changed to those of
-	// this machine; empty, or without a checked MAC: they are laid beside as they are. Not with BesideOriginal.
-	TargetHome string
-	// Maps are more old paths and their new ones.
-	Maps [][2]string
-	// Only are component names; none means all. Paths are globs of paths in the backup; none means all.
-	Only, Paths []string
-	// BesideOriginal restores each file next to the original under a name of its own; To is then the Maia root.
-	BesideOriginal bool
-	DryRun         bool
-	// Password is asked for the vault's password, which has a number; wrong counts the wrong ones so far. ErrNoPassword
-	// goes on without the vault, any other error ends the restore. nil: go on without.
-	Password func(ctx context.Context, number, wrong int) (vault.Password, error)
-	// Confirm is asked once the plan stands; nil means yes.
-	Confirm func(*RestorePlan) (bool, error)
-}
-
-// RestorePlan is what a restore is going to do.
-type RestorePlan struct {
-	BackupID  string    `json:"backup_id"`
-	CreatedAt time.Time `json:"created_at"`
-	// Newer tells of newer backups that are not complete.
-	Newer []string `json:"newer_incomplete,omitempty"`
-	// From is the repository, To the target, Beside the folder for personal files, Aside the one for what is in the way.
-	From   string `json:"from"`
-	To     string `json:"to"`
-	Beside string `json:"beside,omitempty"`
-	Aside  string `json:"aside"`
-	// Components are what will be restored of each.
-	Components []PlannedComponent `json:"components"`
-	Files      int                `json:"files"`
-	Bytes      int64              `json:"bytes"`
-	// Equal are files that are there already, InTheWay those that differ and will be moved aside.
-	Equal     int      `json:"equal"`
-	InTheWay  []string `json:"in_the_way,omitempty"`
-	NeedBytes int64    `json:"need_bytes"`
-	FreeBytes int64    `json:"free_bytes"`
-	// Lacks is what no copy of the repository has; files that need it cannot be restored.
-	Lacks []string `json:"lacks,omitempty"`
-	// Authenticated: the MAC was checked with the vault password.
-	Authenticated bool `json:"authenticated"`
-	// NotInBackup are secret-bearing files that the backup names but does not hold; Sealed those in its vault, if that
-	// was not opened.
-	NotInBackup []string `json:"not_in_backup,omitempty"`
-	Sealed      []string `json:"sealed,omitempty"`
-	// PasswordNumber is the number of the vault's password; 0: there is no vault.
-	PasswordNumber int `json:"password_number,omitempty"`
-	// TargetHome is where agents and shell files go; empty: they are laid beside.
-	TargetHome string `json:"target_home,omitempty"`
-	// TargetHomeUnused says why a target home that was asked for is not used.
-	TargetHomeUnused string `json:"target_home_unused,omitempty"`
-	// Relocated are the files of the home in which paths are changed, or cannot be.
-	Relocated []RelocatedFile `json:"relocated,omitempty"`
-	// Ambiguous are paths and lines that a person has to look at: there is no new place for them.
-	Ambiguous []string `json:"ambiguous,omitempty"`
-	// Activates says that the agents will be loaded.
-	Activates bool `json:"activates_agents"`
-}
-
-// PlannedComponent is a row of the plan.
-type PlannedComponent struct {
-	Name  string `json:"name"`
-	Files int    `json:"files"`
-	Bytes int64  `json:"bytes"`
-	To    string `json:"to"`
-}
-
-// RestoreResult is what a restore came to.
-type RestoreResult struct {
-	Plan *RestorePlan
-	// Done is false after a dry run or when the user said no.
-	Done      bool
-	Restored  int
-	Equal     int
-	Databases int
-	Bytes     int64
-	// MovedAside is the folder with what was in the way; empty if nothing was.
-	MovedAside string
-	// Failed are files that could not be restored, and why; Doubtful databases that are restored but fail their check.
-	Failed   []string
-	Doubtful []string
-	// Agents says of each agent in the target home whether it was loaded.
-	Agents   []AgentResult
-	Duration time.Duration
-}
 
 // placement is one file on its way to its place.
 type placement struct {
@@ -150,7 +57,9 @@ type restore struct {
 	// vault is nil until it is opened; sealed are the bytes of its files, by place.
 	vault  *vault.Contents
 	sealed map[string][]byte
-	res    *RestoreResult
+	// password is the one that proved the backup: the script proves it once more.
+	password *vault.Password
+	res      *RestoreResult
 	// stagedFiles counts the files of tars that were staged: it names the next.
 	stagedFiles int
 	// rehearsal is set in a drill: the target is scratch.
@@ -165,15 +74,24 @@ func (e *Engine) Restore(ctx context.Context, o RestoreOptions) (res *RestoreRes
 	if err != nil {
 		return nil, err
 	}
+	phases, _ := phasesOf(o.Only)
+	if o.TargetHome == "" && slices.Contains(phases, PhasePackages) {
+		// They go to no other.
+		o.TargetHome = e.env.Home
+	}
 	r := &restore{view: v, ctx: ctx, opt: o, res: &RestoreResult{}}
 	if err := r.prepare(); err != nil {
 		return nil, explain("restore", o.To, err)
 	}
 	r.res.Plan = r.plan
+	if o.DryRun && len(phases) > 0 {
+		return r.res, r.runPhases()
+	}
 	if o.DryRun {
 		return r.res, nil
 	}
-	if o.Confirm != nil {
+	// Of phases alone the script shows the plan, and asks.
+	if o.Confirm != nil && len(phases) == 0 {
 		if yes, err := o.Confirm(r.plan); err != nil || !yes {
 			return r.res, err
 		}
@@ -187,9 +105,15 @@ func (e *Engine) Restore(ctx context.Context, o RestoreOptions) (res *RestoreRes
 	if err := r.stillThere(); err != nil {
 		return nil, explain("restore", o.To, err)
 	}
-	if err := r.run(); err != nil {
+	if len(phases) == 0 {
+		if err := r.run(); err != nil {
+			return nil, explain("restore", o.To, err)
+		}
+	}
+	if err := r.runPhases(); err != nil {
 		return nil, explain("restore", o.To, err)
 	}
+	r.compareVersions()
 	r.res.Done = true
 	r.res.Duration = e.now().Sub(started)
 	history.Result, history.Files, history.SourceBytes = repository.StatusCompleted, r.res.Restored, r.res.Bytes
@@ -260,6 +184,12 @@ func (r *restore) prepare() error {
 	if err := r.checkTree(); err != nil {
 		return err
 	}
+	if phases, components := phasesOf(r.opt.Only); len(phases) > 0 {
+		if len(components)+len(r.opt.Paths) > 0 {
+			return &Error{Op: "restore", Code: CodeUsage, Err: errors.New("--only takes either components or phases, and phases take no --path")}
+		}
+		return r.onlyPhases(phases)
+	}
 	for _, s := range r.m.Coverage.Secrets {
 		switch {
 		case !s.Captured:
@@ -274,6 +204,7 @@ func (r *restore) prepare() error {
 	if err := r.relocate(); err != nil {
 		return err
 	}
+	r.planPhases()
 	return r.compare()
 }
 
@@ -320,7 +251,7 @@ func (r *restore) choose() error {
 	for _, name := range r.opt.Only {
 		if !slices.Contains(component.Names(), name) {
 			return &Error{Op: "restore", Code: CodeUsage, Err: fmt.Errorf("there is no component %q", name),
-				Hint: "the components are " + strings.Join(component.Names(), ", ")}
+				Hint: "the components are " + strings.Join(component.Names(), ", ") + "; or, alone, packages and git"}
 		}
 	}
 	rows := map[string]*PlannedComponent{}

@@ -66,6 +66,26 @@ func (r *restore) activate() error {
 	return nil
 }
 
+// activateWaiting loads the agents whose program was missing and came with the packages.
+func (r *restore) activateWaiting() {
+	loaded := map[string]bool{}
+	for _, a := range r.res.Agents {
+		if a.State == AgentLoaded {
+			loaded[a.Label] = true
+		}
+	}
+	for i, a := range r.res.Agents {
+		if a.State != AgentProgramMissing {
+			continue
+		}
+		for _, p := range r.places {
+			if p.dest == a.File && p.area == r.home {
+				r.res.Agents[i] = r.activateOne(p, loaded)
+			}
+		}
+	}
+}
+
 // activateOne loads an agent if it can run. labels are those that were loaded.
 func (r *restore) activateOne(p *placement, labels map[string]bool) AgentResult {
 	res := AgentResult{File: p.dest, State: AgentNotLoaded}

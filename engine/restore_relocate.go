@@ -36,6 +36,7 @@ func (r *restore) relocate() error {
 	m, ambiguous := relocate.NewMap(relocate.Options{
 		Maps: r.opt.Maps, Root: string(r.m.MaiaRoot), NewRoot: r.target.root, OldRoots: from.OldRoots,
 		Home: from.Home, NewHome: r.home.root, Prefix: from.Prefix, NewPrefix: homebrewPrefix(runtime.GOARCH),
+		Pythons: ownPythons(from.Pythons, r.target.root),
 	})
 	for _, root := range ambiguous {
 		r.plan.Ambiguous = append(r.plan.Ambiguous, root+": agents work there, and nothing says where it is now; add --map "+root+"=NEW")

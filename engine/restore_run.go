@@ -103,9 +103,15 @@ func (r *restore) fetchStreams(groups []streamFiles, wanted map[*repository.File
 		}
 		pieces = append(pieces, p...)
 	}
-	r.e.phase(event.Read, total)
 	// A full drill reads to the end of every chunk, also what no file needs: the next backup may refer to it.
 	whole := r.rehearsal != nil && !r.rehearsal.light()
+	if whole {
+		total = 0
+		for _, c := range r.m.Chunks {
+			total += c.RawBytes
+		}
+	}
+	r.e.phase(event.Read, total)
 	bad, err := r.source().Copy(r.ctx, r.m.Chunks, pieces, whole, r.e.counter(event.Read, total, &done))
 	if err != nil {
 		return err

@@ -26,7 +26,7 @@ func (r *restore) authenticate() error {
 		}
 		err = r.openVault(p)
 		if err == nil {
-			r.plan.Authenticated = true
+			r.plan.Authenticated, r.password = true, &p
 			return nil
 		}
 		if r.rehearsal != nil && r.rehearsal.spoiled(p, err) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,14 +19,6 @@ import (
 
 // leastSabotages is how many ways to break a backup there have to be (FAULTS.md, row 34).
 const leastSabotages = 30
-
-// brewOnly stands for a machine with Homebrew and nothing else.
-func brewOnly(_ context.Context, name string, args ...string) ([]byte, error) {
-	if filepath.Base(name) != "brew" {
-		return nil, fs.ErrNotExist
-	}
-	return fmt.Appendf(nil, "answer-to-%s\n", args[0]), nil
-}
 
 // victim is a copy of a repository with two backups, to break the newer one in. m and files are what it says.
 type victim struct {

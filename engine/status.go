@@ -24,8 +24,10 @@ type Status struct {
 	Run      *state.Run     `json:"run,omitempty"`
 
 	LastBackup *state.BackupResult `json:"last_backup,omitempty"`
-	Newest     *BackupInfo         `json:"newest,omitempty"`
-	Overdue    bool                `json:"overdue"`
+	// LastFailure is the newest attempt that failed after it.
+	LastFailure *state.Failure `json:"last_failure,omitempty"`
+	Newest      *BackupInfo    `json:"newest,omitempty"`
+	Overdue     bool           `json:"overdue"`
 
 	OneDrive OneDriveStatus      `json:"onedrive"`
 	Restore  RestoreStatus       `json:"restore"`
@@ -75,7 +77,7 @@ func (e *Engine) Status() (*Status, error) {
 		return nil, &Error{Op: "read the status", Path: e.state.Path, Code: CodeState, Err: err}
 	}
 	s := &Status{
-		Version: 1, Activity: activity, Run: st.Run, LastBackup: st.LastBackup, Verify: st.LastVerify,
+		Version: 1, Activity: activity, Run: st.Run, LastBackup: st.LastBackup, LastFailure: st.LastFailure, Verify: st.LastVerify,
 		OneDrive: OneDriveStatus{State: "unknown"}, Problems: []state.Problem{}, StateDir: e.state.Path, LogFile: e.state.LogFile(),
 	}
 	if root, err := e.findRoot(); err != nil {
@@ -87,9 +89,12 @@ func (e *Engine) Status() (*Status, error) {
 	s.Restore = e.restoreStatus(&st.Drills, e.newestManifest(s))
 	s.Problems = append(s.Problems, drillProblems(&st.Drills)...)
 	if activity == state.Interrupted {
+		hint := "run it again: `maia-dr " + st.Run.Kind + "`"
+		if st.Run.Kind == "backup" {
+			hint = "run `maia-dr backup`: it takes up what is missing"
+		}
 		s.Problems = append(s.Problems, state.Problem{Code: "interrupted",
-			Text: fmt.Sprintf("the %s begun %s never reached its end", st.Run.Kind, st.Run.StartedAt.Local().Format("2 Jan 15:04")),
-			Hint: "run `maia-dr backup`: it takes up what is missing"})
+			Text: fmt.Sprintf("the %s begun %s never reached its end", st.Run.Kind, st.Run.StartedAt.Local().Format("2 Jan 15:04")), Hint: hint})
 	}
 	if f := st.LastFailure; f != nil && f.Code != string(CodeCancelled) {
 		s.Problems = append(s.Problems, state.Problem{Code: f.Code, Text: "the last backup failed: " + f.Error, Hint: f.Hint})

@@ -19,11 +19,11 @@ var (
 	ErrLabel = errors.New("launchd takes no such label")
 	ErrPlist = errors.New("plutil finds the file to be no valid property list")
 	// ErrBusy: launchctl's 5, after all retries, or a former run that does not end.
-	ErrBusy = errors.New("its former run has not ended, or it is turned off in System Settings, General, Login Items: look there, then restore it again")
+	ErrBusy = errors.New("its former run has not ended, or it is turned off in System Settings, General, Login Items: look there, then try again")
 	// ErrOwner is launchctl's 122.
 	ErrOwner = errors.New("its file must belong to you, and nobody else may be allowed to write to it")
 	// ErrNoDesktop is launchctl's 125: ssh, sudo.
-	ErrNoDesktop = errors.New("there is no desktop session for it: log in at the Mac's desktop and restore it again from there")
+	ErrNoDesktop = errors.New("there is no desktop session for it: log in at the Mac's desktop and try again from there")
 	// ErrDisabled is launchctl's 119.
 	ErrDisabled = errors.New("it is disabled for this user")
 	// ErrRefused is any other code.
@@ -70,6 +70,16 @@ func Load(ctx context.Context, run Runner, uid int, plist, label string) error {
 	return nil
 }
 
+// Unload has launchd forget an agent, and waits until it is gone: bootout only begins that. One that is not loaded is
+// no error.
+func Unload(ctx context.Context, run Runner, uid int, label string) error {
+	l := loader{ctx: ctx, run: run, domain: "gui/" + strconv.Itoa(uid)}
+	if err := l.unload(label); err != nil {
+		return fmt.Errorf("unload agent %s: %w", label, err)
+	}
+	return nil
+}
+
 type loader struct {
 	ctx    context.Context
 	run    Runner
@@ -77,7 +87,7 @@ type loader struct {
 }
 
 func (l *loader) load(plist, label string) error {
-	if label == "" || strings.ContainsAny(label, "/\n\x00") {
+	if label == "" || strings.ContainsAny(label, "/\n\x00") { // Of others' agents: ours are stricter.
 		return ErrLabel
 	}
 	if !filepath.IsAbs(plist) {
@@ -92,17 +102,21 @@ func (l *loader) load(plist, label string) error {
 	} else if exit != 0 {
 		return ErrPlist
 	}
-	service := l.domain + "/" + label
-	if _, err := l.call("enable", service); err != nil {
+	if _, err := l.call("enable", l.domain+"/"+label); err != nil {
 		return err
 	}
-	if _, err := l.call("bootout", service, exitNoProcess, exitProgress, exitNotFound); err != nil {
-		return err
-	}
-	if err := l.drain(service); err != nil {
+	if err := l.unload(label); err != nil {
 		return err
 	}
 	return l.bootstrap(plist)
+}
+
+func (l *loader) unload(label string) error {
+	service := l.domain + "/" + label
+	if _, err := l.call("bootout", service, exitNoProcess, exitProgress, exitNotFound); err != nil {
+		return err
+	}
+	return l.drain(service)
 }
 
 // call runs launchctl; fine are the codes besides 0 that are no error.

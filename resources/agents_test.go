@@ -62,6 +62,7 @@ func TestAgents(t *testing.T) {
 		agents[label+".plist"] = list
 	}
 	b := homeRepository(t, agents, nil, func(b *builder) {
+		b.git = []string{"version macos 14.6", "version python 3.9.6", "version homebrew 4.3.1", "version git 2.50.1"}
 		b.items = append(b.items, item{component: "maia_code", kind: 'f', path: "run.sh", mode: 0o755, mtime: b.items[0].mtime, body: []byte("#!/bin/sh\n")})
 	})
 	script := filepath.Join(b.dir, "restore_maia.sh")
@@ -124,7 +125,12 @@ func TestAgents(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(m.bin, "sw_vers"), []byte("#!/bin/sh\necho 15.1\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	m.run(script, args...).want(t, 3, "Privacy_AllFiles", "This report is in "+m.home+"/maia/maia-recovered/report.txt")
+	for tool, says := range map[string]string{"git": "git version 2.50.1 (Apple Git-155)", "brew": "Homebrew 4.4.0"} {
+		if err := os.WriteFile(filepath.Join(m.bin, tool), []byte("#!/bin/sh\necho '"+says+"'\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.run(script, args...).want(t, 3, "Privacy_AllFiles", "  macos 14.6: now 15.1\n", "  git 2.50.1: the same\n", "  homebrew 4.3.1: now 4.4.0\n", "This report is in "+m.home+"/maia/maia-recovered/report.txt")
 	report, err := os.ReadFile(m.home + "/maia/maia-recovered/report.txt")
 	if err != nil || !strings.HasPrefix(string(report), "Restore of "+b.id+" to "+m.home+"/maia, ") {
 		t.Errorf("%v\n%s", err, report)

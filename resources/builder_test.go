@@ -38,7 +38,9 @@ type builder struct {
 	root    string
 	home    string
 	prefix  string // of Homebrew
-	items   []item
+	// git are the lines about the root's git repository.
+	git   []string
+	items []item
 	// chunkBytes is the raw size of a chunk.
 	chunkBytes int
 	// extent is the average length of an extent.
@@ -245,6 +247,7 @@ func (b *builder) write(t testing.TB) *builder {
 	if b.prefix != "" {
 		b.lines = append(b.lines, "prefix "+encode(b.prefix))
 	}
+	b.lines = append(b.lines, b.git...)
 	if b.vault != nil {
 		files["credentials.vault.enc"] = b.vault.seal(t, b.id)
 		b.lines = append(b.lines, b.vault.lines()...)

@@ -234,7 +234,7 @@ func (m *machine) wrapPlutil() {
 	m.t.Helper()
 	m.tool("plutil", "plistutil")
 	m.wrap("plutil", `for f; do :; done
-in=$f tmp="$TMPDIR/plutil.$$"
+in=$f tmp='`+filepath.Dir(m.bin)+`'/plutil.$$
 if [ "$f" = - ]; then cat > "$tmp.in"; in=$tmp.in; fi
 # Only what comes from a binary list is written anew.
 REAL -i "$in" -f bin -o "$tmp.b" > /dev/null 2>&1

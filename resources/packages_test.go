@@ -3,6 +3,7 @@ package resources
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -73,7 +74,11 @@ func TestPackages(t *testing.T) {
 	if text, err := os.ReadFile(filepath.Join(to, "maia-recovered/packages.log/brew-broken.log")); err != nil || string(text) != "no such thing\n" {
 		t.Errorf("the log: %q %v", text, err)
 	}
-	m.run(script, append(args, "--only", "packages")...).want(t, 3, "Packages to install: 1 by Homebrew, 0 by pip.")
+	m.run(script, append(args, "--only", "packages")...).want(t, 3, "Packages to install: 1 by Homebrew, 0 by pip.", "pip gone: another version than 0.1", "This report is in ")
+	report, err := os.ReadFile(filepath.Join(to, "maia-recovered/report.txt"))
+	if err != nil || !strings.HasPrefix(string(report), "Later part of the restore of "+b.id) || !strings.Contains(string(report), "brew broken: see its log") || !strings.Contains(string(report), "pip gone: another version than 0.1") {
+		t.Errorf("the report: %v\n%s", err, report)
+	}
 	// Without Homebrew and the Command Line Tools, it says how to get them.
 	m.without("brew")
 	if err := os.WriteFile(filepath.Join(m.bin, "xcode-select"), []byte("#!/bin/sh\nexit 2\n"), 0o755); err != nil {

@@ -40,7 +40,7 @@ readonly SHA256_OF_NOTHING=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca4959
 
 # Options.
 BACKUP='' REPOSITORY='' TO='' TARGET_HOME='' ONLY='' VAULT_PASSWORD_FILE=''
-MAPS=0 MAP_OLD=() MAP_NEW=() HOME_GIVEN='' NO_PACKAGES='' NO_AGENTS='' DRY_RUN='' YES=''
+MAPS=0 MAP_OLD=() MAP_NEW=() HOME_GIVEN='' NO_PACKAGES='' NO_AGENTS='' NO_GIT='' DOWNLOAD_LIMIT='' DRY_RUN='' YES=''
 # What check_tools found out about this machine.
 WRITER='' STAT='' DATE='' TOUCH='' TAR='' SQLITE=''
 # Folders: small lists, large data, what was in the way. Empty until they exist.
@@ -55,12 +55,17 @@ BESIDE='' SCRATCH_NAME=''
 INTO_HOME='' HOME_SCRATCH='' HOME_SCRATCH_NAME='' HOME_ASIDE='' SHOW_UNDER=''
 # The vault: whether the index is authentic, and if not, why; whether the vault is open, and if not, why.
 AUTHENTICATED='' UNPROVEN='' VAULT='' CLOSED='' VAULT_BYTES='' VAULT_SUM='' ITERATIONS='' SALT='' MAC=''
-# Packages: whether they are all that was asked for, whether to install them, and what with.
-ONLY_PACKAGES='' INSTALL='' BREW='' PYTHON=''
+# Phases that can be done alone: whether one was asked for, and which.
+ONLY_PHASES='' ONLY_PACKAGES='' ONLY_GIT=''
+# Git: where the root's repository stood; why it is not brought back; the program, the folder it is made in, and the process
+# that a time limit is on.
+HEAD='' BRANCH='' CHANGED=0 UNKNOWN=0 UNPUSHED=0 STASHES=0 NO_HISTORY='' GIT='' GIT_RUN='' GIT_MAKING='' CHILD=''
+# Packages: whether to install them, and what with.
+INSTALL='' BREW='' PYTHON=''
 # How the terminal was before it hid what is typed.
 HIDDEN=''
 # What came of it.
-NEED=0 FREE=0 RESTORED=0 RESTORED_BYTES=0 DATABASES=0
+NEED=0 FREE=0 DOWNLOAD=0 RESTORED=0 RESTORED_BYTES=0 DATABASES=0
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Words
@@ -148,13 +153,15 @@ Brings a Maia back from its backups. Prints a plan and asks before it writes any
   --to DIR                    the folder that becomes the Maia root (asked for if missing)
   --target-home DIR           the home that agents and shell files go to (default: yours)
   --only COMPONENT,...        restore only these: maia_code maia_data_small maia_data_large launchagents
-                              dependencies shell_configs secrets system_metadata; or, alone, packages: install
-                              those that are not installed yet, and restore nothing
+                              dependencies shell_configs secrets system_metadata; or packages, git, which restore no
+                              file: install what is not installed yet, bring back the git history
   --map OLD=NEW               an old path and its new one, for agents and shell files; may be repeated (those of Maia,
                               the home and Homebrew are known)
   --vault-password-file FILE  the password of the vault; - is standard input
   --no-packages               install no packages
   --no-agents                 load no LaunchAgents
+  --download-limit SECONDS    how long OneDrive may take for one file (default: 120, and longer for large ones)
+  --no-git                    leave the git history out: contact none of its remotes
   --dry-run                   print the plan and write nothing
   --yes                       ask nothing
   --help                      this text
@@ -183,7 +190,7 @@ parse_arguments() {
         ;;
     esac
     case $name in
-      --backup | --repository | --to | --target-home | --only | --map | --vault-password-file)
+      --backup | --repository | --to | --target-home | --only | --map | --vault-password-file | --download-limit)
         if [ -z "$given" ]; then
           [ $# -gt 0 ] || wrong_usage "$name needs a value."
           value=$1
@@ -211,8 +218,13 @@ parse_arguments() {
         MAPS=$((MAPS + 1))
         ;;
       --vault-password-file) VAULT_PASSWORD_FILE=$value ;;
+      --download-limit)
+        DOWNLOAD_LIMIT=$value
+        case $value in *[!0-9]* | 0* | ??????*) wrong_usage "--download-limit $value is no number of seconds." ;; esac
+        ;;
       --no-packages) NO_PACKAGES=yes ;;
       --no-agents) NO_AGENTS=yes ;;
+      --no-git) NO_GIT=yes ;;
       --dry-run) DRY_RUN=yes ;;
       --yes) YES=yes ;;
       --help | -h)
@@ -237,18 +249,30 @@ check_options() {
   case $BACKUP in
     *[!A-Za-z0-9_]*) wrong_usage "--backup $BACKUP is not the name of a backup, such as full_20251013_030000." ;;
   esac
-  if [ "$ONLY" = ' packages' ]; then ONLY_PACKAGES=yes ONLY=''; fi
   local IFS=', '
   # Names of components hold no pattern characters: the next line refuses all others.
   case $ONLY in *[!a-z_,\ ]*) wrong_usage "--only takes these, with commas between: $COMPONENTS" ;; esac
   for name in $ONLY; do
+    case $name in
+      packages) ONLY_PHASES=yes ONLY_PACKAGES=yes ;;
+      git) ONLY_PHASES=yes ONLY_GIT=yes ;;
+    esac
     case " $COMPONENTS " in
-      *" $name "*) list="$list $name" ;;
+      *" $name "*)
+        list="$list $name"
+        continue
+        ;;
+    esac
+    case $name in
+      packages | git) ;;
       *) wrong_usage "there is no component $name. --only takes these, with commas between: $COMPONENTS" ;;
     esac
   done
-  if [ -n "$ONLY" ] && [ -z "$list" ]; then
+  if [ -n "$ONLY" ] && [ -z "$list$ONLY_PHASES" ]; then
     wrong_usage "--only takes these, with commas between: $COMPONENTS"
+  fi
+  if [ -n "$list" ] && [ -n "$ONLY_PHASES" ]; then
+    wrong_usage '--only takes either components, or packages and git.'
   fi
   ONLY=$list
   if [ -n "$TARGET_HOME" ] && [ ! -d "$TARGET_HOME" ]; then
@@ -317,6 +341,7 @@ make_work() {
   printf '%s\n' "$REPLY" > "$WORK/pid" || full "$WORK"
   : > "$WORK/missing" || full "$WORK"
   : > "$WORK/doubtful" || full "$WORK"
+  : > "$WORK/undelivered" || full "$WORK"
   : > "$WORK/chunks.bad" || full "$WORK"
   : > "$WORK/vault.files" || full "$WORK"
   if touch -m -d 2001-02-03T04:05:06.5Z "$WORK/pid" 2> /dev/null; then TOUCH=iso; else TOUCH=old; fi
@@ -362,6 +387,31 @@ is_running() {
     - | "$began") return 0 ;;
   esac
   [ "$began" = - ]
+}
+
+# limited SECONDS COMMAND...: ends it when it takes longer, with 124.
+limited() {
+  local ticks=$(($1 * 5)) code
+  shift
+  "$@" &
+  CHILD=$!
+  while kill -0 "$CHILD" 2> /dev/null; do
+    if [ "$ticks" -le 0 ]; then
+      # It is not waited for: who waits for a file from the cloud may not be to be killed.
+      disown "$CHILD" 2> /dev/null
+      kill "$CHILD" 2> /dev/null
+      sleep 1
+      kill -9 "$CHILD" 2> /dev/null
+      CHILD=''
+      return 124
+    fi
+    ticks=$((ticks - 1))
+    sleep 0.2
+  done
+  wait "$CHILD"
+  code=$?
+  CHILD=''
+  return "$code"
 }
 
 # free_bytes DIR: free bytes there, in REPLY.
@@ -561,6 +611,7 @@ readonly AWK_LIBRARY='
 readonly AWK_GRAMMAR='
   function number(s) { return length(s) <= 15 && s ~ /^(0|[1-9][0-9]*)$/ }
   function hash(s) { return length(s) == 64 && s !~ /[^0-9a-f]/ }
+  function commit(s) { return (length(s) == 40 || length(s) == 64) && s !~ /[^0-9a-f]/ }
   function octal(s) { return length(s) <= 4 && s ~ /^(0|[1-7][0-7]*)$/ }
   function seconds(s) { return length(s) <= 11 && s ~ /^(0|-?[1-9][0-9]*)$/ && s <= 9000000000 && s >= -9000000000 }
   function instant(s, part) {
@@ -765,6 +816,10 @@ open_backup() {
     return 1
   fi
   # The copy is what is unpacked, and what the MAC is of.
+  if ! deliver "$dir/restore.index.gz"; then
+    REPLY='OneDrive does not deliver its restore.index.gz'
+    return 1
+  fi
   head -c $((MAX_INDEX_GZ + 1)) < "$dir/restore.index.gz" > "$WORK/index.gz" 2> /dev/null || {
     free_bytes "$WORK"
     [ "$REPLY" -gt "$MAX_INDEX_GZ" ] || full "$WORK"
@@ -801,13 +856,16 @@ open_backup() {
 #   index.streams   number tar|db component bytes
 #   index.extents   chunk stream stream-offset chunk-offset length
 #   index.entries   type component source mode mtime bytes sha256 destination link
+#   index.git       state commit branch changed unknown unpushed stashes; branch commit name remote reference;
+#                   remote name address
+#   index.tools     version name version; python number own version path; venv path version home
 #   index.secrets   0|1 component 0|1 destination: whether a secret-bearing file is in the vault, and a copy without its
 #                   secrets in the backup
 # source is the stream (t0, s3) or what else holds the entry, destination its place below the target. An entry that
 # would lie outside the target, or below what is no folder, refuses the whole backup: it was not made by maia-dr.
 parse_index() {
   local file key value
-  for file in meta files chunks streams extents entries secrets reason; do
+  for file in meta files chunks streams extents entries secrets git tools reason; do
     : > "$WORK/index.$file" || full "$WORK"
   done
   if ! awk -v id="$1" -v base="$WORK/index." -v lock="$LOCK_NAME" "$AWK_LIBRARY$AWK_GRAMMAR"'
@@ -874,6 +932,18 @@ parse_index() {
       } else broken()
       next
     }
+    $1 == "git" {
+      if ($2 == "state") { if (NF != 8 || stood++ || !commit($3) || !text($4) || !number($5) || !number($6) || !number($7) || !number($8)) broken() }
+      else if (!stood) broken()
+      else if ($2 == "branch") { if (NF != 6 || !commit($3) || !text($4) || $4 == "-" || !text($5) || !text($6)) broken() }
+      else if ($2 != "remote" || NF != 4 || !text($3) || !text($4)) broken()
+      sub(/^git /, "")
+      print > (base "git")
+      next
+    }
+    $1 == "version" { if (NF != 3 || $2 !~ /^[a-z][a-z0-9_]*$/ || !text($3)) broken(); print > (base "tools"); next }
+    $1 == "python" { if (NF != 5 || !number($2) || $2 > 999 || $3 != "0" && $3 != "1" || !text($4) || !text($5)) broken(); print > (base "tools"); next }
+    $1 == "venv" { if (NF != 4 || !path($2) || !text($3) || !text($4)) broken(); print > (base "tools"); next }
     $1 == "password" { if (NF != 2 || !number($2) || $2 < 1) broken(); next }
     $1 == "secret" {
       if (NF != 4 || $2 != "0" && $2 != "1" || $3 !~ /^[a-z][a-z0-9_]*$/ || !path($4)) broken()
@@ -1013,10 +1083,110 @@ list_sizes() {
 # check_folder: what of the backup's folder is not there as it was, as "name reason" in $WORK/damaged. Chunks follow when
 # they are used.
 check_folder() {
+  local name
   cut -d ' ' -f 3 "$WORK/index.files" > "$WORK/list" || full "$WORK"
+  while read -r name; do
+    if [ -f "$REPO/$ID/$name" ] && ! deliver "$REPO/$ID/$name"; then not_delivered "$ID/$name"; fi
+  done < "$WORK/list"
   hash_list "$REPO/$ID" "$WORK/list" "$WORK/sums"
   awk 'FILENAME == ARGV[1] { sum[FNR] = $1; next } sum[FNR] != $2 { print $3, (sum[FNR] == "-" ? "is missing or cannot be read" : "is damaged") }' \
     "$WORK/sums" "$WORK/index.files" > "$WORK/damaged" || full "$WORK"
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Files that lie in the cloud only
+#
+# OneDrive keeps the names and sizes of files here, and fetches their bytes when somebody reads them (they are "dataless"). That can
+# take for ever, and who reads cannot be woken then: so it is a process of its own that reads, and it may be left behind.
+
+# dataless FILE: whether its bytes are not here. Asking downloads nothing.
+dataless() {
+  local flags
+  [ "$STAT" = bsd ] || return 1
+  flags=$(stat -L -f %Xf "$1" 2> /dev/null)
+  case $flags in '' | *[!0-9A-Fa-f]* | ?????????*) return 1 ;; esac
+  [ $((0x$flags & 0x40000000)) -ne 0 ]
+}
+
+# deliver FILE: fails if its bytes are in the cloud and do not come within the time they have.
+deliver() {
+  dataless "$1" || return 0
+  note "OneDrive is asked for ${1##*/} ..."
+  download "$1"
+}
+
+# download FILE: 120 s, and one more for every 100 kB.
+download() {
+  bytes_of "$1"
+  limited "${DOWNLOAD_LIMIT:-$((120 + (REPLY > 0 ? REPLY : 0) / 100000))}" cat -- "$1" > /dev/null 2>&1 && ! dataless "$1"
+}
+
+# not_delivered NAME
+not_delivered() {
+  die "$FAILED" "OneDrive does not deliver $1." 'see in the menu bar that OneDrive runs, is signed in and not paused, and that the network works; then run the same command again: what has been downloaded stays. Or download the folder MaiaBackups from onedrive.com, and name it with --repository DIR.'
+}
+
+# find_dataless: the chunks that are needed and are in the cloud only, as "bytes sha256" in $WORK/dataless; DOWNLOAD, their bytes together.
+find_dataless() {
+  list_wanted
+  awk 'FILENAME == ARGV[1] { wanted[$1] = 1; next } FILENAME == ARGV[2] { if ($2 in wanted) chunk[$1] = 1; next } $1 in chunk { print $2, $4 }' \
+    "$WORK/wanted" "$WORK/index.extents" "$WORK/index.chunks" > "$WORK/list" || full "$WORK"
+  : > "$WORK/dataless" || full "$WORK"
+  if [ "$STAT" = bsd ] && [ -s "$WORK/list" ]; then
+    awk '{ print $2 ".gz" }' "$WORK/list" > "$WORK/names" || full "$WORK"
+    # The first digit of eight that has the bit 4.
+    (cd "$REPO/chunks" 2> /dev/null && xargs -n 250 stat -L -f '%Xf %z %N' < "$WORK/names" 2> /dev/null) |
+      awk 'length($1) == 8 && $1 ~ /^[4-7c-fC-F]/ { sub(/\.gz$/, "", $3); print $2, $3 }' > "$WORK/dataless" || full "$WORK"
+  fi
+  DOWNLOAD=$(awk '{ n += $1 } END { printf "%.0f", n }' "$WORK/dataless")
+}
+
+# print_dataless: what has to come from the cloud before anything else.
+print_dataless() {
+  local bytes sha number=0 total
+  [ -s "$WORK/dataless" ] || return 0
+  lines_of "$WORK/dataless"
+  total=$REPLY
+  size "$DOWNLOAD"
+  bytes=$REPLY
+  count "$total" 'file is in the cloud only: it is' 'files are in the cloud only: they are'
+  say "  first  $REPLY downloaded, $bytes"
+  while read -r bytes sha; do
+    number=$((number + 1))
+    if [ "$number" -gt 3 ] && [ -z "$DRY_RUN" ]; then
+      say "         and $((total - 3)) more"
+      break
+    fi
+    size "$bytes"
+    say "         chunks/$sha.gz, $REPLY"
+  done < "$WORK/dataless"
+}
+
+# fetch_dataless downloads them. What does not come is treated as missing, so that the rest can be restored; if two in a row do
+# not come, none will.
+fetch_dataless() {
+  local bytes sha number=0 total got=0 failed=0 text began=$SECONDS
+  [ -s "$WORK/dataless" ] || return 0
+  lines_of "$WORK/dataless"
+  total=$REPLY
+  while read -r bytes sha <&3; do
+    number=$((number + 1))
+    size "$bytes"
+    text=$REPLY
+    size $((DOWNLOAD - got))
+    note "Download $number of $total: $text of $REPLY that are left ($((DOWNLOAD > 0 ? got * 100 / DOWNLOAD : 100)) %)"
+    if download "$REPO/chunks/$sha.gz"; then
+      failed=0
+    else
+      failed=$((failed + 1))
+      note "  chunks/$sha.gz does not come"
+      printf '%s\n' "$sha" >> "$WORK/undelivered" || full "$WORK"
+      if [ "$failed" -ge 2 ] || [ "$total" -eq 1 ]; then not_delivered "chunks/$sha.gz"; fi
+    fi
+    got=$((got + bytes))
+  done 3< "$WORK/dataless"
+  size "$DOWNLOAD"
+  note "Downloaded $REPLY in $((SECONDS - began)) s."
 }
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -1082,6 +1252,7 @@ authenticate() {
     if [ -n "$VAULT_BYTES" ]; then UNPROVEN='its restore.mac is missing, so nothing proves who made it'; fi
     return
   fi
+  if ! deliver "$REPO/$ID/restore.mac"; then not_delivered "$ID/restore.mac"; fi
   if ! read_mac || ! try_openssl; then return; fi
   if [ -n "$VAULT_PASSWORD_FILE" ]; then
     if ! check_mac; then
@@ -1393,6 +1564,7 @@ make_map() {
     done
     awk '$1 != "oldroot"' "$WORK/index.meta"
     awk '$1 == "oldroot"' "$WORK/index.meta" | sort -u
+    awk '$1 == "python" && $3 == 1 { print "own", $5, ".maia-venv" ($2 > 0 ? "-" $2 : "") "/bin/python3" }' "$WORK/index.tools"
   } > "$WORK/list" || full "$WORK"
   awk -v user="$WORK/home/user" -v ambiguous="$WORK/home/ambiguous" '
     function base(p) { sub(/.*\//, "", p); return p }
@@ -1413,6 +1585,7 @@ make_map() {
     BEGIN { printf "" > user }
     $1 == "new" { root = $2; home = $3; prefix = $4; next }
     $1 == "map" { pair($2, $3); next }
+    $1 == "own" { known(); pair($2, root "/" $3); next }
     $1 != "oldroot" { value[$1] = $2; next }
     {
       known()
@@ -1928,6 +2101,8 @@ print_plan() {
   free_near "$TO"
   size "$FREE"
   say "  space  $name needed while it works, $REPLY free"
+  find_dataless
+  print_dataless
   if [ -n "$AUTHENTICATED" ]; then
     say '  authenticated: the vault password proves that this is what was backed up'
   else
@@ -1942,6 +2117,7 @@ print_plan() {
   fi
   print_secrets '  '
   if [ -n "$INTO_HOME" ]; then in_home print_home; fi
+  print_git
   print_unused
   if [ -s "$WORK/lacks" ] || [ -s "$WORK/damaged" ]; then
     say '  PLEASE NOTE: parts of this backup are missing or damaged. Files that need them cannot be restored:'
@@ -1952,6 +2128,9 @@ print_plan() {
   fi
   if [ -z "$SQLITE" ]; then say '  sqlite3 is not here: databases are compared by hash, but not opened'; fi
   say
+  # What is downloaded lies on a disk, too; as a rule on the same one.
+  free_bytes "$REPO"
+  if [ "$REPLY" -eq "$FREE" ]; then need=$((need + DOWNLOAD)); fi
   if [ "$need" -gt "$FREE" ]; then
     die "$FAILED" 'there is not enough space.' 'free some, restore less with --only, or choose another place with --to DIR.'
   fi
@@ -2183,6 +2362,7 @@ clean_up() {
   local status=$?
   trap '' INT TERM HUP
   show_typing
+  if [ -n "$CHILD" ]; then kill "$CHILD" 2> /dev/null; fi
   for REPLY in ${SCRATCHES[@]+"${SCRATCHES[@]}"}; do remove_tree "$REPLY"; done
   drop_locks
   if [ -n "$MAIN_WORK" ]; then rm -rf "$MAIN_WORK"; fi
@@ -2200,10 +2380,8 @@ interrupted() {
 # ---------------------------------------------------------------------------------------------------------------------
 # Chunks to streams
 
-# assemble writes the streams that are needed to $SCRATCH/stream.N, a chunk at a time: it is copied, the copy is hashed
-# and unpacked, its extents are written, and it is removed. A bad chunk leaves holes, which the files' hashes will find.
-assemble() {
-  local number gz raw sha total=0 done=0 i=0 list
+# list_wanted: the streams that are needed, as "number kind bytes" in $WORK/wanted.
+list_wanted() {
   awk -v streams="$WORK/index.streams" -v entries="$WORK/index.entries" -v wanted="$WORK/wanted" '
     BEGIN {
       printf "" > wanted
@@ -2212,6 +2390,13 @@ assemble() {
     ($1 == "M" || $1 == "D") && $5 != "-" { need[$5 == "large" ? number[$10] : $5] = 1 }
     END { while ((getline line < streams) > 0) { split(line, part, " "); if ((part[2] == "tar" ? "t" : "s") part[1] in need) print part[1], part[2], part[4] > wanted } }' \
     "$WORK/todo" || full "$WORK"
+}
+
+# assemble writes the streams that are needed to $SCRATCH/stream.N, a chunk at a time: it is copied, the copy is hashed
+# and unpacked, its extents are written, and it is removed. A bad chunk leaves holes, which the files' hashes will find.
+assemble() {
+  local number gz raw sha total=0 done=0 i=0 list
+  list_wanted
   while read -r number list; do : > "$SCRATCH/stream.$number" || full "$SCRATCH"; done < "$WORK/wanted"
   mkdir "$WORK/extents" || full "$WORK"
   # One file of extents for each chunk, a stream's together, so that a writer has one file open at a time.
@@ -2240,6 +2425,10 @@ assemble() {
 # then used, and no more is unpacked than the index allows. REPLY says why not.
 fetch_chunk() {
   local file=$REPO/chunks/$3.gz states
+  if grep -qxF -e "$3" "$WORK/undelivered"; then
+    REPLY='was not delivered by OneDrive'
+    return 1
+  fi
   if [ ! -f "$file" ]; then
     REPLY='is missing'
     return 1
@@ -2786,6 +2975,11 @@ examine_agents() {
     if [ ! -f "$file" ] || [ -L "$file" ]; then continue; fi
     not_activated
     verdict=other reason=$REPLY
+    if [ -n "$reason" ] && command -v plutil > /dev/null 2>&1 && plutil -lint "$file" > /dev/null 2>&1; then
+      # Its program says which Python the packages are for.
+      read_agent "$file"
+      label=- disabled=''
+    fi
     if [ -z "$reason" ]; then
       verdict=load
       if ! plutil -lint "$file" > /dev/null 2>&1; then
@@ -2876,6 +3070,27 @@ load_agents() {
   mv "$WORK/list" "$WORK/agents" || full "$WORK"
 }
 
+# load_waiting: those whose program was missing and is there by now.
+load_waiting() {
+  local verdict place label reason program path running
+  running=$(awk '$1 == "running" { print $3 }' "$WORK/agents")
+  while read -r verdict place label reason <&3 && IFS= read -r program <&4; do
+    if [ "$verdict" = missing ]; then
+      if ! runs "$program"; then
+        reason=$REPLY
+      elif grep -qxF -e "$label" <<< "$running"; then
+        verdict=other reason='another file has the same label'
+      else
+        printf -v path '%b' "$place"
+        note "Loading the agent $label ..."
+        if load_agent "$label" "$TO/$path"; then verdict=running reason=''; else verdict=failed reason=$REPLY; fi
+      fi
+    fi
+    printf '%s %s %s %s\n' "$verdict" "$place" "$label" "$reason"
+  done 3< "$WORK/agents" 4< "$WORK/programs" > "$WORK/list" || full "$WORK"
+  mv "$WORK/list" "$WORK/agents" || full "$WORK"
+}
+
 # load_agent LABEL FILE. bootout returns before the agent is gone, and until then bootstrap fails.
 load_agent() {
   local domain=gui/$UID code tries=0
@@ -2938,10 +3153,12 @@ print_agents() {
 # said a file in packages.log. The lists are data: a Brewfile is Ruby, so it is read here and not by brew. Only lists of a
 # proven backup are used. Failures stop nothing.
 
-# plan_packages: what is to be installed and is not yet, in $WORK/packages, as "kind name version"; kinds in the order in which they are
-# wanted. What cannot be installed from here is in $WORK/byhand.
+# plan_packages: what is to be installed and is not yet, in $WORK/packages, as "kind name version place"; kinds in the order in which
+# they are wanted. The place of a pip package is the Python that it was listed for: v:PATH, an environment below the root;
+# o:N, an interpreter that gets one of its own; p:PATH, one that takes it itself; or - if nothing is known of it. What cannot be
+# installed from here is in $WORK/byhand.
 plan_packages() {
-  local file dir=$MAIN_TO/$BESIDE
+  local file root dir=$MAIN_TO/$BESIDE
   : > "$WORK/packages" || full "$WORK"
   : > "$WORK/byhand" || full "$WORK"
   for file in Brewfile pip_list.txt requirements_freeze.txt; do
@@ -2953,37 +3170,62 @@ plan_packages() {
     if grep -qxF -e "$REPLY" "$WORK/sum"; then mv "$WORK/list" "$WORK/$file" || full "$WORK"; fi
   done
   if [ ! -s "$WORK/pip_list.txt" ]; then cp "$WORK/requirements_freeze.txt" "$WORK/pip_list.txt" || full "$WORK"; fi
+  encoded "$ROOT"
+  root=$REPLY
+  { printf 'root %s\n' "$root" && cat "$MAIN_WORK/index.tools"; } > "$WORK/tools" || full "$WORK"
   if [ -f "$dir/packages.done" ]; then cat "$dir/packages.done"; fi > "$WORK/packages.done" || full "$WORK"
   awk -v hand="$WORK/byhand" '
     function plain(s) { return s ~ /^[A-Za-z0-9][A-Za-z0-9@._+\/-]*$/ && s !~ /\.\./ }
-    FILENAME == ARGV[1] { done[$0] = 1; next }
+    # place_of: of a heading of the list, "# PATH VERSION" or that with a note behind it.
+    function place_of(line, i) {
+      sub(/^# /, "", line)
+      sub(/ \(no pip there.*$/, "", line)
+      sub(/ [^ ]*$/, "", line)
+      gsub(/\\/, "\\0134", line); gsub(/ /, "\\0040", line)
+      for (i = 1; i <= venvs; i++) if (index(line, root "/" venv[i] "/") == 1) return "v:" venv[i]
+      if (line in python) return python[line]
+      return line ~ /^\/[!-~]*$/ ? "p:" line : "-"
+    }
+    FILENAME == ARGV[1] {
+      if ($1 == "root") root = $2
+      else if ($1 == "venv") venv[++venvs] = $2
+      else if ($1 == "python") python[$5] = $3 == 1 ? "o:" $2 : "p:" $5
+      next
+    }
+    FILENAME == ARGV[2] { done[$0] = 1; next }
+    FILENAME == ARGV[4] && /^# \// { place = place_of($0); next }
     /^[ \t]*(#|$)/ { next }
-    FILENAME == ARGV[2] {
+    FILENAME == ARGV[3] {
       name = $2
       gsub(/[",]/, "", name)
       # One with an address of its own is for a person to look at.
-      if (($1 == "tap" || $1 == "brew" || $1 == "cask") && plain(name) && !($1 == "tap" && NF > 2)) { if (!(($1 " " name) in done)) list[$1] = list[$1] $1 " " name " -\n" }
+      if (($1 == "tap" || $1 == "brew" || $1 == "cask") && plain(name) && !($1 == "tap" && NF > 2)) { if (!(($1 " " name) in done)) list[$1] = list[$1] $1 " " name " - -\n" }
       else print "Brewfile:", $0 > hand
       next
     }
     {
+      if (place == "") place = "-"
       split($0, part, "==")
       if (part[1] == "pip" || part[1] == "setuptools" || part[1] == "wheel") next
-      if ($0 ~ /^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9._+!-]*$/) { if (!(("pip " $0) in done)) list["pip"] = list["pip"] "pip " part[1] " " part[2] "\n" }
+      if ($0 ~ /^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9._+!-]*$/) {
+        key = "pip " $0 (place == "-" ? "" : " " place)
+        if (!(key in done) && !(key in seen)) list["pip"] = list["pip"] "pip " part[1] " " part[2] " " place "\n"
+        seen[key] = 1
+      }
       else print "pip:", $0 > hand
     }
     END { printf "%s%s%s%s", list["tap"], list["brew"], list["cask"], list["pip"] }' \
-    "$WORK/packages.done" "$WORK/Brewfile" "$WORK/pip_list.txt" > "$WORK/packages" || full "$WORK"
+    "$WORK/tools" "$WORK/packages.done" "$WORK/Brewfile" "$WORK/pip_list.txt" > "$WORK/packages" || full "$WORK"
 }
 
 # ask_packages: whether they are to be installed now. Nothing is where this is no Mac, or nothing proves who made the lists.
 ask_packages() {
-  local kind name version brews=0 pips=0 taps=''
+  local kind name version place brews=0 pips=0 taps=''
   INSTALL=''
   if [ -z "$AUTHENTICATED" ] || [ -n "$NO_PACKAGES$ONLY" ] || ! command -v xcode-select > /dev/null 2>&1; then return; fi
   plan_packages
   [ -s "$WORK/packages" ] || return 0
-  while read -r kind name version; do
+  while read -r kind name version place; do
     case $kind in
       tap) case $name in homebrew/*) ;; *) taps="$taps $name" ;; esac ;;
       pip) pips=$((pips + 1)) ;;
@@ -2992,6 +3234,11 @@ ask_packages() {
   done < "$WORK/packages"
   say "Packages to install: $brews by Homebrew, $pips by pip."
   if [ -n "$taps" ]; then say "  from these sources of others, which are trusted then:$taps"; fi
+  awk '$4 ~ /^[vo]:/ && !seen[$4]++ { print $4 }' "$WORK/packages" > "$WORK/list" || full "$WORK"
+  while read -r place; do
+    venv_of "$place"
+    say "  into a Python environment: $REPLY"
+  done < "$WORK/list"
   INSTALL=yes
   [ -z "$YES$DRY_RUN" ] || return 0
   ask 'Install them when the files are in place? They can wait (--only packages). [Y/n] '
@@ -3017,10 +3264,119 @@ find_tools() {
   if [ -z "$PYTHON" ] && runs /usr/bin/python3; then PYTHON=/usr/bin/python3; fi
 }
 
-# install_packages does what plan_packages found, and writes what failed and what differs to $WORK/drift.
+# venv_of PLACE: the folder of the environment that packages of v:PATH or o:N go into, in REPLY.
+venv_of() {
+  local path number=${1#o:}
+  case $1 in
+    v:*) printf -v path '%b' "${1#v:}" ;;
+    o:0) path=.maia-venv ;;
+    *) path=.maia-venv-$number ;;
+  esac
+  REPLY=$MAIN_TO/$path
+}
+
+# version_of PYTHON: 3.9, in REPLY; empty if it does not run.
+version_of() {
+  REPLY=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2> /dev/null < /dev/null)
+  case $REPLY in *[!0-9.]*) REPLY='' ;; esac
+}
+
+# find_base VERSION HOME: a Python to make an environment with, in REPLY: one of that version (3.9), first where it was, else any
+# other. Fails if there is none.
+find_base() {
+  local dir place any=''
+  for dir in "$2" "/opt/homebrew/opt/python@$1/bin" "/usr/local/opt/python@$1/bin" /opt/homebrew/bin /usr/local/bin "$(command -v "python$1")" /usr/bin "$(command -v python3)"; do
+    for place in "$dir/python$1" "$dir/python3" "$dir"; do
+      case $place in /*) ;; *) continue ;; esac
+      if [ -d "$place" ] || ! runs "$place"; then continue; fi
+      version_of "$place"
+      [ -n "$REPLY" ] || continue
+      if [ "$REPLY" = "$1" ]; then
+        REPLY=$place
+        return
+      fi
+      any=${any:-$place}
+    done
+  done
+  REPLY=$any
+  [ -n "$any" ]
+}
+
+# make_venv PLACE: that environment is there and runs, its Python in REPLY; otherwise REPLY says why not. It is made once: what
+# came of it is in $WORK/venvs.
+make_venv() {
+  local dir version='' home='' base kind path a b log verdict
+  venv_of "$1"
+  dir=$REPLY
+  if [ -x "$dir/bin/python3" ] && version_of "$dir/bin/python3" && [ -n "$REPLY" ]; then
+    REPLY=$dir/bin/python3
+    return
+  fi
+  REPLY=$(awk -v place="$1" '$1 == place { sub(/^[^ ]* /, ""); print; exit }' "$WORK/venvs")
+  if [ -n "$REPLY" ]; then return 1; fi
+  while read -r kind path a b; do
+    case $1 in
+      "v:$path") if [ "$kind" = venv ]; then version=$a home=$b; fi ;;
+      "o:$path") if [ "$kind" = python ]; then version=${b%% *}; fi ;;
+    esac
+  done < "$MAIN_WORK/index.tools"
+  version=$(printf '%s\n' "$version" | awk -F . '{ print ($1 ~ /^[0-9]+$/ && $2 ~ /^[0-9]+$/) ? $1 "." $2 : "3" }')
+  printf -v home '%b' "$home"
+  log=$MAIN_TO/$BESIDE/packages.log/venv-${dir##*/}.log
+  verdict=''
+  if [ -L "$dir" ] || { [ -e "$dir" ] && [ ! -f "$dir/pyvenv.cfg" ]; }; then
+    verdict="$dir is in the way of its Python environment"
+  elif ! find_base "$version" "$home"; then
+    verdict='no Python yet'
+  else
+    base=$REPLY
+    note "Making the Python environment $dir ..."
+    if ! "$base" -m venv "$dir" > "$log" 2>&1 < /dev/null || ! version_of "$dir/bin/python3" || [ -z "$REPLY" ]; then
+      verdict="its Python environment cannot be made: see $log"
+    elif [ "$REPLY" != "$version" ] && [ "$version" != 3 ]; then
+      printf '%s\n' "the environment $dir has Python $REPLY, it had $version" >> "$WORK/drift" || full "$WORK"
+    fi
+  fi
+  if [ -n "$verdict" ]; then
+    printf '%s %s\n' "$1" "$verdict" >> "$WORK/venvs" || full "$WORK"
+    REPLY=$verdict
+    return 1
+  fi
+  REPLY=$dir/bin/python3
+}
+
+# find_python PLACE: the Python that packages of a place go into, in REPLY; if there is none, why.
+find_python() {
+  local path
+  case $1 in
+    v:* | o:*)
+      make_venv "$1"
+      return
+      ;;
+    p:*)
+      printf -v path '%b' "${1#p:}"
+      if runs "$path"; then
+        REPLY=$path
+        return
+      fi
+      if [ -n "$PYTHON" ]; then
+        show "${1#p:}"
+        printf 'pip: there is no %s here, so its packages are in %s\n' "$REPLY" "$PYTHON" >> "$MAIN_TO/$BESIDE/packages.drift" || full "$MAIN_TO"
+      fi
+      ;;
+  esac
+  REPLY=$PYTHON
+  if [ -n "$REPLY" ]; then return; fi
+  REPLY='no Python yet'
+  return 1
+}
+
+# install_packages does what plan_packages found, and writes what failed and what differs to $WORK/drift. Environments are made
+# even if nothing goes into them.
 install_packages() {
-  local kind name version logs=$MAIN_TO/$BESIDE/packages.log log number=0 total
+  local kind name version place path a b logs=$MAIN_TO/$BESIDE/packages.log log number=0 total began=$SECONDS installed=0
   : > "$WORK/drift" || full "$WORK"
+  : > "$WORK/venvs" || full "$WORK"
   find_tools
   lines_of "$WORK/packages"
   total=$REPLY
@@ -3028,37 +3384,54 @@ install_packages() {
     say "Packages are not installed: $logs cannot be made."
     return 1
   fi
-  while read -r kind name version <&3; do
+  while read -r kind name version place <&3; do
     number=$((number + 1))
     log=$logs/$kind-${name//\//-}.log
     if install_one > "$log" 2>&1; then
-      if [ "$kind" = pip ]; then name=$name==$version; fi
+      if [ "$kind" = pip ]; then
+        name=$name==$version
+        if [ "$place" != - ]; then name="$name $place"; fi
+      fi
       printf '%s %s\n' "$kind" "$name" >> "$MAIN_TO/$BESIDE/packages.done" || full "$MAIN_TO"
-      note "Package $number of $total: $name"
+      installed=$((installed + 1))
+      note "Package $number of $total: ${name%% *}"
     else
       note "Package $number of $total: $name failed"
       printf '%s %s: %s\n' "$kind" "$name" "$REPLY" >> "$WORK/drift" || full "$WORK"
     fi
   done 3< "$WORK/packages"
+  while read -r kind path a b <&3; do
+    if [ "$kind" = venv ] && ! make_venv "v:$path" && ! grep -qxF -e "$REPLY" "$WORK/drift"; then
+      printf '%s\n' "$REPLY" >> "$WORK/drift" || full "$WORK"
+    fi
+  done 3< "$MAIN_WORK/index.tools"
+  # For maia-dr, which says how long a restore would take.
+  if [ "$installed" -gt 0 ]; then printf '%s %s\n' "$installed" $((SECONDS - began)) >> "$MAIN_TO/$BESIDE/packages.time" || full "$MAIN_TO"; fi
+  # Agents whose Python is in such an environment can run only now.
+  if [ -n "$INTO_HOME" ]; then in_home load_waiting; fi
 }
 
-# install_one: kind, name and version are install_packages's. REPLY says why not.
+# install_one: kind, name, version and place are install_packages's. REPLY says why not.
 install_one() {
+  local python user=--user
   REPLY='see its log'
   case $kind in
     pip)
-      if [ -z "$PYTHON" ]; then
-        REPLY='no Python yet'
-        return 1
-      fi
-      "$PYTHON" -m pip install --user --no-input --disable-pip-version-check "$name==$version" && return
+      if ! find_python "$place"; then return 1; fi
+      python=$REPLY
+      case $place in v:* | o:*) user='' ;; esac
+      if pip_install "$name==$version"; then return; fi
       # A Python that others manage allows it to nobody; the same command would fail again.
-      if grep -q externally-managed "$log"; then
-        REPLY="$PYTHON is managed by others: make a virtual environment"
-        return 1
+      if [ -n "$user" ] && grep -q externally-managed "$log"; then
+        if ! make_venv o:0; then return 1; fi
+        printf '%s\n' "$python is managed by others: its packages are in ${REPLY%/bin/python3}; agents that run it find them with --map $python=$REPLY" >> "$WORK/drift"
+        python=$REPLY user=''
+        if pip_install "$name==$version"; then return; fi
       fi
-      "$PYTHON" -m pip install --user --no-input --disable-pip-version-check "$name" || return 1
-      printf 'pip %s: another version than %s\n' "$name" "$version" >> "$WORK/drift"
+      REPLY='see its log'
+      pip_install "$name" || return 1
+      # It is installed, and stays another one: every report says so.
+      printf 'pip %s: another version than %s\n' "$name" "$version" >> "$MAIN_TO/$BESIDE/packages.drift"
       return 0
       ;;
   esac
@@ -3079,13 +3452,17 @@ install_one() {
   esac
 }
 
+# pip_install PACKAGE: python and user are install_one's.
+pip_install() { "$python" -m pip install ${user:+"$user"} --no-input --disable-pip-version-check "$1"; }
+
 # print_packages: what is left to do; fails if something is.
 print_packages() {
   local line left=''
   if [ -s "$WORK/drift" ]; then
     left=yes
     say "Packages that are not as they were (logs: $MAIN_TO/$BESIDE/packages.log):"
-    while IFS= read -r line; do say "  $line"; done < "$WORK/drift"
+    sort -u "$WORK/drift" > "$WORK/list" || full "$WORK"
+    while IFS= read -r line; do say "  $line"; done < "$WORK/list"
     if ! xcode-select -p > /dev/null 2>&1; then say '  The Command Line Tools are not here. Install them: xcode-select --install'; fi
     # These dollars are for another shell.
     # shellcheck disable=SC2016
@@ -3094,11 +3471,291 @@ print_packages() {
   else
     say 'All packages are installed.'
   fi
+  if [ -s "$MAIN_TO/$BESIDE/packages.drift" ]; then
+    sort -u "$MAIN_TO/$BESIDE/packages.drift" > "$WORK/list" || full "$WORK"
+    say 'Installed in another way than it was:'
+    while IFS= read -r line; do say "  ${line//[![:print:]]/?}"; done < "$WORK/list"
+  fi
   if [ -s "$WORK/byhand" ]; then
     say 'Lines of the package lists that are left to you:'
     while IFS= read -r line; do say "  ${line//[![:print:]]/?}"; done < "$WORK/byhand"
   fi
   [ -z "$left" ]
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Git
+#
+# .git is in no backup. It is made anew: what the remotes have from them, what was pushed nowhere from the vault's bundle; then the
+# branches and HEAD are put where they were, and the index is HEAD's, so that git status shows what it showed. All that is
+# done in a folder of its own, which becomes .git when it is complete: a .git that is there is never touched, and what was
+# interrupted, or found no network, goes on from there. Of the files in the target git changes none.
+#
+# What a backup says about git is data of whoever made it. Only addresses of a few plain kinds are given to git, which is
+# told to allow no others; no hook runs, and nothing of a repository is checked out.
+
+# plan_git: HEAD and the others from the index; NO_HISTORY says why nothing is brought back: none (there is nothing), there
+# (a .git), out (not asked for), or unproven.
+plan_git() {
+  local kind commit branch changed unknown unpushed stashes
+  HEAD='' NO_HISTORY=''
+  while read -r kind commit branch changed unknown unpushed stashes; do
+    if [ "$kind" = state ]; then HEAD=$commit BRANCH=$branch CHANGED=$changed UNKNOWN=$unknown UNPUSHED=$unpushed STASHES=$stashes; fi
+  done < "$WORK/index.git"
+  : > "$WORK/history" || full "$WORK"
+  if [ -z "$HEAD" ]; then
+    NO_HISTORY=none
+  elif [ -n "$NO_GIT" ] || { [ -z "$ONLY_GIT" ] && [ -n "$ONLY$ONLY_PHASES" ]; }; then
+    NO_HISTORY=out
+  elif [ -e "$TO/.git" ] || [ -L "$TO/.git" ]; then
+    NO_HISTORY=there
+  elif [ -z "$AUTHENTICATED" ] && [ -n "$VAULT_BYTES" ]; then
+    NO_HISTORY=unproven
+  fi
+  # With git.keep_history it is among the files.
+  if awk '$8 == ".git" || index($8, ".git/") == 1 { found = 1; exit } END { exit !found }' "$WORK/index.entries"; then NO_HISTORY=${NO_HISTORY:-out}; fi
+  choose_remotes
+}
+
+history_to_come() { [ -z "$NO_HISTORY" ]; }
+
+# choose_remotes: those that git may be let at, as "name address" in $WORK/remotes, encoded; the others in $WORK/remotes.bad.
+choose_remotes() {
+  encoded "$TO"
+  { printf 'to %s/\n' "$REPLY" && cat "$WORK/index.git"; } | awk -v bad="$WORK/remotes.bad" '
+    function harmless(url) {
+      if (url ~ /[\\]/ && url !~ /^(file:\/\/)?\//) return 0
+      if (url ~ /^(https|ssh):\/\/([A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?\/[^-]/) return 1
+      if (url ~ /^([A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9.-]+:[A-Za-z0-9_~.\/]/ && url !~ /:\/\//) return 1
+      sub(/^file:\/\//, "", url)
+      # A repository that came with the backup is not one to be trusted.
+      return url ~ /^\// && url !~ /\/\.\.?(\/|$)/ && url !~ /\/\// && index(url "/", to) != 1
+    }
+    BEGIN { printf "" > bad }
+    $1 == "to" { to = $2 }
+    $1 != "remote" { next }
+    length($2) <= 100 && $2 ~ /^[A-Za-z0-9_][A-Za-z0-9._-]*$/ && $2 !~ /\.\.|\.$|\.lock$/ && !($2 in seen) && harmless($3) { seen[$2] = 1; print $2, $3; next }
+    { print $2, $3 > bad }' > "$WORK/remotes" || full "$WORK"
+}
+
+# print_git: what will be done about the history.
+print_git() {
+  local name url text=''
+  case $NO_HISTORY in
+    none | out) return ;;
+    there)
+      say "  git    $TO/.git is there already and stays as it is"
+      return
+      ;;
+    unproven)
+      say '  git    the history is not brought back, as nothing proves who made this backup'
+      return
+      ;;
+  esac
+  while read -r name url; do
+    show "$url"
+    text="$text, $name ($REPLY)"
+  done < "$WORK/remotes"
+  if [ -n "$text" ]; then text="from ${text#, }"; fi
+  if [ "$VAULT" = open ] && [ $((UNPUSHED + STASHES)) -gt 0 ]; then
+    count "$UNPUSHED" 'commit that was' 'commits that were'
+    text="$text${text:+, and }$REPLY not pushed from the vault"
+  fi
+  say "  git    the history comes ${text:-from nowhere: it had no remote} (--no-git leaves it out)"
+  while read -r name url; do
+    show "$name"
+    name=$REPLY
+    show "$url"
+    say "         not asked, as its name or address is unusual: $name ($REPLY)"
+  done < "$WORK/remotes.bad"
+}
+
+# prepare_git: the folder where .git is made, with the bundle of the vault, which has to be opened while the password is known.
+prepare_git() {
+  history_to_come || return 0
+  GIT_MAKING=$MAIN_TO/$BESIDE/git.partial
+  if [ -L "$MAIN_TO/$BESIDE" ] || [ -L "$GIT_MAKING" ] || ! mkdir -p "$GIT_MAKING" 2> /dev/null; then
+    NO_HISTORY=failed
+    printf '%s\n' "$GIT_MAKING cannot be made" >> "$WORK/history"
+    return
+  fi
+  rm -f "$GIT_MAKING/bundle"
+  if [ "$VAULT" = open ]; then
+    decrypt | one_of_tar git.bundle > "$GIT_MAKING/bundle" || :
+    if [ ! -s "$GIT_MAKING/bundle" ]; then rm -f "$GIT_MAKING/bundle"; fi
+  fi
+}
+
+# find_git: GIT, if there is one that runs without opening a dialog.
+find_git() {
+  local place
+  GIT=''
+  for place in "$(command -v git)" /opt/homebrew/bin/git /usr/local/bin/git; do
+    case $place in /*) ;; *) continue ;; esac
+    if [ ! -x "$place" ]; then continue; fi
+    # The one that is a part of macOS starts what the Command Line Tools bring.
+    if [ "$place" = /usr/bin/git ] && command -v xcode-select > /dev/null 2>&1; then
+      if ! place=$(xcode-select -p 2> /dev/null) || [ ! -d "$place" ]; then continue; fi
+      place=/usr/bin/git
+    fi
+    GIT=$place
+    return
+  done
+}
+
+# in_git ARGUMENT...: git on the repository that is being made, with nothing that could run something else. GIT_RUN is exec where
+# the shell around it is to become git.
+in_git() {
+  GIT_ALLOW_PROTOCOL=https:ssh:file GIT_TERMINAL_PROMPT=0 GIT_ASKPASS=false SSH_ASKPASS=false GIT_SSH_COMMAND='ssh -o BatchMode=yes -o ConnectTimeout=30' \
+    GIT_EDITOR=false GIT_PAGER=cat GIT_NO_LAZY_FETCH=1 \
+    $GIT_RUN "$GIT" --git-dir="$GIT_MAKING/.git" --work-tree="$MAIN_TO" --no-pager --literal-pathspecs -c core.hooksPath=/dev/null -c core.fsmonitor=false \
+    -c core.alternateRefsCommand=false -c protocol.ext.allow=never -c submodule.recurse=false -c fetch.recurseSubmodules=false -c fetch.writeCommitGraph=false \
+    -c gc.auto=0 -c maintenance.auto=false -c core.pager=cat -c diff.external= -c core.quotePath=true "$@"
+}
+
+# bring_history does it. What there is to say goes to $WORK/history; NO_HISTORY is done, or failed.
+bring_history() {
+  history_to_come || return 0
+  note 'Bringing the git history back ...'
+  if make_history; then
+    NO_HISTORY='done'
+    rm -rf "$GIT_MAKING"
+  else
+    NO_HISTORY=failed
+    # It has what was pushed nowhere, and the vault has it too.
+    rm -f "$GIT_MAKING/bundle"
+  fi
+}
+
+# tell TEXT: a line of what there is to say of the history.
+tell() { printf '%s\n' "$*" >> "$WORK/history" || full "$WORK"; }
+
+make_history() {
+  local name url kind commit remote ref stash=''
+  find_git
+  if [ -z "$GIT" ]; then
+    tell 'git is not here yet: xcode-select --install, or Homebrew, brings it'
+    return 1
+  fi
+  if [ ! -f "$GIT_MAKING/.git/HEAD" ] || ! in_git rev-parse --git-dir > /dev/null 2>&1; then
+    rm -rf "$GIT_MAKING/.git"
+    if ! "$GIT" init -q --template= -- "$GIT_MAKING" > "$WORK/git.log" 2>&1; then
+      tell "git init fails: $(complaint "$WORK/git.log")"
+      return 1
+    fi
+  fi
+  while read -r name url <&3; do
+    printf -v url '%b' "$url"
+    in_git config "remote.$name.url" "$url" && in_git config "remote.$name.fetch" "+refs/heads/*:refs/remotes/$name/*"
+    note "  fetching from $name ..."
+    if ! GIT_RUN='exec' limited 1800 in_git fetch -q --no-recurse-submodules -- "$name" > "$WORK/git.log" 2>&1 3<&-; then
+      tell "$name cannot be fetched: $(complaint "$WORK/git.log")"
+    fi
+  done 3< "$WORK/remotes"
+  if [ -f "$GIT_MAKING/bundle" ]; then
+    if in_git bundle unbundle "$GIT_MAKING/bundle" > "$WORK/unbundled" 2> "$WORK/git.log"; then
+      stash=$(awk '$2 == "refs/stash" { print $1; exit }' "$WORK/unbundled")
+    else
+      tell "the commits in the vault cannot be added: $(complaint "$WORK/git.log")"
+    fi
+  fi
+  if ! in_git cat-file -e "$HEAD^{commit}" 2> /dev/null; then
+    tell "the commit that was checked out, ${HEAD:0:12}, is not to be had yet"
+    return 1
+  fi
+  while read -r kind commit name remote ref <&3; do
+    if [ "$kind" = branch ]; then restore_branch; fi
+  done 3< "$WORK/index.git"
+  restore_head && restore_index || return 1
+  if [ -n "$stash" ]; then
+    in_git update-ref --create-reflog -m 'restored from the backup' refs/stash "$stash" 2> /dev/null || tell 'the stash cannot be put into place'
+    if [ "$STASHES" -gt 1 ]; then tell "of $STASHES stashes the newest is in the backup"; fi
+  elif [ "$STASHES" -gt 0 ]; then
+    tell 'its stashes are not in the backup'
+  fi
+  compare_status
+  if [ -e "$MAIN_TO/.git" ] || [ -L "$MAIN_TO/.git" ] || ! mv -n "$GIT_MAKING/.git" "$MAIN_TO/.git" 2> /dev/null; then
+    tell "$MAIN_TO/.git cannot be put into place"
+    return 1
+  fi
+}
+
+# complaint FILE: what git said, harmless to print: the line that says what is wrong, else the last.
+complaint() { awk '/^(fatal|error):/ && !found { found = $0 } NF { last = $0 } END { if (found) last = found; gsub(/[^ -~]/, "?", last); print substr(last, 1, 200) }' "$1"; }
+
+# restore_branch: kind, commit, name, remote and ref are make_history's. Names that git would not take are told.
+restore_branch() {
+  local shown
+  show "$name"
+  shown=$REPLY
+  printf -v name '%b' "$name"
+  if ! in_git check-ref-format "refs/heads/$name" 2> /dev/null; then
+    tell "$shown is no name for a branch"
+    return
+  fi
+  if ! in_git cat-file -e "$commit^{commit}" 2> /dev/null; then
+    tell "the branch $shown stood at ${commit:0:12}, which is not to be had"
+    return
+  fi
+  if ! in_git update-ref "refs/heads/$name" "$commit" 2> /dev/null; then tell "the branch $shown cannot be made"; fi
+  [ "$remote" != - ] && [ "$ref" != - ] || return 0
+  printf -v ref '%b' "$ref"
+  if [ "$remote" != . ] && ! awk -v name="$remote" '$1 == name { found = 1 } END { exit !found }' "$WORK/remotes"; then return; fi
+  case $ref in refs/heads/*) in_git check-ref-format "$ref" 2> /dev/null || return 0 ;; *) return ;; esac
+  in_git config "branch.$name.remote" "$remote" && in_git config "branch.$name.merge" "$ref"
+}
+
+# restore_head: HEAD, at its branch or detached.
+restore_head() {
+  local name
+  printf -v name '%b' "$BRANCH"
+  if [ "$BRANCH" = - ]; then
+    in_git update-ref --no-deref HEAD "$HEAD" 2> "$WORK/git.log" && return
+  elif in_git check-ref-format "refs/heads/$name" 2> "$WORK/git.log" && in_git update-ref "refs/heads/$name" "$HEAD" 2> "$WORK/git.log" &&
+    in_git symbolic-ref HEAD "refs/heads/$name" 2> "$WORK/git.log"; then
+    return
+  fi
+  tell "HEAD cannot be set: $(complaint "$WORK/git.log")"
+  return 1
+}
+
+# restore_index: HEAD's, with what the files in the target are. Ours are not for git to see.
+restore_index() {
+  if ! mkdir -p "$GIT_MAKING/.git/info" || ! printf '/%s/\n/.maia-venv*\n/%s\n/%s*\n' "$BESIDE" "$SCRATCH_NAME" "$LOCK_NAME" > "$GIT_MAKING/.git/info/exclude"; then
+    full "$MAIN_TO"
+  fi
+  if in_git reset -q --mixed > "$WORK/git.log" 2>&1; then return; fi
+  tell "git reset fails: $(complaint "$WORK/git.log")"
+  return 1
+}
+
+# compare_status: whether git status shows as many files as it did.
+compare_status() {
+  local changed unknown
+  in_git status --porcelain=v1 -z --untracked-files=all --ignore-submodules=dirty --no-renames 2> /dev/null | tr '\000\n' '\n?' |
+    awk '/^\?\?/ { unknown++; next } NF { changed++ } END { print changed + 0, unknown + 0 }' > "$WORK/numbers"
+  read -r changed unknown < "$WORK/numbers"
+  if [ "$changed" = "$CHANGED" ] && [ "$unknown" = "$UNKNOWN" ]; then return; fi
+  tell "git status shows $changed changed and $unknown unknown files; it showed $CHANGED and $UNKNOWN. What backups leave out (logs, caches) is missing: git status names it"
+}
+
+# print_history: what came of it; fails if it is not complete.
+print_history() {
+  local line
+  case $NO_HISTORY in
+    'done')
+      show "$BRANCH"
+      if [ "$BRANCH" = - ]; then REPLY='no branch'; fi
+      say "The git history is back, at ${HEAD:0:12} of $REPLY."
+      ;;
+    failed) say 'The git history is not back yet:' ;;
+    there) if [ -n "$ONLY_GIT" ]; then say "$TO/.git is there already and stays as it is."; fi ;;
+    none) if [ -n "$ONLY_GIT" ]; then say 'This backup knows of no git repository.'; fi ;;
+  esac
+  while IFS= read -r line; do say "  $line"; done < "$WORK/history"
+  if [ "$NO_HISTORY" != failed ]; then return 0; fi
+  say '  Try it again at any time: the same command with --only git.'
+  return 1
 }
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -3145,6 +3802,7 @@ print_summary() {
     print_missing "$REPLY"
   fi
   if [ -n "$INSTALL" ] && ! print_packages; then code=$INCOMPLETE; fi
+  print_history || code=$INCOMPLETE
   if [ "$code" -eq "$DONE" ]; then
     say 'Everything that was asked for and that this backup holds is in place.'
   fi
@@ -3188,6 +3846,7 @@ find_home() {
 main() {
   export LC_ALL=C
   # What could change how the tools work.
+  unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_COMMON_DIR GIT_NAMESPACE GIT_TEMPLATE_DIR GIT_SSH GIT_PROXY_COMMAND GIT_EXTERNAL_DIFF GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS
   unset CDPATH TAR_OPTIONS GZIP POSIXLY_CORRECT PERL5OPT PERL5LIB PERLLIB PERL_UNICODE PERLIO BASH_ENV ENV COPYFILE_DISABLE
   IFS=$' \t\n'
   # An environment can hold options of the shell: to export every variable, or to print every command.
@@ -3213,12 +3872,13 @@ main() {
   open_vault
   STAMP=$(date -u +%Y%m%d_%H%M%S)
   BEFORE=$TO.before-restore-$STAMP
+  plan_git
   if [ -n "$AUTHENTICATED" ]; then plan_home; fi
-  compare_all
-  if [ -n "$ONLY_PACKAGES" ]; then
-    main_packages
+  if [ -n "$ONLY_PHASES" ]; then
+    main_phases
     return
   fi
+  compare_all
   print_plan
   if [ -n "$DRY_RUN" ]; then
     say 'Nothing was written: this was a dry run.'
@@ -3228,6 +3888,7 @@ main() {
     confirm
     ask_packages
     SECONDS=0
+    fetch_dataless
     prepare_scratch
     if [ -n "$INTO_HOME" ]; then
       in_home prepare_scratch
@@ -3237,6 +3898,7 @@ main() {
     note 'Unpacking and comparing every file ...'
     stage
     if [ -n "$INTO_HOME" ]; then in_home stage_home; fi
+    prepare_git
     forget_password
     note 'Putting everything into place ...'
     merge
@@ -3253,7 +3915,6 @@ main() {
     say "Restored $RESTORED files ($DATABASES databases), $REPLY, to $TO in $SECONDS s."
     if [ -d "$BEFORE" ]; then say "What was in the way lies in $BEFORE."; fi
   else
-    forget_password
     # Nor is there anything of an interrupted one to be removed, as a rule.
     tidy_up
     if [ -n "$INTO_HOME" ]; then in_home tidy_up; fi
@@ -3261,37 +3922,75 @@ main() {
     if [ -n "$INTO_HOME" ] && in_home examine_agents && in_home agents_to_load; then
       say 'Every file is in place. Agents are not loaded yet.'
       confirm
+      prepare_git
       in_home load_agents
+    elif history_to_come; then
+      say 'Every file is in place. The git history is not there yet.'
+      confirm
+      prepare_git
     else
       say 'There is nothing to do.'
     fi
+    forget_password
     drop_locks
   fi
   if [ -n "$INSTALL" ]; then install_packages; fi
+  bring_history
   if [ -n "$INTO_HOME" ] && [ -z "$ONLY" ]; then
-    print_report
+    print_report 'Restore of' print_summary
   else
     print_summary
   fi
 }
 
-# print_report: the summary, on the screen and as a file that says what is left to a person.
+# print_report HEADING FUNCTION: what the function says, which versions are others than they were, and what is left to a person; on
+# the screen and as a file. Its code is the function's.
 print_report() {
-  local report=$TO/$BESIDE/report.txt code=$DONE now
-  now=$(date)
-  say "Restore of $ID to $TO, $now" > "$WORK/report" || full "$WORK"
-  print_summary > "$WORK/summary" || code=$?
-  cat "$WORK/summary"
+  local report=$TO/$BESIDE/report.txt code=$DONE
+  "$2" > "$WORK/summary" || code=$?
   {
-    cat "$WORK/summary"
+    print_versions
     print_by_hand
-  } >> "$WORK/report" || full "$WORK"
-  print_by_hand
+  } >> "$WORK/summary" || full "$WORK"
+  cat "$WORK/summary"
+  { say "$1 $ID to $TO, $(date)" && cat "$WORK/summary"; } > "$WORK/report" || full "$WORK"
   # Whole or not at all.
   if mkdir -p "$TO/$BESIDE" 2> /dev/null && cp "$WORK/report" "$report.new" 2> /dev/null && mv -f "$report.new" "$report" 2> /dev/null; then
     say "This report is in $report."
   fi
   return "$code"
+}
+
+# print_versions: those of the machine that was backed up beside those of this one.
+print_versions() {
+  local kind name was now text=''
+  grep -q '^version ' "$WORK/index.tools" || return 0
+  find_tools
+  find_git
+  say 'Versions, as they were and as they are:'
+  while read -r kind name was; do
+    [ "$kind" = version ] || continue
+    version_now "$name"
+    now=${REPLY:-not here}
+    show "$was"
+    case $now in
+      "$REPLY") text='the same' ;;
+      *) text="now $now" ;;
+    esac
+    say "  $name $REPLY: $text"
+  done < "$WORK/index.tools"
+}
+
+# version_now NAME: the version here of what the index gives one of, in REPLY; empty if it is not here, or unknown.
+version_now() {
+  case $1 in
+    macos) REPLY=$(sw_vers -productVersion 2> /dev/null) ;;
+    python) REPLY=$([ -n "$PYTHON" ] && "$PYTHON" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2> /dev/null) ;;
+    homebrew) REPLY=$([ -n "$BREW" ] && "$BREW" --version 2> /dev/null | awk 'NR == 1 && $1 == "Homebrew" { print $2 }') ;;
+    git) REPLY=$([ -n "$GIT" ] && "$GIT" --version 2> /dev/null | awk 'NR == 1 && $2 == "version" { print $3 }') ;;
+    *) REPLY='' ;;
+  esac
+  REPLY=${REPLY//[![:print:]]/?}
 }
 
 # print_by_hand: what no program may do, where there are such things.
@@ -3304,25 +4003,50 @@ print_by_hand() {
   say '  agents turned off: open "x-apple.systempreferences:com.apple.LoginItems-Settings.extension"'
 }
 
-# main_packages: --only packages.
-main_packages() {
-  local code=$INCOMPLETE
-  forget_password
-  if [ -z "$AUTHENTICATED" ]; then die "$WRONG_PASSWORD" "packages are installed only from a proven backup: $UNPROVEN." 'give the password with --vault-password-file FILE.'; fi
+# main_phases: --only packages,git. Nothing is restored, so the target is not compared; the home is, as its agents say
+# which Python is theirs.
+main_phases() {
+  if [ -n "$ONLY_PACKAGES" ] && [ -z "$AUTHENTICATED" ]; then
+    die "$WRONG_PASSWORD" "packages are installed only from a proven backup: $UNPROVEN." 'give the password with --vault-password-file FILE.'
+  fi
   if [ ! -d "$TO" ]; then die "$FAILED" "there is no Maia in $TO." 'restore it first, or say where it is with --to DIR.'; fi
-  command -v xcode-select > /dev/null 2>&1 || die "$FAILED" 'this is no Mac.'
-  NO_PACKAGES=''
-  ask_packages
+  if [ -n "$ONLY_PACKAGES" ]; then command -v xcode-select > /dev/null 2>&1 || die "$FAILED" 'this is no Mac.'; fi
+  if [ -n "$ONLY_GIT" ]; then
+    case $NO_HISTORY in unproven) die "$WRONG_PASSWORD" "git history is brought back only from a proven backup: $UNPROVEN." 'give the password with --vault-password-file FILE.' ;; esac
+    print_git
+  fi
+  : > "$WORK/packages" || full "$WORK"
+  if [ -n "$ONLY_PACKAGES" ]; then
+    if [ -n "$INTO_HOME" ]; then in_home compare_target; fi
+    NO_PACKAGES=''
+    ask_packages
+  fi
   if [ -n "$DRY_RUN" ]; then return "$DONE"; fi
-  if [ ! -s "$WORK/packages" ]; then
+  if [ ! -s "$WORK/packages" ] && ! history_to_come; then
+    print_history
     say 'There is nothing to do.'
     return "$DONE"
   fi
-  if [ -z "$INSTALL" ]; then die "$CANCELLED" 'cancelled. Nothing was installed.'; fi
+  if [ -z "$INSTALL" ] && ! history_to_come; then die "$CANCELLED" 'cancelled. Nothing was installed.'; fi
   take_lock
-  if [ -n "$INTO_HOME" ]; then in_home examine_agents; fi
-  install_packages
-  if print_packages; then code=$DONE; fi
+  prepare_git
+  forget_password
+  if [ -n "$INSTALL" ]; then
+    if [ -n "$INTO_HOME" ]; then in_home examine_agents; fi
+    install_packages
+  fi
+  bring_history
+  print_report "Later part of the restore of" print_phases
+}
+
+# print_phases: what came of those that were done alone.
+print_phases() {
+  local code=$DONE
+  if [ -n "$INSTALL" ]; then
+    if [ -n "$INTO_HOME" ]; then in_home print_agents; fi
+    print_packages || code=$INCOMPLETE
+  fi
+  print_history || code=$INCOMPLETE
   return "$code"
 }
 

@@ -57,22 +57,7 @@ func TestBSDTools(t *testing.T) {
 	t.Parallel()
 	b := smallRepository(t, nil)
 	m := newMachine(t, "bsdtar", "perl")
-	m.wrap("stat", `follow=
-if [ "$1" = -L ]; then follow=-L; shift; fi
-if [ "$1" != -f ]; then echo "stat: illegal option $1" >&2; exit 1; fi
-case $2 in
-'%z') shift 2; exec REAL $follow -c %s "$@" ;;
-'%z %N') shift 2; exec REAL $follow -c '%s %n' "$@" ;;
-'%z %p %Fm %l') shift 2; code=0
-  for file; do
-    set -- $(REAL $follow -c '%s %f %.9Y %h' "$file") || { code=1; continue; }
-    printf '%d %o %s %d\n' "$1" "0x$2" "$3" "$4"
-  done; exit $code ;;
-esac
-echo "stat: format $2" >&2; exit 1`)
-	m.wrap("date", `case "$1$2" in -u-d|-d*) echo "date: illegal option" >&2; exit 1 ;; esac
-if [ "$1" = -r ]; then n=$2; shift 2; exec REAL -d "@$n" "$@"; fi
-exec REAL "$@"`)
+	m.wrapBSD()
 	for _, touch := range []string{"", `for o; do if [ "$o" = -d ]; then exit 1; fi; done; exec REAL "$@"`} {
 		if touch != "" {
 			m.wrap("touch", touch)
@@ -85,6 +70,38 @@ exec REAL "$@"`)
 		}
 		m.run(script, "--to", to, "--yes").want(t, 0, "There is nothing to do.")
 	}
+}
+
+// wrapBSD gives the machine the Mac's spellings of stat and date: the GNU ones fail. Files of a name that is in the folder
+// $CLOUD are dataless.
+func (m *machine) wrapBSD() {
+	m.t.Helper()
+	m.wrap("stat", `follow=
+if [ "$1" = -L ]; then follow=-L; shift; fi
+if [ "$1" != -f ]; then echo "stat: illegal option $1" >&2; exit 1; fi
+case $2 in
+'%Xf') shift 2; for file; do if [ -e "$CLOUD/${file##*/}" ]; then echo 40000020; else echo 0; fi; done; exit 0 ;;
+'%Xf %z %N') shift 2
+  for file; do
+    flags=0
+    if [ -e "$CLOUD/${file##*/}" ]; then flags=40000020; fi
+    REAL $follow -c "$flags %s %n" "$file"
+  done; exit 0 ;;
+'%z') shift 2; exec REAL $follow -c %s "$@" ;;
+'%z %N') shift 2; exec REAL $follow -c '%s %n' "$@" ;;
+'%z %p %Fm %l') shift 2; code=0
+  for file; do
+    set -- $(REAL $follow -c '%s %f %.9Y %h' "$file") || { code=1; continue; }
+    # Before 1970, the Mac's prints the two numbers that the system keeps: the second one counts upwards.
+    time=$3
+    case $time in -*.000000000) ;; -*) time=$((${time%.*} - 1)).$(printf %09d $((2000000000 - 1${time#*.}))) ;; esac
+    printf '%d %o %s %d\n' "$1" "0x$2" "$time" "$4"
+  done; exit $code ;;
+esac
+echo "stat: format $2" >&2; exit 1`)
+	m.wrap("date", `case "$1$2" in -u-d|-d*) echo "date: illegal option" >&2; exit 1 ;; esac
+if [ "$1" = -r ]; then n=$2; shift 2; exec REAL -d "@$n" "$@"; fi
+exec REAL "$@"`)
 }
 
 // wrap puts a shell script in front of a tool; REAL in it stands for the tool.

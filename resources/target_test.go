@@ -130,17 +130,28 @@ func tree(t testing.TB, dir string) string {
 // writers of files and folders: a kill at one of their calls is a kill between two steps of the script.
 const writingTools = "mv mkdir rm touch chmod tar perl head gzip ln rmdir"
 
-// countCalls wraps the writing tools: KILL=N kills the script and all its children before call N, KILL_AFTER=N after it.
-// The calls are lines that are appended, so that the tools of one pipeline do not write over each other's count.
-func (m *machine) countCalls() (counter string) {
-	counter = filepath.Join(m.home, "calls")
+// countCalls wraps the writing tools, and fakes besides: KILL=N kills the script and all its children before call N, KILL_AFTER=N
+// after it. The calls are lines that are appended, so that the tools of one pipeline do not write over each other's count.
+func (m *machine) countCalls(fakes ...string) (counter string) {
+	counter = filepath.Join(filepath.Dir(m.bin), "calls")
 	for _, tool := range strings.Fields(writingTools) {
-		m.wrap(tool, fmt.Sprintf(`echo >> %[1]s; n=$(wc -l < %[1]s)
-if [ "$n" -ge "${KILL:-99999}" ]; then kill -9 0; fi
-if [ "$n" -ge "${KILL_AFTER:-99999}" ]; then REAL "$@"; kill -9 0; fi
-exec REAL "$@"`, counter))
+		m.wrap(tool, killing(counter, tool, "REAL"))
+	}
+	for _, tool := range fakes {
+		real := filepath.Join(filepath.Dir(m.bin), "counted "+tool)
+		if err := os.Rename(filepath.Join(m.bin, tool), real); err != nil {
+			m.t.Fatal(err)
+		}
+		m.fakeTool(tool, killing(counter, tool, "'"+real+"'"))
 	}
 	return counter
+}
+
+func killing(counter, tool, real string) string {
+	return fmt.Sprintf(`echo %[2]s >> %[1]s; n=$(wc -l < %[1]s)
+if [ "$n" -ge "${KILL:-99999}" ]; then kill -9 0; fi
+if [ "$n" -ge "${KILL_AFTER:-99999}" ]; then %[3]s "$@"; kill -9 0; fi
+exec %[3]s "$@"`, counter, tool, real)
 }
 
 // killCase is a target in use, and what must be true of it in the end.

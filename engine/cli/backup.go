@@ -24,6 +24,9 @@ retention rule (7 daily, 4 weekly, 12 monthly).
 Secrets are sealed in a vault with the password from the Keychain. Without one, the backup is made without a vault
 and the exit code is 3; with --no-vault that is meant, and it is 0.
 
+With --scheduled, as the schedule starts it: nothing is done where the day has its backup already or backups are paused;
+another run is waited for, half an hour at most; the weekly restore drill follows.
+
 Then it waits for OneDrive, where OneDrive can be asked, for at most --wait (default: sync.wait of the configuration, 5m).
 Exit code 4: the backup is complete, and its upload goes on; whatever runs next, status too, carries the watching on.`,
 		Args: argsBetween(0, 0),
@@ -37,6 +40,9 @@ Exit code 4: the backup is complete, and its upload goes on; whatever runs next,
 			} else {
 				a.password = a.backupPassword(scheduled)
 			}
+			if scheduled {
+				return a.backUpScheduled(cmd, o, wait, noWait)
+			}
 			e, err := a.engine(a.sink())
 			if err != nil {
 				return err
@@ -45,6 +51,9 @@ Exit code 4: the backup is complete, and its upload goes on; whatever runs next,
 			if err != nil {
 				return err
 			}
+			if until := a.pausedUntil(e); scheduled && !until.IsZero() {
+				return a.skipPaused(until)
+			}
 			if chosen, err := a.chooseOneDrive(e); err != nil {
 				return err
 			} else if chosen {
@@ -52,7 +61,10 @@ Exit code 4: the backup is complete, and its upload goes on; whatever runs next,
 					return err
 				}
 			}
+			ended := a.backupBegins(cmd.Context(), e)
 			res, err := e.Backup(cmd.Context(), o)
+			a.tidy()
+			ended(res, err)
 			if err != nil {
 				return a.fail("backup", err)
 			}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -25,6 +26,7 @@ import (
 	"maia-dr/engine/vault"
 	"maia-dr/keychain"
 	"maia-dr/launchd"
+	"maia-dr/tray/notify"
 )
 
 // Program is everything the command line gets from outside.
@@ -51,16 +53,28 @@ type Program struct {
 	// Graph says where Microsoft's services are, for tests; OpenURL shows a page in the browser.
 	Graph   graph.Options
 	OpenURL func(ctx context.Context, address string) error
+	// Screen shows notifications; nil: there is no screen.
+	Screen notify.Channel
 	// Keychain makes the store of passwords, of a backend as the configuration calls it.
 	Keychain func(backend string) keychain.Store
+	// Executable is this program's path, as the system is to start it; empty: not known.
+	Executable string
+	// Scheduler makes what has the system start programs by itself, for the agents of a home folder.
+	Scheduler func(home string) Scheduler
+	// KeepAwake keeps the machine from falling asleep by itself until release is called; nil: nothing does.
+	KeepAwake func(ctx context.Context) (release func())
+	// AsksForAccess: the system asks the person before a program may use some folders.
+	AsksForAccess bool
 }
 
 // NewProgram connects the command line with the process's own streams and terminal.
 func NewProgram(env engine.Env, in, out, err *os.File) Program {
 	return Program{
 		Env: env, In: in, Out: out, Err: err, Terminal: term.IsTerminal(int(err.Fd())),
-		OpenTTY: openTTY, ReadPassword: readPassword, Helper: helper(), OpenURL: openURL,
-		Keychain: func(backend string) keychain.Store { return keychain.System(keychain.Options{Backend: backend}) },
+		OpenTTY: openTTY, ReadPassword: readPassword, Helper: helper(), OpenURL: openURL, Screen: notify.Screen(env.Getenv, os.Getuid()),
+		Keychain:   func(backend string) keychain.Store { return keychain.System(keychain.Options{Backend: backend}) },
+		Executable: executable(), Scheduler: systemScheduler(env), KeepAwake: keepAwake(env.PID),
+		AsksForAccess: launchd.Supported,
 	}
 }
 
@@ -88,6 +102,12 @@ type app struct {
 	// store is the Keychain, once it is needed.
 	store           keychain.Store
 	keychainBackend string
+	// config and log are those of the engine that was made last.
+	config config.Config
+	log    zerolog.Logger
+	// jobsOf is the scheduler, once it is needed; scheduled: the system started this run.
+	jobsOf    Scheduler
+	scheduled bool
 	// password and restorePassword are what the engine is to have passwords from.
 	password func(context.Context) (vault.Password, error)
 }
@@ -148,7 +168,13 @@ backup is whole, and brings everything back on a fresh Mac with one command.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+			if cmd.Name() != trayName && cmd.HasParent() {
+				// The library of the menu bar binds main to its thread, which makes every hand-over to it slow.
+				runtime.UnlockOSThread()
+			}
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.tray(cmd) },
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&a.flags.home, "home", "", "the user's home `DIR`: agents, shell files, OneDrive and state are found under it")
@@ -163,7 +189,8 @@ backup is whole, and brings everything back on a fresh Mac with one command.`,
 		return usageErrorFor(cmd, err)
 	})
 	root.AddCommand(a.backupCommand(), a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(), a.drillCommand(),
-		a.pruneCommand(), a.statusCommand(), a.doctorCommand(), a.passwordCommand(), a.oneDriveCommand(), a.helperCommand(), a.demoCommand(), a.versionCommand())
+		a.pruneCommand(), a.statusCommand(), a.doctorCommand(), a.scheduleCommand(), a.passwordCommand(), a.oneDriveCommand(), a.trayCommand(), a.notifyCommand(),
+		a.setupCommand(), a.uninstallCommand(), a.probeCommand(), a.helperCommand(), a.demoCommand(), a.versionCommand())
 	return root
 }
 
@@ -203,11 +230,11 @@ func (a *app) engine(sink event.Sink) (*engine.Engine, error) {
 			return getenv(name)
 		}
 	}
-	path := a.flags.config
-	if path == "" {
-		path = filepath.Join(env.Home, ".config", "maia-dr", "config.toml")
-	} else if _, err := os.Stat(path); err != nil {
-		return nil, &engine.Error{Op: "read the configuration", Path: path, Code: engine.CodeConfig, Err: err}
+	path := a.configPath()
+	if a.flags.config != "" {
+		if _, err := os.Stat(path); err != nil {
+			return nil, &engine.Error{Op: "read the configuration", Path: path, Code: engine.CodeConfig, Err: err}
+		}
 	}
 	cfg, err := config.Load(path)
 	if err != nil {
@@ -228,7 +255,12 @@ func (a *app) engine(sink event.Sink) (*engine.Engine, error) {
 		a.keychainBackend = keychain.BackendSecurity
 	}
 	e := engine.New(env, opt)
-	opt.Log = a.logger(e.State().LogFile())
+	logFile := e.State().LogFile()
+	if a.scheduled {
+		logFile = e.State().ScheduleLogFile()
+	}
+	opt.Log = a.logger(logFile)
+	a.config, a.log = cfg, opt.Log
 	return engine.New(env, opt), nil
 }
 

@@ -194,8 +194,8 @@ func (d *demo) restore() (string, error) {
 		count(len(res.Plan.Relocated), "agent or shell file", "agents and shell files")), d.keep("restored")
 }
 
-// script runs restore_maia.sh from the repository, as on a Mac that has nothing else. It loads no agent and installs no
-// package: nothing of the user's is touched.
+// script runs restore_maia.sh from the repository, as on a Mac that has nothing else. It loads no agent, installs no
+// package and asks no git remote: nothing of the user's is touched.
 func (d *demo) script() (string, error) {
 	root, home, err := d.newMac()
 	if err != nil {
@@ -204,7 +204,7 @@ func (d *demo) script() (string, error) {
 	script := filepath.Join(d.fix.OneDrive, repository.DirName, repository.ScriptName)
 	ctx, cancel := context.WithTimeout(d.ctx, 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "bash", script, "--to", root, "--target-home", home, "--no-agents", "--no-packages", "--yes", "--vault-password-file", "-")
+	cmd := exec.CommandContext(ctx, "bash", script, "--to", root, "--target-home", home, "--no-agents", "--no-packages", "--no-git", "--yes", "--vault-password-file", "-")
 	cmd.Stdin = strings.NewReader(demoPassword + "\n")
 	cmd.Env = []string{"HOME=" + home, "PATH=" + d.Env.Getenv("PATH"), "LC_ALL=C"}
 	log, err := cmd.CombinedOutput()

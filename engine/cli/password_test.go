@@ -21,14 +21,17 @@ import (
 
 // desk is a person at a terminal, with a Keychain and a clock.
 type desk struct {
-	t     *testing.T
-	fix   *fixture.Fixture
-	store *keychain.Memory
-	state string
-	bin   string
-	clock time.Time
-	typed []string // what will be typed, one after the other
-	asked []string
+	t             *testing.T
+	fix           *fixture.Fixture
+	store         *keychain.Memory
+	state         string
+	bin           string
+	clock         time.Time
+	typed         []string // what will be typed, one after the other
+	asked         []string
+	jobs          cli.Scheduler
+	asksForAccess bool
+	tty           *terminal // nil: there is none for questions
 }
 
 func newDesk(t *testing.T) *desk {
@@ -65,8 +68,9 @@ func (d *desk) run(want int, args ...string) string {
 		Env: env, Version: "0.1.0-test", Script: resources.RestoreScript,
 		Args: append([]string{"--state-dir", d.state, "--maia-root", d.fix.Root, "--onedrive-path", d.fix.OneDrive}, args...),
 		In:   strings.NewReader(""), Out: &out, Err: &out, Terminal: true,
-		OpenTTY:  func() (io.ReadWriteCloser, error) { return nil, errors.New("no terminal") },
-		Keychain: func(string) keychain.Store { return d.store },
+		OpenTTY:    d.tty.open,
+		Keychain:   func(string) keychain.Store { return d.store },
+		Executable: applicationPath, Scheduler: func(string) cli.Scheduler { return d.jobs }, AsksForAccess: d.asksForAccess,
 		ReadPassword: func(question string) ([]byte, error) {
 			d.asked = append(d.asked, question)
 			if len(d.typed) == 0 {
@@ -82,6 +86,32 @@ func (d *desk) run(want int, args ...string) string {
 	}
 	return out.String()
 }
+
+// applicationPath is where the program lies on a desk.
+const applicationPath = "/Applications/Maia Recovery.app/Contents/MacOS/maia-dr"
+
+// terminal answers questions, one after the other.
+type terminal struct {
+	answers, questions []string
+	answer             *strings.Reader
+}
+
+func (t *terminal) open() (io.ReadWriteCloser, error) {
+	if t == nil || len(t.answers) == 0 {
+		return nil, errors.New("no terminal")
+	}
+	t.answer = strings.NewReader(t.answers[0] + "\n")
+	t.answers = t.answers[1:]
+	return t, nil
+}
+
+func (t *terminal) Write(p []byte) (int, error) {
+	t.questions = append(t.questions, string(p))
+	return len(p), nil
+}
+
+func (t *terminal) Read(p []byte) (int, error) { return t.answer.Read(p) }
+func (t *terminal) Close() error               { return nil }
 
 func (d *desk) says(text string, wants ...string) {
 	d.t.Helper()

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 
 func (a *app) restoreCommand() *cobra.Command {
 	var o engine.RestoreOptions
-	var yes bool
+	var yes, noPackages, noGit bool
 	var maps []string
 	var passwordFile string
 	cmd := &cobra.Command{
@@ -23,8 +24,13 @@ func (a *app) restoreCommand() *cobra.Command {
 in the way that differ are moved to a folder beside it, equal ones and strangers stay.
 
 With --target-home and the vault password, agents and shell files go to that home, with the old machine's paths
-changed to the new ones; each change is shown first. In your own home the agents are then loaded. Package lists are
-laid beside.
+changed to the new ones; each change is shown first. In your own home the agents are then loaded, and on a Mac
+restore_maia.sh installs the packages, which it asks about first: --no-packages leaves them out, --only packages does
+them alone, now or again. Package lists are laid beside in any case.
+
+The git history of the root is no part of the files. After them restore_maia.sh brings it back, from the remotes and
+from what the vault has of it, so that git status shows what it showed; a .git that is there stays as it is. --no-git
+leaves it out, --only git does it alone, now or again.
 
 With --path and without --to, each file is restored next to the original under a name of its own.`,
 		ValidArgsFunction: a.completeBackups,
@@ -46,6 +52,17 @@ With --path and without --to, each file is restored next to the original under a
 				}
 			}
 			o.Password = a.restorePassword(passwordFile)
+			o.Phases.AskNothing, o.Phases.Out, o.Phases.Err = yes, a.Out, a.Err
+			if a.flags.json {
+				// Standard output is JSON lines alone.
+				o.Phases.Out = a.Err
+			}
+			if noPackages {
+				o.Phases.Skip = append(o.Phases.Skip, engine.PhasePackages)
+			}
+			if noGit {
+				o.Phases.Skip = append(o.Phases.Skip, engine.PhaseGit)
+			}
 			e, err := a.engine(a.sink())
 			if err != nil {
 				return err
@@ -77,11 +94,13 @@ With --path and without --to, each file is restored next to the original under a
 	f := cmd.Flags()
 	f.StringVar(&o.To, "to", "", "the `DIR` that becomes the Maia root")
 	f.StringVar(&o.TargetHome, "target-home", "", "the home `DIR` for agents and shell files; without it they are laid beside")
-	f.StringSliceVar(&o.Only, "only", nil, "restore only these `COMPONENTS`")
+	f.StringSliceVar(&o.Only, "only", nil, "restore only these `COMPONENTS`; or, alone, packages, git")
 	f.StringArrayVar(&o.Paths, "path", nil, "restore only what matches `GLOB` (may be repeated)")
 	f.StringArrayVar(&maps, "map", nil, "map a path in agents and shell files, `OLD=NEW` (may be repeated)")
 	f.BoolVar(&o.DryRun, "dry-run", false, "only show the plan")
 	f.BoolVar(&yes, "yes", false, "ask nothing")
+	f.BoolVar(&noPackages, "no-packages", false, "install no packages")
+	f.BoolVar(&noGit, "no-git", false, "leave the git history out: contact none of its remotes")
 	fileFlag(cmd, &passwordFile)
 	return cmd
 }
@@ -209,21 +228,32 @@ func (a *app) printPlan(p *engine.RestorePlan) {
 		a.say("  %s of the repository missing: files that need them cannot be restored\n", count(n, "file is", "files are"))
 	}
 	a.printRelocation(p)
+	if slices.Contains(p.Phases, engine.PhaseGit) {
+		a.say("  git: restore_maia.sh brings the history back when everything is in place\n")
+		for _, remote := range p.GitRemotes {
+			a.say("    from %s\n", clean(remote))
+		}
+	}
+	if slices.Contains(p.Phases, engine.PhasePackages) {
+		a.say("  packages can be installed when everything is in place: restore_maia.sh does it, one by one\n")
+	}
 }
 
 // restoreLine is the summary of a restore.
 type restoreLine struct {
 	runLine
-	To        string               `json:"to"`
-	Restored  int                  `json:"restored"`
-	Equal     int                  `json:"equal"`
-	Databases int                  `json:"databases_checked"`
-	Bytes     int64                `json:"bytes"`
-	Aside     string               `json:"moved_aside,omitempty"`
-	Failed    []string             `json:"failed,omitempty"`
-	Doubtful  []string             `json:"doubtful,omitempty"`
-	Agents    []engine.AgentResult `json:"agents,omitempty"`
-	Plan      *engine.RestorePlan  `json:"plan"`
+	To        string                 `json:"to"`
+	Restored  int                    `json:"restored"`
+	Equal     int                    `json:"equal"`
+	Databases int                    `json:"databases_checked"`
+	Bytes     int64                  `json:"bytes"`
+	Aside     string                 `json:"moved_aside,omitempty"`
+	Failed    []string               `json:"failed,omitempty"`
+	Doubtful  []string               `json:"doubtful,omitempty"`
+	Agents    []engine.AgentResult   `json:"agents,omitempty"`
+	Phases    *engine.PhaseResult    `json:"phases,omitempty"`
+	Versions  []engine.VersionChange `json:"versions,omitempty"`
+	Plan      *engine.RestorePlan    `json:"plan"`
 }
 
 func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool, sync string) error {
@@ -233,7 +263,9 @@ func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool, sync string) err
 		status = "planned"
 	case !r.Done:
 		status, a.exit = "cancelled", ExitCancelled
-	case len(r.Failed)+len(r.Doubtful)+len(r.Plan.Sealed) > 0 || agentsFailed(r.Agents):
+	case onlyPhases(r):
+		status, a.exit = phaseStatus(r.Phases.ExitCode), r.Phases.ExitCode
+	case len(r.Failed)+len(r.Doubtful)+len(r.Plan.Sealed) > 0 || agentsFailed(r.Agents) || phasesLeft(r.Phases):
 		status, a.exit = "completed_with_warnings", ExitIncomplete
 	}
 	if a.flags.json {
@@ -242,8 +274,11 @@ func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool, sync string) err
 				Sync: syncSummary{State: sync}}),
 			To:       r.Plan.To,
 			Restored: r.Restored, Equal: r.Equal, Databases: r.Databases, Bytes: r.Bytes, Aside: r.MovedAside,
-			Failed: r.Failed, Doubtful: r.Doubtful, Agents: r.Agents, Plan: r.Plan,
+			Failed: r.Failed, Doubtful: r.Doubtful, Agents: r.Agents, Phases: r.Phases, Versions: r.Versions, Plan: r.Plan,
 		})
+	}
+	if onlyPhases(r) {
+		return nil // the script has said it all
 	}
 	if dryRun {
 		a.printPlan(r.Plan)
@@ -272,8 +307,31 @@ func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool, sync string) err
 		a.say("What was in the way lies in %s.\n", clean(r.MovedAside))
 	}
 	a.printAgents(r.Agents)
+	a.printHealth(r)
 	if len(r.Failed) > 0 {
 		a.say("what to do: try an earlier backup for these with --path, or wait until OneDrive has synced and run the same command again.\n")
 	}
 	return nil
+}
+
+// onlyPhases reports whether nothing but phases was asked for and done.
+func onlyPhases(r *engine.RestoreResult) bool {
+	return r.Phases != nil && len(r.Plan.Components) == 0
+}
+
+// phasesLeft reports whether a phase is not done, apart from one that the user put off.
+func phasesLeft(p *engine.PhaseResult) bool {
+	return p != nil && p.ExitCode != ExitDone && p.ExitCode != ExitCancelled
+}
+
+func phaseStatus(code int) string {
+	switch code {
+	case ExitDone:
+		return "completed"
+	case ExitIncomplete:
+		return "completed_with_warnings"
+	case ExitCancelled:
+		return "cancelled"
+	}
+	return "failed"
 }

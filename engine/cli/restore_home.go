@@ -89,3 +89,38 @@ func (a *app) printAgents(agents []engine.AgentResult) {
 		a.printf("Loaded %d of %s.\n", loaded, count(len(agents), "agent", "agents"))
 	}
 }
+
+// byHand are the settings that macOS lets only a person change, each with what opens it.
+var byHand = [][2]string{
+	{"files everywhere", "x-apple.systempreferences:com.apple.preference.security?Privacy_AllFiles"},
+	{"keys and windows", "x-apple.systempreferences:com.apple.preference.security?Privacy_Accessibility"},
+	{"other programs", "x-apple.systempreferences:com.apple.preference.security?Privacy_Automation"},
+	{"agents turned off", "x-apple.systempreferences:com.apple.LoginItems-Settings.extension"},
+}
+
+// printHealth says, after a whole restore into the user's own home, what is not as it was and what is left to a person.
+func (a *app) printHealth(r *engine.RestoreResult) {
+	if len(r.Versions) == 0 {
+		return
+	}
+	a.say("Versions, as they were and as they are:\n")
+	mac := false
+	for _, v := range r.Versions {
+		now := "now " + v.Now
+		switch v.Now {
+		case "":
+			now = "not here"
+		case v.Was:
+			now = "the same"
+		}
+		mac = mac || v.Name == "macos" && v.Now != ""
+		a.say("  %s %s: %s\n", clean(v.Name), clean(v.Was), clean(now))
+	}
+	if !mac {
+		return
+	}
+	a.say("What macOS lets only you do, where your agents need it:\n")
+	for _, x := range byHand {
+		a.say("  %-18s open %q\n", x[0]+":", x[1])
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"maia-dr/engine/fixture"
 	"maia-dr/keychain"
 	"maia-dr/resources"
+	"maia-dr/systemd"
 )
 
 func TestMain(m *testing.M) {
@@ -30,12 +31,34 @@ func program() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	w := newTestWorld()
-	return cli.Run(ctx, cli.Program{
+	p := cli.Program{
 		Env: w.env(), Provider: w.provider(), Helper: w.helper(), Evicted: w.evicted(), Version: "0.1.0-test", Script: resources.RestoreScript, Args: os.Args[1:],
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		OpenTTY:  func() (io.ReadWriteCloser, error) { return nil, errors.New("no terminal") },
-		Keychain: testKeychain(),
-	})
+		Keychain: testKeychain(), Executable: os.Getenv("MAIA_TEST_EXECUTABLE"), Scheduler: testScheduler,
+	}
+	if os.Getenv(useTerminal) != "" {
+		system := cli.NewProgram(p.Env, os.Stdin, os.Stdout, os.Stderr)
+		p.Terminal, p.OpenTTY, p.ReadPassword = system.Terminal, system.OpenTTY, system.ReadPassword
+	}
+	return cli.Run(ctx, p)
+}
+
+// useTerminal is the variable that gives the tests' maia-dr the terminal that it runs on.
+const useTerminal = "MAIA_TEST_TERMINAL"
+
+// testScheduler is systemd with a systemctl that is a file: "none" there is none, "off" no manager answers it; without
+// the file it does what it is asked to.
+func testScheduler(home string) cli.Scheduler {
+	return systemd.Manager{Config: filepath.Join(home, ".config"), Run: func(_ context.Context, _ string, args ...string) (int, error) {
+		switch b, _ := os.ReadFile(os.Getenv("MAIA_TEST_SYSTEMCTL")); strings.TrimSpace(string(b)) {
+		case "none":
+			return 0, os.ErrNotExist
+		case "off":
+			return 1, nil
+		}
+		return 0, nil
+	}}
 }
 
 func memoryKeychain(string) keychain.Store { return keychain.NewMemory() }
@@ -49,6 +72,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PATH", strings.Join([]string{own, "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"}, string(filepath.ListSeparator)))
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "mac", "Users", "naythan"))
 			env.Setenv("ROOT", filepath.Join(env.WorkDir, "mac", "Users", "naythan", "git", "maia"))
+			env.Setenv("MAIA_TEST_EXECUTABLE", filepath.Join(env.WorkDir, "opt", "maia-dr"))
+			env.Setenv("MAIA_TEST_SYSTEMCTL", filepath.Join(env.WorkDir, "systemctl"))
 			env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("MAIA_DR_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("SYNC", filepath.Join(env.WorkDir, "sync"))

@@ -69,6 +69,12 @@ type Interpreter struct {
 	// Pip is the state of its pip, Packages how many it lists.
 	Pip      string `json:"pip"`
 	Packages int    `json:"packages"`
+	// Added counts those besides pip, setuptools and wheel, which every environment has.
+	Added int `json:"added"`
+	// Managed: others look after it (PEP 668), and pip refuses to install into it.
+	Managed bool `json:"managed,omitempty"`
+	// Named are the paths by which agents name it.
+	Named []string `json:"named,omitempty"`
 
 	prefix string
 	list   []byte
@@ -155,33 +161,40 @@ func oneLine(s string) string { return strings.NewReplacer("\n", " ", "\r", " ")
 // neither names one, the one that the user's shell finds comes first.
 func (c *depCapture) interpreters(ctx context.Context) []*Interpreter {
 	type place struct{ prefix, version string } // the same packages
+	type answer struct {
+		*Interpreter
+		name string // by which it was asked for
+	}
 	byPlace := map[place]*Interpreter{}
-	byWant := map[string]*Interpreter{}
+	byWant := map[string]answer{}
 	var found []*Interpreter
-	resolve := func(w want) *Interpreter {
+	resolve := func(w want) answer {
 		key := w.key()
-		in, known := byWant[key]
+		a, known := byWant[key]
 		if !known {
-			if in = c.interpreter(ctx, w); in != nil {
+			if in := c.interpreter(ctx, w); in != nil {
 				at := place{in.prefix, in.Version}
 				if byPlace[at] == nil {
 					byPlace[at] = in
 					found = append(found, in)
 				}
-				in = byPlace[at]
+				a = answer{byPlace[at], in.Path}
 			}
-			byWant[key] = in
+			byWant[key] = a
 		}
-		return in
+		return a
 	}
 	used := false
 	for _, w := range c.wanted() {
 		in := resolve(w)
-		if in == nil {
+		if in.Interpreter == nil {
 			continue
 		}
 		if w.agent {
 			in.Agents++
+			if !slices.Contains(in.Named, in.name) {
+				in.Named = append(in.Named, in.name)
+			}
 		}
 		if w.script {
 			in.Scripts++
@@ -190,7 +203,7 @@ func (c *depCapture) interpreters(ctx context.Context) []*Interpreter {
 	}
 	var usual *Interpreter
 	if !used {
-		usual = resolve(want{paths: c.tools.lookUp("python3", ""), by: "nobody else"})
+		usual = resolve(want{paths: c.tools.lookUp("python3", ""), by: "nobody else"}).Interpreter
 	}
 	slices.SortStableFunc(found, func(a, b *Interpreter) int {
 		return cmp.Or(cmp.Compare(b.Agents, a.Agents), cmp.Compare(b.Scripts, a.Scripts), compareBool(b == usual, a == usual))
@@ -214,7 +227,7 @@ func (c *depCapture) interpreter(ctx context.Context, w want) *Interpreter {
 		id, err := c.tools.identify(ctx, p)
 		switch {
 		case err == nil:
-			in := &Interpreter{Path: id.Executable, Version: id.Version, Pip: ToolAbsent, prefix: id.Prefix}
+			in := &Interpreter{Path: id.Executable, Version: id.Version, Pip: ToolAbsent, Managed: id.Managed, prefix: id.Prefix}
 			if id.Pip {
 				in.Pip = ToolPresent
 			}
@@ -239,17 +252,24 @@ func (c *depCapture) interpreter(ctx context.Context, w want) *Interpreter {
 
 // packages lists what is installed for an interpreter.
 func (c *depCapture) packages(ctx context.Context, in *Interpreter, freeze bool) {
+	defer func() {
+		in.Packages = countPackages(in.list)
+		in.Added = in.Packages
+		for line := range bytes.Lines(in.list) {
+			if name, _, ok := bytes.Cut(line, []byte("==")); ok && slices.Contains([]string{"pip", "setuptools", "wheel"}, string(name)) {
+				in.Added--
+			}
+		}
+	}()
 	if in.Pip == ToolAbsent {
 		if out, err := c.tools.run(ctx, in.Path, "-c", listing); err == nil {
 			in.list = RedactURLs(lines(out))
-			in.Packages = countPackages(in.list)
 		}
 		return
 	}
 	out, err := c.tools.run(ctx, in.Path, "-m", "pip", "list", "--format=freeze")
 	if err == nil {
 		in.list = RedactURLs(lines(out))
-		in.Packages = countPackages(in.list)
 	}
 	if freeze && err == nil {
 		if out, err = c.tools.run(ctx, in.Path, "-m", "pip", "freeze"); err == nil {

@@ -35,6 +35,17 @@ type GitState struct {
 	Unpushed int         `json:"unpushed"`
 	Branches []GitBranch `json:"branches,omitempty"`
 	Stashes  int         `json:"stashes"`
+	// Heads are the local branches as they stand, at most maxHeads.
+	Heads []GitHead `json:"heads,omitempty"`
+}
+
+// GitHead is a local branch, its commit, and what it follows: a branch, as a reference such as refs/heads/main, of a
+// remote. Both are empty if it follows nothing.
+type GitHead struct {
+	Name   string `json:"name"`
+	Commit string `json:"commit"`
+	Remote string `json:"remote,omitempty"`
+	Merge  string `json:"merge,omitempty"`
 }
 
 // GitRemote is a remote with an address.
@@ -49,8 +60,11 @@ type GitBranch struct {
 	Unpushed int    `json:"unpushed"`
 }
 
-// maxBranches is for how many branches commits are counted one by one.
-const maxBranches = 200
+// maxBranches is for how many branches commits are counted one by one, maxHeads how many are recorded.
+const (
+	maxBranches = 200
+	maxHeads    = 2000
+)
 
 // CaptureGit asks git for the state of the repository whose .git lies in dir. Nothing is written, nobody contacted, and
 // nothing is run that the repository's own configuration names: no hook, no file system monitor, no filter, no helper.
@@ -188,16 +202,23 @@ func redactRemote(address string) string {
 }
 
 func (g *gitCapture) head(ctx context.Context) error {
-	refs, err := g.run(ctx, "for-each-ref", "--format=%(HEAD)%00%(refname)%00%(objectname)", "refs/heads")
+	refs, err := g.run(ctx, "for-each-ref", "--format=%(HEAD)%00%(refname)%00%(objectname)%00%(upstream:remotename)%00%(upstream:remoteref)", "refs/heads")
 	if err != nil {
 		return err
 	}
 	for line := range strings.Lines(string(refs)) {
 		parts := strings.Split(strings.TrimSuffix(line, "\n"), "\x00")
-		if len(parts) != 3 {
+		if len(parts) != 5 {
 			continue
 		}
 		name := strings.TrimPrefix(parts[1], "refs/heads/")
+		if len(g.state.Heads) < maxHeads {
+			head := GitHead{Name: name, Commit: parts[2]}
+			if parts[3] != "" && parts[4] != "" {
+				head.Remote, head.Merge = parts[3], parts[4]
+			}
+			g.state.Heads = append(g.state.Heads, head)
+		}
 		g.state.Branches = append(g.state.Branches, GitBranch{Name: name})
 		if parts[0] == "*" {
 			g.state.Branch, g.state.Head = name, parts[2]

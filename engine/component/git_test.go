@@ -60,7 +60,7 @@ func TestGitState(t *testing.T) {
 	git(t, dir, "push", "-q", "origin", "main")
 	clean := state()
 	want := GitState{
-		Present: true, Head: clean.Head, Branch: "main", Remotes: []GitRemote{{"origin", remote}, {"backup", "https://example.org/x.git"}},
+		Present: true, Heads: []GitHead{{Name: "main", Commit: clean.Head}}, Head: clean.Head, Branch: "main", Remotes: []GitRemote{{"origin", remote}, {"backup", "https://example.org/x.git"}},
 	}
 	if !reflect.DeepEqual(clean, want) {
 		t.Errorf("pushed: %+v, want %+v", clean, want)
@@ -77,6 +77,12 @@ func TestGitState(t *testing.T) {
 	s := state()
 	want.Head, want.Branch, want.Dirty, want.Untracked, want.Unpushed, want.Stashes = s.Head, "feature/ünï", 4, 4, 2, 1
 	want.Branches = []GitBranch{{"feature/ünï", 2}, {"main", 1}}
+	git(t, dir, "config", "branch.main.remote", "origin")
+	git(t, dir, "config", "branch.main.merge", "refs/heads/trunk")
+	main, err := run(t.Context(), "git", "--git-dir="+dir+"/.git", "rev-parse", "main")
+	must(t, err)
+	want.Heads = []GitHead{{Name: "feature/ünï", Commit: s.Head}, {Name: "main", Commit: strings.TrimSpace(string(main)), Remote: "origin", Merge: "refs/heads/trunk"}}
+	s = state()
 	if !reflect.DeepEqual(s, want) || s.Head == clean.Head {
 		t.Errorf("busy: %+v, want %+v", s, want)
 	}

@@ -40,6 +40,9 @@ type SystemInfo struct {
 	// HomebrewPrefix is empty without Homebrew.
 	HomebrewPrefix string `json:"homebrew_prefix"`
 	TimeZone       string `json:"time_zone"`
+	// GitVersion and HomebrewVersion are empty without these.
+	GitVersion      string `json:"git_version,omitempty"`
+	HomebrewVersion string `json:"homebrew_version,omitempty"`
 	// OldRoots are folders whose place on another machine may be another one: the Maia root, home, and what agents take
 	// for the Maia root or work in. Absolute; root and home first, then sorted.
 	OldRoots []string `json:"old_roots"`
@@ -74,6 +77,10 @@ func CaptureSystem(ctx context.Context, o SystemOptions) SystemInfo {
 	if len(o.Dependencies.Interpreters) > 0 {
 		s.PythonVersion, s.PythonPath = o.Dependencies.Interpreters[0].Version, o.Dependencies.Interpreters[0].Path
 	}
+	s.GitVersion = versionIn(ctx, t, t.lookUp("git", ""), "git version ")
+	if prefix := o.Dependencies.BrewPrefix; prefix != "" {
+		s.HomebrewVersion = versionIn(ctx, t, []string{prefix + "/bin/brew"}, "Homebrew ")
+	}
 	if t.goos == "darwin" {
 		s.OSName = "macOS"
 		s.OSVersion = answer(ctx, t, "/usr/bin/sw_vers", "-productVersion")
@@ -94,6 +101,45 @@ func answer(ctx context.Context, t *tools, name string, args ...string) string {
 		return ""
 	}
 	return oneLine(strings.TrimSpace(string(out)))
+}
+
+// versionIn returns what stands behind before in the first line of the tool's answer to --version, up to a space.
+func versionIn(ctx context.Context, t *tools, places []string, before string) string {
+	_, out, err := t.first(ctx, places, "--version")
+	line, _, _ := strings.Cut(string(out), "\n")
+	rest, ok := strings.CutPrefix(line, before)
+	if err != nil || !ok {
+		return ""
+	}
+	version, _, _ := strings.Cut(rest, " ")
+	return oneLine(version)
+}
+
+// Versions returns what is installed here of what a backup records versions of: macos, python, homebrew, git. What is
+// not here, or does not answer, is not in it. The first of pythons that runs counts, then the one that a shell finds.
+func Versions(ctx context.Context, run Runner, goos string, pythons []string) map[string]string {
+	t := newTools(run, goos, 10*time.Second)
+	found := map[string]string{"git": versionIn(ctx, t, t.lookUp("git", ""), "git version ")}
+	var brews []string
+	for _, dir := range brewPlaces {
+		brews = append(brews, dir+"/brew")
+	}
+	found["homebrew"] = versionIn(ctx, t, append(brews, "brew"), "Homebrew ")
+	if t.goos == "darwin" {
+		found["macos"] = answer(ctx, t, "/usr/bin/sw_vers", "-productVersion")
+	}
+	for _, python := range slices.Concat(pythons, t.lookUp("python3", "")) {
+		if id, err := t.identify(ctx, python); err == nil {
+			found["python"] = id.Version
+			break
+		}
+	}
+	for name, version := range found {
+		if version == "" {
+			delete(found, name)
+		}
+	}
+	return found
 }
 
 // macNames are Apple's names of the versions since the first that is supported.

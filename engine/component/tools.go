@@ -138,7 +138,13 @@ except Exception:
     except Exception:
         pip = False
 version = ".".join(str(n) for n in sys.version_info[:3])
-print(json.dumps({"executable": sys.executable, "version": version, "prefix": sys.prefix, "pip": pip}))
+managed = False
+try:
+    import os, sysconfig
+    managed = sys.prefix == sys.base_prefix and os.path.exists(os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED"))
+except Exception:
+    pass
+print(json.dumps({"executable": sys.executable, "version": version, "prefix": sys.prefix, "pip": pip, "managed": managed}))
 `
 
 // listing prints what is installed where there is no pip, as pip would.
@@ -160,6 +166,7 @@ type identity struct {
 	Version    string
 	Prefix     string
 	Pip        bool
+	Managed    bool
 }
 
 func (t *tools) identify(ctx context.Context, python string) (id identity, err error) {

@@ -21,6 +21,8 @@ type Options struct {
 	Home, NewHome string
 	// Prefix is Homebrew's.
 	Prefix, NewPrefix string
+	// Pythons are interpreters that agents run and that get an environment of their own.
+	Pythons [][2]string
 }
 
 // Map is an ordered list of pairs.
@@ -59,6 +61,11 @@ func NewMap(o Options) (m *Map, ambiguous []string) {
 			all = append(all, pair{dir, o.NewRoot})
 		default:
 			ambiguous = append(ambiguous, dir)
+		}
+	}
+	for _, p := range o.Pythons {
+		if isPath(p[0]) && isPath(p[1]) {
+			all = append(all, pair{p[0], p[1]})
 		}
 	}
 	m = new(Map)

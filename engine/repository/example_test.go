@@ -254,7 +254,7 @@ func TestArchivedRepository(t *testing.T) {
 		t.Fatal(err)
 	}
 	index, err := DecodeRestoreIndex(b)
-	if err != nil || !index.Equal(NewRestoreIndex(m, raw, files, Origin{index.Home, index.OldRoots, index.Prefix})) {
+	if err != nil || !index.Equal(NewRestoreIndex(m, raw, files, Origin{Home: index.Home, OldRoots: index.OldRoots, Prefix: index.Prefix, Git: index.Git, Versions: index.Versions, Pythons: index.Pythons, Environments: index.Environments})) {
 		t.Errorf("the index and the manifest differ: %v", err)
 	}
 	x := newExample(t)

@@ -21,6 +21,12 @@ type RestoreIndex struct {
 	Root, Home   string
 	OldRoots     []string
 	Prefix       string // of Homebrew; empty: there was none
+	// Git is where the root's git repository stood; nil: there was none, or it is not known.
+	Git *Git
+	// Versions are what the machine had, Pythons what its agents ran, Environments what is to be made again.
+	Versions     []Version
+	Pythons      []Python
+	Environments []Environment
 	// Password is the number of the vault's password; 0: there is no vault.
 	Password int
 	// Secrets are the secret-bearing files, by component and path.
@@ -36,6 +42,11 @@ type Origin struct {
 	Home     string
 	OldRoots []string
 	Prefix   string // of Homebrew; empty: there was none
+	Git      *Git
+	// What there is no place for in another machine's files, but to compare and to make anew.
+	Versions     []Version
+	Pythons      []Python
+	Environments []Environment
 }
 
 // IndexSecret names a secret-bearing file; never a value, size or hash.
@@ -55,7 +66,8 @@ const indexMagic = "maia-restore-index 1"
 func NewRestoreIndex(m *Manifest, manifest []byte, files []File, from Origin) *RestoreIndex {
 	x := &RestoreIndex{
 		BackupID: m.BackupID, CreatedAt: m.CreatedAt, Program: m.ProgramVersion, RepositoryID: m.RepositoryID,
-		Root: string(m.MaiaRoot), Home: from.Home, OldRoots: from.OldRoots, Prefix: from.Prefix,
+		Root: string(m.MaiaRoot), Home: from.Home, OldRoots: from.OldRoots, Prefix: from.Prefix, Git: from.Git,
+		Versions: from.Versions, Pythons: from.Pythons, Environments: from.Environments,
 		Files:  append(slices.Clone(m.Files), FileRef{Path: ManifestName, SizeBytes: int64(len(manifest)), SHA256: SumHash(manifest)}),
 		Chunks: m.Chunks, Streams: m.Streams(), Entries: files, Password: m.PasswordNumber,
 	}
@@ -94,6 +106,10 @@ func (x *RestoreIndex) writeLines(out io.Writer) error {
 	if x.Prefix != "" {
 		line("prefix", EncodeLine(x.Prefix))
 	}
+	if x.Git != nil {
+		x.Git.writeLines(line)
+	}
+	x.writeTools(line)
 	if x.Password > 0 {
 		line("password", num(int64(x.Password)))
 	}

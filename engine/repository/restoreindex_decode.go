@@ -88,7 +88,7 @@ func (p *indexParser) parse() error {
 // fieldCounts is how many fields a line of each kind has, its name included; a second number is the most.
 var fieldCounts = map[string][2]int{
 	"backup": {2, 2}, "created": {3, 3}, "program": {2, 2}, "repository": {2, 2}, "root": {2, 2}, "home": {2, 2},
-	"oldroot": {2, 2}, "prefix": {2, 2}, "password": {2, 2}, "secret": {4, 4}, "file": {4, 4}, "chunk": {5, 5}, "stream": {6, 10}, "x": {4, 4}, "entry": {8, 9}, "end": {2, 2},
+	"oldroot": {2, 2}, "prefix": {2, 2}, "git": {4, 8}, "version": {3, 3}, "python": {5, 5}, "venv": {4, 4}, "password": {2, 2}, "secret": {4, 4}, "file": {4, 4}, "chunk": {5, 5}, "stream": {6, 10}, "x": {4, 4}, "entry": {8, 9}, "end": {2, 2},
 }
 
 func (p *indexParser) field(f []string) error {
@@ -120,6 +120,10 @@ func (p *indexParser) field(f []string) error {
 		x.OldRoots = append(x.OldRoots, s)
 	case "prefix":
 		x.Prefix, err = DecodeLine(f[1])
+	case "git":
+		err = p.git(f)
+	case "version", "python", "venv":
+		err = p.tool(f)
 	case "password":
 		err = p.password(f)
 	case "secret":

@@ -43,6 +43,29 @@ func randomName(rng *rand.Rand) string {
 
 var wildTimes = []int64{0, 1, -1, 999999999, 1e9, -1e9, -1500000000, 1760320800123456789, 4102444800e9, math.MaxInt64, math.MinInt64}
 
+// randomGit is nil, or a repository with names that git would never allow: an index is data.
+func randomGit(rng *rand.Rand) *Git {
+	if rng.IntN(2) == 0 {
+		return nil
+	}
+	commit := func() string { return fmt.Sprintf("%x", randomBytes(rng, 20+12*rng.IntN(2))) }
+	g := &Git{Head: commit(), Changed: rng.IntN(9), Unknown: rng.IntN(9), Unpushed: rng.IntN(9), Stashes: rng.IntN(9)}
+	if rng.IntN(2) == 0 {
+		g.Branch = randomName(rng)
+	}
+	for range rng.IntN(3) {
+		b := GitBranch{Name: randomName(rng), Commit: commit()}
+		if rng.IntN(2) == 0 {
+			b.Remote, b.Merge = randomName(rng), randomName(rng)
+		}
+		g.Branches = append(g.Branches, b)
+	}
+	for range rng.IntN(3) {
+		g.Remotes = append(g.Remotes, GitRemote{randomName(rng), randomName(rng)})
+	}
+	return g
+}
+
 func randomRestoreIndex(rng *rand.Rand) *RestoreIndex {
 	hash := func() Hash { return Hash(randomBytes(rng, 32)) }
 	x := &RestoreIndex{
@@ -54,6 +77,12 @@ func randomRestoreIndex(rng *rand.Rand) *RestoreIndex {
 	}
 	if rng.IntN(2) == 0 {
 		x.Prefix = randomName(rng)
+	}
+	x.Git = randomGit(rng)
+	for range rng.IntN(3) {
+		x.Versions = append(x.Versions, Version{"macos", randomName(rng)})
+		x.Pythons = append(x.Pythons, Python{rng.IntN(1000), rng.IntN(2) == 0, randomName(rng), randomName(rng)})
+		x.Environments = append(x.Environments, Environment{Name("env/" + strings.Repeat("x", 1+rng.IntN(9))), randomName(rng), randomName(rng)})
 	}
 	if rng.IntN(2) == 0 {
 		x.Password = 1 + rng.IntN(1000)
@@ -237,7 +266,7 @@ func TestRestoreIndexPrefix(t *testing.T) {
 	if err != nil || y.Prefix != "/opt/home brew" || y.Equal(x.index) {
 		t.Fatalf("%v %+v", err, y)
 	}
-	x.index = NewRestoreIndex(x.manifest, x.raw, x.files, Origin{y.Home, y.OldRoots, y.Prefix})
+	x.index = NewRestoreIndex(x.manifest, x.raw, x.files, Origin{Home: y.Home, OldRoots: y.OldRoots, Prefix: y.Prefix, Git: y.Git, Versions: y.Versions, Pythons: y.Pythons, Environments: y.Environments})
 	if !y.Equal(x.index) || string(x.lines(t)) != lines {
 		t.Errorf("the index is\n%s\nwant\n%s", x.lines(t), lines)
 	}

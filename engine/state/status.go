@@ -43,6 +43,7 @@ type Run struct {
 // BackupResult is a complete backup as its run reported it.
 type BackupResult struct {
 	BackupID    string               `json:"backup_id"`
+	StartedAt   time.Time            `json:"started_at,omitzero"`
 	FinishedAt  time.Time            `json:"finished_at"`
 	Seconds     float64              `json:"duration_s"`
 	StoredBytes int64                `json:"stored_bytes"`

@@ -36,9 +36,29 @@ func ReadPlist(b []byte) (top map[string]any, err error) {
 	return l.top, nil
 }
 
-func readPlist(b []byte) (l *propertyList, err error) {
+// CheckPlist is ReadPlist for whoever only wants to know whether it can be read, and for a list with anything at its top.
+func CheckPlist(b []byte) error {
+	_, _, err := parsePlist(b)
+	return err
+}
+
+func readPlist(b []byte) (*propertyList, error) {
+	top, l, err := parsePlist(b)
+	if err != nil {
+		return nil, err
+	}
+	var ok bool
+	if l.top, ok = top.(map[string]any); !ok || l.top == nil {
+		return nil, fmt.Errorf("%w: no dictionary at its top", ErrUnreadable)
+	}
+	return l, nil
+}
+
+// parsePlist returns what is at the top of a property list, and the list without it.
+func parsePlist(b []byte) (top any, l *propertyList, err error) {
+	fail := func(why error) (any, *propertyList, error) { return nil, nil, fmt.Errorf("%w: %v", ErrUnreadable, why) }
 	if len(b) > MaxPlist {
-		return nil, fmt.Errorf("%w: more than %d bytes", ErrUnreadable, MaxPlist)
+		return fail(fmt.Errorf("more than %d bytes", MaxPlist))
 	}
 	format := plist.BinaryFormat
 	switch text := bytes.TrimLeft(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), " \t\r\n"); {
@@ -51,27 +71,23 @@ func readPlist(b []byte) (l *propertyList, err error) {
 		err = errors.New("neither XML nor binary")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrUnreadable, err)
+		return fail(err)
 	}
 	defer func() {
 		// The library indexes into its input unchecked in places. What it says may hold pieces of the input.
 		if r := recover(); r != nil {
-			l, err = nil, fmt.Errorf("%w: the parser gave up", ErrUnreadable)
+			top, l, err = fail(errors.New("the parser gave up"))
 		}
 	}()
-	var top map[string]any
 	got, err := plist.Unmarshal(b, &top)
-	if err != nil {
-		return nil, fmt.Errorf("%w: no property list in this form", ErrUnreadable)
+	if err != nil || got != format {
+		return fail(errors.New("no property list in this form"))
 	}
-	if got != format || top == nil {
-		return nil, fmt.Errorf("%w: no dictionary at its top", ErrUnreadable)
-	}
-	l = &propertyList{top: top, format: format}
+	l = &propertyList{format: format}
 	if format == plist.XMLFormat {
 		l.raw = string(b)
 	}
-	return l, nil
+	return top, l, nil
 }
 
 func checkXMLPlist(b []byte) error {

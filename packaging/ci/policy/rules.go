@@ -12,11 +12,11 @@ package policy
 //	never reaches   nor through other packages
 //	only imports    nothing but these, tests aside
 const ImportRules = `
-engine/... -engine/cli/...   never reaches  engine/cli/... tray/... keychain/... launchd/... : the engine asks for a password function, a clock and an event sink; whoever calls it brings them
+engine/... -engine/cli/...   never reaches  engine/cli/... tray/... keychain/... launchd/... systemd/... : the engine asks for a password function, a clock and an event sink; whoever calls it brings them
 engine/...                   never imports  C              : the engine builds and is tested with no C compiler
 engine/* -engine/cli         never imports  engine         : the packages below know nothing of the verbs above
 engine/fsx                   never imports  ...            : the bottom: what writes files knows nothing of what is in them
-engine/retention tray/menu   only imports   std            : pure decisions, tested without a disk, a clock or a screen
+engine/retention engine/schedule tray/menu   only imports   std : pure decisions, tested without a disk, a clock or a screen
 engine/relocate              only imports   std engine/vault howett.net/plist : paths are mapped without a disk; the vault knows how to read a hostile property list
 engine/event                 only imports   std engine/repository : what happened is told in the words of the repository, and nothing of how it is shown
 engine/repository            never reaches  engine/component engine/sqlitesnap engine/config : the format can be read by a program that knows nothing of Maia
@@ -24,6 +24,10 @@ engine/repository            never reaches  engine/component engine/sqlitesnap e
 ... -engine/cli/...          never imports  github.com/schollz/progressbar/v3 golang.org/x/term : only the command line knows a terminal
 ... -engine/sqlitesnap/... -engine/fixture/...  never imports  modernc.org/sqlite database/sql : databases are opened where the locks are understood
 ... -keychain                never imports  github.com/keybase/... : the traps of the keychain are known in one place; everybody else has its Store
+... -tray                    never imports  fyne.io/systray : one goroutine makes all calls of the menu bar, and knows its traps
+... -tray/notify             never imports  github.com/gen2brain/beeep : notifications are sent in one place, once
+... -tray/...                never imports  github.com/godbus/dbus/v5 : each use has a connection of its own, for the reasons given there
+tray/...                     never reaches  engine engine/cli keychain launchd : the menu shows a status, and starts commands; whoever calls it brings both
 ...                          never imports  testing        : what only tests need is in test files
 ... -packaging/...           never imports  packaging/...  : helpers of the build are no part of the program
 `

@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"maia-dr/engine"
+	"maia-dr/keychain"
+	"maia-dr/tray"
+	"maia-dr/tray/menu"
+	"maia-dr/tray/notify"
+)
+
+// tellLimit is how long all telling together may take at the end of a run.
+const tellLimit = time.Minute
+
+// keeper tells the owner of incidents, through the channels of the configuration.
+func (a *app) keeper(e *engine.Engine) *notify.Keeper {
+	k := &notify.Keeper{Dir: e.State().Path, FS: e.State().FS, Now: a.Env.Now}
+	if a.Screen != nil {
+		k.Channels = append(k.Channels, a.Screen)
+	}
+	if a.config.Notify.Webhook {
+		k.Channels = append(k.Channels, notify.Webhook(a.address(notify.WebhookAccount), a.Env.Hostname, a.Env.Now))
+	}
+	return k
+}
+
+// address reads the address of a channel from the Keychain.
+func (a *app) address(account string) notify.Address {
+	return func(ctx context.Context) (string, error) {
+		s, err := a.keychain().Get(ctx, channelItem(account))
+		return string(s.Bytes()), err
+	}
+}
+
+func channelItem(account string) keychain.Item {
+	return keychain.Item{Service: keychain.Service, Account: account, Label: "Maia Recovery " + account + " address"}
+}
+
+// backupBegins tells the health check that a backup begins. What it returns is called with the outcome, when the lock
+// is free again, and tells whoever is to know of it. Nothing of this fails the backup.
+func (a *app) backupBegins(ctx context.Context, e *engine.Engine) func(*engine.BackupResult, error) {
+	started := make(chan struct{})
+	go func() {
+		defer close(started)
+		a.ping(ctx, notify.Started, "")
+	}()
+	return func(res *engine.BackupResult, err error) {
+		<-started
+		// Also after Ctrl-C: whether backups work is then to be told as before.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellLimit)
+		defer cancel()
+		switch code := engine.CodeOf(err); {
+		case err == nil:
+			a.ping(ctx, notify.Succeeded, fmt.Sprintf("%s: %s, %s new", res.BackupID, res.Status, size(res.StoredBytes)))
+		case code == engine.CodeCancelled, code == engine.CodeBusy:
+			return
+		default:
+			a.ping(ctx, notify.Failed, err.Error())
+		}
+		k := a.keeper(e)
+		a.untold(a.tell(ctx, e, k))
+		if err == nil && a.config.Notify.Success {
+			a.untold(k.Success(ctx, res.BackupID, notify.Message{Event: notify.Completed, Title: "The backup is complete",
+				Text: fmt.Sprintf("%s, %s new, in %s.", count(res.Files, "file", "files"), size(res.StoredBytes), took(res.Duration))}))
+		}
+	}
+}
+
+// tell tells of what the status says.
+func (a *app) tell(ctx context.Context, e *engine.Engine, k *notify.Keeper) error {
+	look, err := (&trayEngine{e}).Look(ctx)
+	if err != nil {
+		return err
+	}
+	choices, err := tray.ReadChoices(e.State().Path)
+	if err != nil {
+		a.log.Warn().Err(err).Msg("read the choices")
+	}
+	return k.Report(ctx, menu.Alert(menu.State{Loaded: true, Status: look.Status, Muted: choices.Muted}, a.Env.Now()))
+}
+
+// untold writes down that somebody could not be told.
+func (a *app) untold(err error) {
+	if err != nil {
+		a.log.Warn().Err(err).Msg("notify")
+	}
+}
+
+func (a *app) ping(ctx context.Context, p notify.Pulse, text string) {
+	if a.config.Notify.Healthcheck {
+		a.untold(notify.Ping(ctx, a.address(notify.HealthcheckAccount), p, text))
+	}
+}
+
+// pausedUntil returns when scheduled backups go on; zero: they are not paused.
+func (a *app) pausedUntil(e *engine.Engine) time.Time {
+	c, err := tray.ReadChoices(e.State().Path)
+	if err != nil {
+		a.log.Warn().Err(err).Msg("read the choices")
+	}
+	if c.PausedUntil.After(a.Env.Now()) {
+		return c.PausedUntil
+	}
+	return time.Time{}
+}
+
+// skipPaused ends a scheduled backup that the owner paused.
+func (a *app) skipPaused(until time.Time) error {
+	a.log.Info().Time("until", until).Msg("scheduled backups are paused")
+	if a.flags.json {
+		return a.line(summary("backup", "paused", ExitDone, runFields{Sync: syncSummary{State: "unknown"}}))
+	}
+	a.say("Scheduled backups are paused until %s; `maia-dr tray --pause off` ends that.\n", until.Local().Format("2 January 15:04"))
+	return nil
+}

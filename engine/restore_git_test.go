@@ -1,0 +1,136 @@
+package engine_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"maia-dr/engine"
+	"maia-dr/engine/component"
+	"maia-dr/engine/repository"
+)
+
+// git runs the real git as somebody who has no configuration.
+func (w *two) git(dir string, args ...string) string {
+	w.t.Helper()
+	cmd := exec.Command("git", append([]string{"-c", "user.name=n", "-c", "user.email=e", "-c", "init.defaultBranch=main"}, args...)...)
+	cmd.Dir, cmd.Env = dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + w.bin, "GIT_CONFIG_NOSYSTEM=1"}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		w.t.Fatalf("git %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// history makes the Maia a repository with everything: pushed and unpushed commits on two branches, a stash, files that
+// are changed, gone, executable, unknown and ignored. It returns the remote.
+func (w *two) history() string {
+	w.t.Helper()
+	remote := w.oldHome + "/remote place.git"
+	w.git(w.oldHome, "init", "-q", "--bare", remote)
+	w.git(w.root, "init", "-q")
+	w.write(w.root+"/.gitignore", "*.o\n")
+	w.write(w.root+"/gone", "x")
+	w.git(w.root, "add", "-A")
+	w.git(w.root, "commit", "-qm", "one")
+	w.git(w.root, "remote", "add", "origin", remote)
+	w.git(w.root, "remote", "add", "evil", "ext::sh -c touch% "+w.home+"/pwned")
+	w.git(w.root, "push", "-qu", "origin", "main")
+	w.git(w.root, "tag", "v1")
+	w.git(w.root, "push", "-q", "origin", "v1")
+	w.write(w.root+"/CLAUDE.md", "# Maia two\n")
+	w.git(w.root, "commit", "-qam", "two, unpushed")
+	w.git(w.root, "checkout", "-qb", "work/ünï")
+	w.write(w.root+"/claude/new.py", "print(2)\n")
+	w.git(w.root, "add", "-A")
+	w.git(w.root, "commit", "-qm", "three, unpushed")
+	w.write(w.root+"/CLAUDE.md", "# stashed\n")
+	w.git(w.root, "stash", "-q")
+	w.write(w.root+"/CLAUDE.md", "# dirty\n")
+	w.write(w.root+"/new\nline", "unknown\n")
+	w.write(w.root+"/a.o", "ignored\n")
+	if err := os.Remove(w.root + "/gone"); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.Chmod(w.root+"/claude/run.py", 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	return remote
+}
+
+// stands is what git says of a repository.
+func (w *two) stands(dir string) string {
+	w.t.Helper()
+	var b strings.Builder
+	for _, args := range []string{"status --porcelain", "status", "log --all --format=%H%x20%D%x20%s", "branch -vv", "stash show -p", "tag", "fsck --no-dangling"} {
+		b.WriteString("git " + args + "\n" + w.git(dir, strings.Fields(args)...))
+	}
+	// The remote that is no address was not taken over; ours are not for git to see.
+	return b.String()
+}
+
+// TestGitHistory: after a restore, by the program or by the script, git says what it said. A remote that would run
+// something is not asked; without network it waits, and goes on alone; a .git that is there is not touched.
+func TestGitHistory(t *testing.T) {
+	t.Parallel()
+	w := newTwo(t)
+	remote := w.history()
+	w.run = component.NewRunner(w.oldHome, func(name string) string { return map[string]string{"PATH": os.Getenv("PATH")}[name] })
+	want := w.stands(w.root)
+	w.backup()
+
+	// Without network, which here is the remote's folder.
+	away := remote + ".away"
+	if err := os.Rename(remote, away); err != nil {
+		t.Fatal(err)
+	}
+	res, said, err := w.restore(nil)
+	if err != nil || !res.Done || res.Phases == nil || res.Phases.ExitCode != 3 || !strings.Contains(said, "origin cannot be fetched") || !strings.Contains(said, "--only git") {
+		t.Fatalf("without network: %v %+v\n%s", err, res, said)
+	}
+	if _, err := os.Lstat(w.to + "/.git"); err == nil {
+		t.Error("half a history was put into place")
+	}
+	if left, err := filepath.Glob(w.to + "/maia-recovered/git.partial/bundle"); err != nil || len(left) > 0 {
+		t.Errorf("a part of the vault lies about: %v %v", left, err)
+	}
+	if err := os.Rename(away, remote); err != nil {
+		t.Fatal(err)
+	}
+	only := func(o *engine.RestoreOptions) { o.Only = []string{string(engine.PhaseGit)} }
+	if _, _, err := w.restore(func(o *engine.RestoreOptions) { only(o); o.Password = nil }); engine.CodeOf(err) != engine.CodePasswordMissing {
+		t.Errorf("unproven: %v", err)
+	}
+	res, said, err = w.restore(only)
+	if err != nil || res.Phases.ExitCode != 0 || !strings.Contains(said, "The git history is back") {
+		t.Fatalf("%v %+v\n%s", err, res, said)
+	}
+	if got := w.stands(w.to); got != want {
+		t.Errorf("by the program, git says\n%s\nwant\n%s", got, want)
+	}
+	config := w.git(w.to, "config", "--list", "--local")
+	if !strings.Contains(config, "remote.origin.url="+remote+"\n") || strings.Contains(config, "ext::") || !strings.Contains(said, "not asked, as its name or address is unusual: evil") {
+		t.Errorf("the configuration is\n%s\n%s", config, said)
+	}
+	res, said, err = w.restore(only)
+	if err != nil || res.Phases.ExitCode != 0 || !strings.Contains(said, "stays as it is") {
+		t.Errorf("again: %v %+v\n%s", err, res, said)
+	}
+
+	// By the script.
+	byScript := filepath.Join(w.home, "by script")
+	cmd := exec.Command("bash", filepath.Join(w.oneDrive, repository.DirName, repository.ScriptName), "--to", byScript, "--yes", "--no-packages", "--vault-password-file", "-")
+	cmd.Env, cmd.Stdin = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + w.home}, strings.NewReader(testPassword+"\n")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got := w.stands(byScript); got != want {
+		t.Errorf("by the script, git says\n%s\nwant\n%s\n%s", got, want, out)
+	}
+	if _, err := os.Lstat(w.home + "/pwned"); err == nil {
+		t.Error("a remote was executed")
+	}
+}

@@ -1,0 +1,91 @@
+package state
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"maia-dr/engine/fsx"
+	"maia-dr/engine/repository"
+)
+
+// ours are the names in a state directory, of all parts of the program: those of the menu's as well.
+var ours = []string{
+	lockName, statusName, historyName, identityName, journalName, keepsakesName, secretsName, scheduleName, scheduleLockName, probeName,
+	"block.index", "stat.cache", "recovery-sheet.html", "scratch", "staging",
+	"sync.json", "sync.lock", choicesName, "choices.lock", "incidents.json", "incidents.lock", "tray.lock",
+}
+
+// mirrored are the names at the top of a mirror, besides its backups.
+var mirrored = []string{repository.ChunksDir, "repository.json", "writer-*.json", "README.txt", "restore_maia.sh"}
+
+// Contents lists what lies in the state directory, by paths below it: what the program has put there, and what is
+// somebody else's, as in a folder that has other things in it. A mirror is the program's if it is one, of the folders for
+// logs and for the scripts of the menu that in them which has the names of such, then the folder itself if it is empty.
+func (d Dir) Contents() (owned, foreign []string, err error) {
+	entries, err := os.ReadDir(d.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, e := range entries {
+		name := e.Name()
+		switch {
+		case slices.Contains(ours, name), strings.HasSuffix(name, fsx.TempSuffix):
+			owned = append(owned, name)
+		case name == "mirror":
+			if d.isMirror() {
+				owned = append(owned, name)
+			} else {
+				foreign = append(foreign, name)
+			}
+		case name == "log":
+			owned, foreign = d.folder(name, "*.log", owned, foreign)
+		case name == "terminal":
+			owned, foreign = d.folder(name, "maia-dr *.command", owned, foreign)
+		default:
+			foreign = append(foreign, name)
+		}
+	}
+	return owned, foreign, nil
+}
+
+// isMirror reports whether the folder mirror has nothing in it but what a mirror has.
+func (d Dir) isMirror() bool {
+	entries, err := os.ReadDir(d.Mirror())
+	if err != nil {
+		return false
+	}
+	return !slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		n := e.Name()
+		return !repository.IsID(n) && !strings.HasSuffix(n, fsx.TempSuffix) &&
+			!slices.ContainsFunc(mirrored, func(pattern string) bool { ok, err := path.Match(pattern, n); return ok && err == nil })
+	})
+}
+
+// folder adds what matches in a folder, and the folder where all of it does.
+func (d Dir) folder(name, pattern string, owned, foreign []string) (o, f []string) {
+	entries, err := os.ReadDir(filepath.Join(d.Path, name))
+	if err != nil {
+		return owned, append(foreign, name)
+	}
+	strange := 0
+	for _, e := range entries {
+		if ok, err := path.Match(pattern, e.Name()); ok && err == nil && e.Type().IsRegular() {
+			owned = append(owned, path.Join(name, e.Name()))
+		} else {
+			foreign = append(foreign, path.Join(name, e.Name()))
+			strange++
+		}
+	}
+	if strange == 0 {
+		owned = append(owned, name)
+	}
+	return owned, foreign
+}
