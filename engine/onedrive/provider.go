@@ -3,6 +3,7 @@ package onedrive
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -83,6 +84,19 @@ func (t Tri) MarshalText() ([]byte, error) {
 		return []byte("unknown"), nil
 	}
 	return []byte(t), nil
+}
+
+// UnmarshalText reads what MarshalText writes.
+func (t *Tri) UnmarshalText(b []byte) error {
+	switch v := Tri(b); v {
+	case Yes, No:
+		*t = v
+	case TriUnknown, "unknown":
+		*t = TriUnknown
+	default:
+		return fmt.Errorf("read answer: there is no %.40q", b)
+	}
+	return nil
 }
 
 // Health is what is known of OneDrive itself.
