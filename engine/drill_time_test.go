@@ -232,7 +232,7 @@ func TestDrillDue(t *testing.T) {
 	zone := time.FixedZone("east", 9*3600)
 	due := func(drill string, at time.Time) bool {
 		t.Helper()
-		return r.mac().engineIn(func(env *engine.Env) { env.Zone = zone }, func(opt *engine.Options) { opt.Config.Schedule.Drill = drill }, r.now()).DrillDue(at)
+		return r.mac().engineIn(zone, func(opt *engine.Options) { opt.Config.Schedule.Drill = drill }, r.now()).DrillDue(at)
 	}
 	if due("sunday", r.clock) {
 		t.Error("there is nothing to rehearse")
