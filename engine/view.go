@@ -236,6 +236,16 @@ func (v *view) newestComplete(ids []string) (*repository.Manifest, []byte, []str
 		Err: fmt.Errorf("of %d backups none is complete here: %s", len(newer), strings.Join(newer[:min(len(newer), 3)], "; "))}
 }
 
+// BackupIDs returns the ids of all backups, newest first. It reads no manifest and downloads nothing: a shell asks for it
+// while somebody types.
+func (e *Engine) BackupIDs() ([]string, error) {
+	v, err := e.viewOf(&fetcher{e: e, forbid: true})
+	if err != nil {
+		return nil, err
+	}
+	return v.ids(), nil
+}
+
 // BackupInfo is a row of the list.
 type BackupInfo struct {
 	BackupID  string    `json:"backup_id"`
