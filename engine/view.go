@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -40,7 +41,7 @@ func (e *Engine) viewOf(f *fetcher) (*view, error) {
 	err := ferr
 	if ferr == nil {
 		v.folder = folder
-		target := e.target(folder)
+		target := e.readTarget(folder)
 		v.fetch.attach(&target)
 		var d *repository.Descriptor
 		if d, err = e.descriptor(target); err == nil {
@@ -65,6 +66,16 @@ func (e *Engine) viewOf(f *fetcher) (*view, error) {
 		return nil, err
 	}
 	return v, nil
+}
+
+// readTarget is target, or the folder itself where that is a repository: an exported one that somebody named. Only reading
+// commands take it; nothing is backed up into it.
+func (e *Engine) readTarget(folder onedrive.Folder) repository.Repo {
+	r := e.target(folder)
+	if !exists(r.Path(repository.RepositoryName)) && exists(filepath.Join(folder.Path, repository.RepositoryName)) {
+		r.Dir = folder.Path
+	}
+	return r
 }
 
 func (v *view) add(r repository.Repo) error {
