@@ -65,7 +65,8 @@ func (a *app) waitForSync(ctx context.Context, e *engine.Engine, res *engine.Bac
 		w.state, w.asked = onedrive.Unknown.String(), true
 		w.BackupSync = engine.BackupSync{BackupID: res.BackupID, Judgement: onedrive.Judgement{Verdict: onedrive.Unknowable, Detail: err.Error()}}
 	case s != nil:
-		w.BackupSync, w.asked = s.Backup(res.BackupID), s.CanAnswer
+		w.BackupSync = s.Backup(res.BackupID)
+		w.asked = s.CanAnswer && !w.Plain()
 		w.state = w.Rung.String()
 	}
 	return w

@@ -74,9 +74,7 @@ func (h Helper) run(ctx context.Context, req request, stall time.Duration, each 
 	defer watchdog.Stop()
 	cmd := exec.CommandContext(ctx, h.Path)
 	cmd.Args, cmd.Stdin, cmd.WaitDelay = h.Args, strings.NewReader(string(in)), time.Second
-	// A group of its own: it is killed with whatever it started, and not by a key that was meant for the parent.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	// It stays in the parent's process group: Ctrl-C ends both.
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
