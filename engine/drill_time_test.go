@@ -25,7 +25,10 @@ func TestEvicted(t *testing.T) {
 	made := r.backup()
 	chunk := made.Manifest.Chunks[0]
 	gone := map[string]bool{filepath.Join(r.repo(), repository.ChunksDir, repository.ChunkName(chunk.SHA256)): true}
-	evicted := func(opt *engine.Options) { opt.Evicted = func(path string) bool { return gone[path] } }
+	evicted := func(opt *engine.Options) {
+		opt.Helper = helper(t)
+		opt.Evicted = func(path string) bool { return gone[path] }
+	}
 	stored := int64(0)
 	for _, f := range made.Manifest.Files {
 		stored += f.SizeBytes

@@ -49,3 +49,14 @@ func awake() time.Duration {
 	}
 	return time.Duration(ts.Nano())
 }
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

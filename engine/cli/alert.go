@@ -94,25 +94,3 @@ func (a *app) ping(ctx context.Context, p notify.Pulse, text string) {
 		a.untold(notify.Ping(ctx, a.address(notify.HealthcheckAccount), p, text))
 	}
 }
-
-// pausedUntil returns when scheduled backups go on; zero: they are not paused.
-func (a *app) pausedUntil(e *engine.Engine) time.Time {
-	c, err := tray.ReadChoices(e.State().Path)
-	if err != nil {
-		a.log.Warn().Err(err).Msg("read the choices")
-	}
-	if c.PausedUntil.After(a.Env.Now()) {
-		return c.PausedUntil
-	}
-	return time.Time{}
-}
-
-// skipPaused ends a scheduled backup that the owner paused.
-func (a *app) skipPaused(until time.Time) error {
-	a.log.Info().Time("until", until).Msg("scheduled backups are paused")
-	if a.flags.json {
-		return a.line(summary("backup", "paused", ExitDone, runFields{Sync: syncSummary{State: "unknown"}}))
-	}
-	a.say("Scheduled backups are paused until %s; `maia-dr tray --pause off` ends that.\n", until.Local().Format("2 January 15:04"))
-	return nil
-}

@@ -51,9 +51,6 @@ Exit code 4: the backup is complete, and its upload goes on; whatever runs next,
 			if err != nil {
 				return err
 			}
-			if until := a.pausedUntil(e); scheduled && !until.IsZero() {
-				return a.skipPaused(until)
-			}
 			if chosen, err := a.chooseOneDrive(e); err != nil {
 				return err
 			} else if chosen {

@@ -49,6 +49,7 @@ func (a *app) backUpScheduled(cmd *cobra.Command, o engine.BackupOptions, wait t
 	password := a.password
 	res, err := e.Scheduled(ctx, engine.ScheduledOptions{
 		Backup: o, KeepAwake: a.KeepAwake,
+		Begins: func(ctx context.Context) func(*engine.BackupResult, error) { return a.backupBegins(ctx, e) },
 		Password: func(ctx context.Context, _, wrong int) (vault.Password, error) {
 			if wrong > 0 {
 				return vault.Password{}, engine.ErrNoPassword // nobody is there to be asked for another
