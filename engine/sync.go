@@ -93,7 +93,6 @@ type published struct {
 	id     string // the repository's
 	// backups are the catalogued ones, oldest first, with the names and sizes of their files.
 	backups []publishedBackup
-	top     map[string]int64
 }
 
 type publishedBackup struct {
