@@ -108,9 +108,7 @@ func newPublished(e *Engine, folder onedrive.Folder, repositoryID string, manife
 		p.backups = append(p.backups, publishedBackup{m, m.Stored(l)})
 	}
 	if n := len(p.backups); n > 0 {
-		for name, size := range l.Top {
-			p.backups[n-1].stored[name] = size
-		}
+		maps.Copy(p.backups[n-1].stored, l.Top)
 	}
 	return p
 }

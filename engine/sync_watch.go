@@ -48,7 +48,7 @@ func (e *Engine) published() (*published, error) {
 		return nil, err
 	}
 	if e.checkWriter(v.folder) != nil {
-		return nil, nil
+		return nil, nil //nolint:nilerr // another writer's files are watched by that one; status tells of it
 	}
 	var manifests []*repository.Manifest
 	for _, name := range v.listings[1].IDs() {
@@ -299,7 +299,7 @@ func (e *Engine) WaitForSync(ctx context.Context, id string, limit time.Duration
 
 func ignoreCancelled(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // waiting ends, nothing failed
 	}
 	return err
 }

@@ -191,8 +191,7 @@ func RunHelper(in io.Reader, out io.Writer) error {
 func readAll(enc *json.Encoder, i int, path string) reply {
 	fail := func(err error) reply {
 		r := reply{Path: i, Error: err.Error()}
-		var errno syscall.Errno
-		if errors.As(err, &errno) {
+		if errno, ok := errors.AsType[syscall.Errno](err); ok {
 			r.Errno = int(errno)
 		}
 		return r
