@@ -145,9 +145,9 @@ func (h Helper) keys(ctx context.Context, paths []string, stall time.Duration) (
 		crashes++
 		out[next].Problem = fmt.Sprintf("the reader of File Provider failed: %v", err)
 		next++
-		if crashes == maxCrashes {
+		if crashes == maxCrashes || errors.Is(err, errStalled) {
 			for ; next < len(paths); next++ {
-				out[next].Problem = "the reader of File Provider failed too often"
+				out[next].Problem = "the reader of File Provider failed too often, or does not answer"
 			}
 		}
 	}
