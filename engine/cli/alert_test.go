@@ -94,7 +94,7 @@ func TestBackupsAreToldOf(t *testing.T) {
 		}
 		return cli.Run(t.Context(), cli.Program{
 			Env: env, Version: "0.1.0-test", Script: resources.RestoreScript, In: strings.NewReader(in), Out: &said, Err: &said,
-			Keychain: func(string) keychain.Store { return store }, Screen: svc.screen,
+			Keychain: func(string) keychain.Store { return store }, Screen: svc.screen, Scheduler: testScheduler,
 			Args: append([]string{"--home", fix.Home, "--maia-root", fix.Root, "--state-dir", state, "--config", filepath.Join(base, "config.toml")}, args...),
 		})
 	}
