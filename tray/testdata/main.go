@@ -41,7 +41,8 @@ func run() int {
 	return cli.Run(ctx, p)
 }
 
-// answers is a file with what OneDrive answers of every file: a rung, and what is in its way.
+// answers is a file with what OneDrive answers of every file: lines of how far the clock must have been moved, a rung, and
+// what is in its way. The last that the clock has come to counts.
 type answers string
 
 func (answers) Name() string           { return "scripted" }
@@ -52,12 +53,22 @@ func (path answers) Observe(_ context.Context, paths []string) ([]onedrive.Answe
 	if err != nil {
 		return nil, err
 	}
+	moved := time.Until(clock())
 	var a onedrive.Answer
-	rung, class, _ := strings.Cut(string(b), " ")
-	if err := a.Rung.UnmarshalText([]byte(rung)); err != nil {
-		return nil, err
+	for line := range strings.Lines(string(b)) {
+		words := append(strings.Fields(line), "")
+		from, err := time.ParseDuration(words[0])
+		if err != nil {
+			return nil, err
+		}
+		if moved < from-time.Minute {
+			continue
+		}
+		if err := a.Rung.UnmarshalText([]byte(words[1])); err != nil {
+			return nil, err
+		}
+		a.Class = onedrive.Class(words[2])
 	}
-	a.Class = onedrive.Class(class)
 	return slices.Repeat([]onedrive.Answer{a}, len(paths)), nil
 }
 
