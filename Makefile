@@ -1,5 +1,5 @@
 # make test is the gate: everything that must hold, in a fresh clone with Go, git and make.
-# The rest: build bench fuzz lint vuln icons clean. Works with the make 3.81 of macOS.
+# The rest: build app bench fuzz lint vuln icons clean. Works with the make 3.81 of macOS.
 
 GO        ?= go
 FUZZTIME  ?= 30s
@@ -18,6 +18,7 @@ TOOLS = sqlite3:sqlite3 bsdtar:libarchive-tools zsh:zsh mksh:mksh original-awk:o
 	openssl:openssl perl:perl git:git python3:python3 plistutil:libplist-utils busybox:busybox \
 	dbus-daemon:dbus gnome-keyring-daemon:gnome-keyring secret-tool:libsecret-tools \
 	systemd-analyze:systemd desktop-file-validate:desktop-file-utils icns2png:icnsutils \
+	ruby:ruby file:file \
 	gcc:gcc,libc6-dev
 
 # All tests run under the race detector. It leaves out some packages that are not ours and whose loops it slows
@@ -32,12 +33,19 @@ RACE = -race \
 	-gcflags=crypto/internal/fips140/pbkdf2=-race=false \
 	-gcflags=crypto/pbkdf2=-race=false
 
+# Of the application: that of the last tag.
+VERSION ?= $(shell git describe --tags --match 'v[0-9]*.[0-9]*.[0-9]*' 2>/dev/null || echo 0.0.0-dev)
+
 SCRIPTS = $(shell find .ci resources packaging -type f \( -name '*.sh' -o -path '.ci/*' \) 2>/dev/null)
 
-.PHONY: build test tools format vet darwin scripts unit bench fuzz lint vuln icons clean
+.PHONY: build app test tools format vet darwin scripts unit bench fuzz lint vuln icons clean
 
 build:
 	$(GO) build -trimpath -o bin/maia-dr .
+
+# Maia Recovery.app with zip, disk image and checksums, in dist/; see packaging/make-app.sh.
+app:
+	@packaging/make-app.sh "$(VERSION)"
 
 # In this order, and not at once: what is quick fails first, and the summary of the tests comes last.
 test:

@@ -15,6 +15,7 @@ var blockedBy = map[string]string{
 	"no_permission": "it is not allowed to read the backups",
 	"folder_gone":   "its folder is gone",
 	"not_running":   "the OneDrive app is not running",
+	"differs":       "the cloud has other bytes under the name of a file",
 }
 
 func (b *builder) oneDrive() string {
