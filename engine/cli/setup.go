@@ -11,7 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"maia-dr/engine"
+	"maia-dr/engine/onedrive"
 	"maia-dr/engine/schedule"
+	"maia-dr/engine/vault"
 )
 
 // setup is one run of the command: it goes through all steps, whatever becomes of each.
@@ -216,6 +218,20 @@ func (s *setup) findOneDrive() (state, text string, err error) {
 	}
 	path, err := find(e)
 	for try := 0; err != nil && !s.yes && try < 5; try++ {
+		if errors.Is(err, onedrive.ErrSeveral) {
+			chosen, cerr := s.chooseOneDrive(e)
+			if cerr != nil {
+				s.say("%s\n", clean(cerr.Error()))
+				continue
+			}
+			if !chosen {
+				break
+			}
+			if path, err = s.named(&s.flags.oneDrive, s.flags.oneDrive, find); err != nil {
+				s.flags.oneDrive = ""
+			}
+			continue
+		}
 		s.say("%s\n", clean(err.Error()))
 		answer, aerr := s.ask("Type the folder's path, or sign in to OneDrive and press Return: ")
 		if aerr != nil {
@@ -292,7 +308,17 @@ func (s *setup) firstDrill() (state, text string, err error) {
 	if st, err := e.Status(); err == nil && st.Restore.Proven && (st.LastBackup == nil || st.Restore.LastFull.BackupID == st.LastBackup.BackupID) {
 		return stepAlready, restoreText(&st.Restore, s.Env.Now()), nil
 	}
-	res, err := e.Drill(s.ctx, engine.DrillOptions{Password: s.restorePassword(s.passwordFile)})
+	password := s.restorePassword("")
+	if s.passwordFile != "" {
+		// It was read already, and standard input can be read once only.
+		password = func(ctx context.Context, _, wrong int) (vault.Password, error) {
+			if wrong > 0 {
+				return vault.Password{}, engine.ErrNoPassword
+			}
+			return s.password(ctx)
+		}
+	}
+	res, err := e.Drill(s.ctx, engine.DrillOptions{Password: password})
 	s.tidy()
 	if err != nil {
 		return "", "", err

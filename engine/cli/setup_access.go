@@ -34,7 +34,7 @@ func (s *setup) setPassword() (state, text string, err error) {
 		return "", "", err
 	}
 	if st, serr := s.scheduler().Status(s.ctx, BackupLabel); serr == nil && st.Old {
-		err := s.importPassword(s.ctx, e, st.File)
+		err := s.aside(func() error { return s.importPassword(s.ctx, e, st.File) })
 		if err == nil {
 			return stepDone, "taken out of the plan's agent, into the Keychain", nil
 		}

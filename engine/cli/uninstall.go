@@ -75,6 +75,10 @@ func (a *app) uninstall(cmd *cobra.Command, o *uninstallOptions) error {
 	if _, err := a.scheduler().Remove(cmd.Context(), probeLabel, true); err != nil {
 		return scheduleError("uninstall", err)
 	}
+	if open, err := fsx.Locked(filepath.Join(there.StateDir, "tray.lock")); err == nil && open {
+		return &engine.Error{Op: "uninstall", Code: engine.CodeBusy, Err: errors.New("the menu is open, and would go on writing what is removed"),
+			Hint: "choose Quit in the menu, and run `maia-dr uninstall` again"}
+	}
 	if o.password {
 		switch err := a.keychain().Delete(cmd.Context(), vaultItem); {
 		case err == nil:
