@@ -24,6 +24,7 @@ import (
 	"maia-dr/engine/cli"
 	"maia-dr/engine/fixture"
 	"maia-dr/engine/fsx"
+	"maia-dr/engine/onedrive"
 	"maia-dr/engine/vault"
 	"maia-dr/keychain"
 	"maia-dr/resources"
@@ -65,7 +66,27 @@ type answer struct {
 	Steps int
 }
 
+// downloader is the name under which this program is the engine's helper.
+const downloader = "maia-dr-test-helper"
+
+// helper is the engine's helper, which downloads.
+func helper(t testing.TB) onedrive.Helper {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return onedrive.Helper{Path: self, Args: []string{downloader}}
+}
+
 func TestMain(m *testing.M) {
+	if os.Args[0] == downloader {
+		if err := onedrive.RunHelper(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "helper:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if text := os.Getenv(childVariable); text != "" {
 		var o orders
 		if err := json.Unmarshal([]byte(text), &o); err != nil {

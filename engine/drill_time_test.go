@@ -25,7 +25,10 @@ func TestEvicted(t *testing.T) {
 	made := r.backup()
 	chunk := made.Manifest.Chunks[0]
 	gone := map[string]bool{filepath.Join(r.repo(), repository.ChunksDir, repository.ChunkName(chunk.SHA256)): true}
-	evicted := func(opt *engine.Options) { opt.Evicted = func(path string) bool { return gone[path] } }
+	evicted := func(opt *engine.Options) {
+		opt.Helper = helper(t)
+		opt.Evicted = func(path string) bool { return gone[path] }
+	}
 	stored := int64(0)
 	for _, f := range made.Manifest.Files {
 		stored += f.SizeBytes
@@ -232,7 +235,7 @@ func TestDrillDue(t *testing.T) {
 	zone := time.FixedZone("east", 9*3600)
 	due := func(drill string, at time.Time) bool {
 		t.Helper()
-		return r.mac().engineIn(func(env *engine.Env) { env.Zone = zone }, func(opt *engine.Options) { opt.Config.Schedule.Drill = drill }, r.now()).DrillDue(at)
+		return r.mac().engineIn(zone, func(opt *engine.Options) { opt.Config.Schedule.Drill = drill }, r.now()).DrillDue(at)
 	}
 	if due("sunday", r.clock) {
 		t.Error("there is nothing to rehearse")

@@ -40,6 +40,16 @@ func SystemEnv() Env {
 	}
 }
 
+// awake reads the clock that stands still in sleep. One that cannot be read stands still for good: then nothing is ever
+// called late, and nothing proven.
+func awake() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(awakeClock, &ts); err != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
+}
+
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -49,14 +59,4 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-t.C:
 		return nil
 	}
-}
-
-// awake reads the clock that stands still in sleep. One that cannot be read stands still for good: then nothing is ever
-// called late, and nothing proven.
-func awake() time.Duration {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(awakeClock, &ts); err != nil {
-		return 0
-	}
-	return time.Duration(ts.Nano())
 }

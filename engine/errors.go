@@ -35,6 +35,7 @@ const (
 	CodeLedger          Code = "sync_ledger"
 	CodeDownload        Code = "download_failed"
 	CodeEvicted         Code = "in_the_cloud_only"
+	CodeCloud           Code = "microsoft_graph"
 )
 
 // hints say what to do about each code where the place that found the error knows nothing better.
@@ -63,6 +64,7 @@ var hints = map[Code]string{
 	CodeLedger:          "remove that file: the watching begins anew, and nothing is called uploaded before OneDrive says so again",
 	CodeDownload:        "look at OneDrive's cloud in the menu bar: it has to be online, signed in and not paused; then run the command again",
 	CodeEvicted:         "let it be downloaded: with --download where the command has it, else open the folder in Finder and choose Download Now",
+	CodeCloud:           "look at the connection, and run the command again later",
 	CodePasswordMissing: "set one with `maia-dr password set`, or leave the vault out with --no-vault",
 }
 

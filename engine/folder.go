@@ -36,10 +36,6 @@ func (e *Engine) findOneDrive() (onedrive.Folder, error) {
 	return f, out
 }
 
-// OneDriveFolder returns the OneDrive folder. If several accounts have one and nothing tells which is meant, the folder
-// returned with the error, which is onedrive.ErrSeveral, has the candidates.
-func (e *Engine) OneDriveFolder() (onedrive.Folder, error) { return e.findOneDrive() }
-
 // repositoryGone is the error about a repository that this state directory knows and that is not where it was: the folder
 // vanished from it, or a look-alike stands in its place.
 func (e *Engine) repositoryGone(folder onedrive.Folder, err error) *Error {

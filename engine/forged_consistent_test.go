@@ -44,7 +44,7 @@ func (f *forge) sealed(keys *vault.Keys, change func(*repository.RestoreIndex)) 
 		f.t.Fatal(err)
 	}
 	x := repository.NewRestoreIndex(f.m, read(f.t, filepath.Join(dir, repository.ManifestName)), f.files,
-		repository.Origin{Home: old.Home, OldRoots: old.OldRoots, Prefix: old.Prefix})
+		repository.Origin{Home: old.Home, OldRoots: old.OldRoots, Prefix: old.Prefix, Git: old.Git, Versions: old.Versions, Pythons: old.Pythons, Environments: old.Environments})
 	change(x)
 	index, err := x.Encode()
 	if err != nil {

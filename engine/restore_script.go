@@ -84,7 +84,8 @@ func (r *restore) hasHistory() bool {
 	if _, err := os.Lstat(filepath.Join(r.opt.To, ".git")); !errors.Is(err, fs.ErrNotExist) && !isNotDir(err) {
 		return false
 	}
-	return gitOf(systemOf(r.m).Git) != nil && !slices.ContainsFunc(r.files, func(f repository.File) bool {
+	g := gitOf(systemOf(r.m).Git)
+	return g != nil && len(g.Remotes) > 0 && !slices.ContainsFunc(r.files, func(f repository.File) bool {
 		return inStream(f.Component) && (f.Path == ".git" || strings.HasPrefix(string(f.Path), ".git/"))
 	})
 }

@@ -87,11 +87,16 @@ func (m mac) engine(now func() time.Time, fsys *fsx.FS, sink event.Sink) *engine
 
 // engineWith makes an engine with changed options.
 func (m mac) engineWith(change func(*engine.Options), now func() time.Time) *engine.Engine {
-	return m.engineIn(func(*engine.Env) {}, change, now)
+	return m.engineIn(time.UTC, change, now)
 }
 
-// engineIn makes an engine with a changed environment and changed options.
-func (m mac) engineIn(world func(*engine.Env), change func(*engine.Options), now func() time.Time) *engine.Engine {
+// engineIn is engineWith in another time zone.
+func (m mac) engineIn(zone *time.Location, change func(*engine.Options), now func() time.Time) *engine.Engine {
+	return m.engineOf(func(env *engine.Env) { env.Zone = zone }, change, now)
+}
+
+// engineOf makes an engine with a changed environment and changed options.
+func (m mac) engineOf(world func(*engine.Env), change func(*engine.Options), now func() time.Time) *engine.Engine {
 	env := engine.Env{
 		Now: now, Random: rand.Reader, Getenv: func(string) string { return "" }, Home: m.Home, Cwd: filepath.Dir(m.State),
 		Hostname: "test-mac", PID: os.Getpid(), HardwareID: func() string { return m.Hardware }, Zone: time.UTC,

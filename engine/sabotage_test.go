@@ -75,6 +75,7 @@ func TestSabotage(t *testing.T) {
 		copyTree(t, whole.repo(), r.repo())
 		v := &victim{forge: &forge{rig: r}, old: ids[0], keys: keys, p: p}
 		repo := repository.Repo{Dir: r.repo()}
+		var err error
 		if v.m, _, err = repo.ReadManifest(ids[1]); err != nil {
 			t.Fatal(err)
 		}

@@ -94,7 +94,7 @@ func (e *Engine) scheduleRunner(o *ScheduledOptions, out *ScheduledResult) *sche
 		Plan: e.Plan(), Now: e.now,
 		// Times of one process differ by its monotonic clock, which stands still in sleep.
 		Awake: func() time.Duration { return e.now().Sub(start) },
-		Sleep: sleep, Load: e.state.LoadSchedule, Save: e.state.SaveSchedule,
+		Sleep: e.sleep, Load: e.state.LoadSchedule, Save: e.state.SaveSchedule,
 		Facts: func() (schedule.Facts, error) { return e.scheduleFacts(), nil },
 		Backup: func(ctx context.Context) (string, bool, error) {
 			defer keepAwake(ctx)()

@@ -51,7 +51,7 @@ func syncProblems(s *SyncStatus) []state.Problem {
 	j := s.All
 	waiting := fmt.Sprintf("%d of %d files await upload, the oldest for %s", j.Waiting, j.Files, hoursAndMinutes(j.Waited))
 	switch {
-	case !s.CanAnswer:
+	case !s.CanAnswer && j.Class == "":
 	case j.Verdict == onedrive.Blocked:
 		text := j.Class.Text()
 		if j.Detail != "" {
@@ -89,7 +89,7 @@ func (s *Status) light() string {
 	switch {
 	case len(s.Problems) > 0:
 		return LightAttention
-	case s.Newest == nil, s.Overdue, !s.Restore.Proven, sync == nil, !sync.CanAnswer:
+	case s.Newest == nil, s.Overdue, !s.Restore.Proven, sync == nil, !sync.CanAnswer && sync.All.Verdict != onedrive.Done:
 		return LightNeutral
 	case sync.All.Late, sync.All.Verdict != onedrive.Done && sync.All.Verdict != onedrive.Progressing:
 		return LightNeutral

@@ -64,7 +64,7 @@ func (s *scripted) pass(d time.Duration) {
 // engine is a new process on the rig's machine that asks this source.
 func (s *scripted) engine() *engine.Engine {
 	m := s.r.mac()
-	return m.engineIn(func(env *engine.Env) {
+	return m.engineOf(func(env *engine.Env) {
 		env.Awake = func() time.Duration { return s.awake }
 		env.Sleep = func(ctx context.Context, d time.Duration) error {
 			s.pass(d)

@@ -18,6 +18,8 @@ type session struct {
 	draining map[string]int    // label to the number of looks for which it still drains
 	disabled map[string]bool
 	drains   int // how many looks an agent takes to end
+	// answers are what a verb exits with, whatever the state is.
+	answers map[string]int
 	calls    []string
 }
 
@@ -38,6 +40,12 @@ func (s *session) run(_ context.Context, name string, args ...string) (int, erro
 	}
 	if !s.desktop {
 		return exitNoSession, nil
+	}
+	if exit, ok := s.answers[args[0]]; ok {
+		if args[0] == "bootout" && (exit == exitNoProcess || exit == exitProgress || exit == exitNotFound) {
+			clear(s.loaded)
+		}
+		return exit, nil
 	}
 	if args[0] == "bootstrap" {
 		return s.bootstrap(args[1], args[2]), nil

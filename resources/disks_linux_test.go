@@ -83,12 +83,12 @@ func TestTwoDisks(t *testing.T) {
 	calls := readLines(t, counter)
 	agents := slices.Index(calls, "launchctl")
 	var moves []int
-	for n := agents - 1; n > 0 && len(moves) < 4; n-- {
+	for n := agents - 1; n > 0 && len(moves) < 2; n-- {
 		if calls[n] == "mv" {
 			moves = append(moves, n+1)
 		}
 	}
-	if len(moves) < 4 {
+	if len(moves) < 2 {
 		t.Fatalf("%d moves before agents are loaded: %q", len(moves), calls)
 	}
 	for i, n := range moves {

@@ -152,6 +152,18 @@ exec REAL "$@"`)
 			t.Errorf("%s: %d\n%s", name, r.code, r.text)
 		}
 	}
+	// What was pushed nowhere and is in no vault is lost; the rest is not.
+	lost := strings.Repeat("1", 40)
+	part := smallRepository(t, func(b *builder) {
+		b.git = []string{"git state " + lost + " main 0 0 1 0", "git branch " + lost + " main origin refs/heads/main", lines[1]}
+	})
+	to = newTarget(t)
+	m.run(filepath.Join(part.dir, "restore_maia.sh"), "--to", to, "--yes").want(t, 3, "The git history is back in part, at "+commit[:12], "111111111111, is on no remote and not in the vault")
+	if head, err := os.ReadFile(filepath.Join(to, ".git/refs/heads/main")); err != nil || string(head) != commit+"\n" {
+		t.Errorf("main is %q: %v", head, err)
+	}
+	alone := smallRepository(t, func(b *builder) { b.git = lines[:1] })
+	m.run(filepath.Join(alone.dir, "restore_maia.sh"), "--to", newTarget(t), "--yes").want(t, 0, "the history is in no backup: it had no remote")
 	sealed := vaultRepository(t, func(b *builder) { b.git = lines })
 	m.run(filepath.Join(sealed.dir, "restore_maia.sh"), "--to", newTarget(t), "--yes").want(t, 3, "the history is not brought back, as nothing proves who made this backup")
 }

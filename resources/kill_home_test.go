@@ -143,13 +143,13 @@ func TestKilledAtHome(t *testing.T) {
 	}
 	// All over, and closer where the home is merged, which comes just before the agents.
 	var moments []int
-	for n := 5; n < agents-20; n += 37 {
+	for n := 5; n < agents-20; n += 45 {
 		moments = append(moments, n)
 	}
-	for n := agents - 19; n < agents; n += 5 {
+	for n := agents - 18; n < agents; n += 6 {
 		moments = append(moments, n)
 	}
-	moments = append(moments, agents+2, (agents+packages)/2, packages+2, len(calls)-3)
+	moments = append(moments, agents+2, packages+2, len(calls)-3)
 	for i, n := range moments {
 		kind := []string{"KILL", "KILL_AFTER"}[i%2]
 		t.Run(fmt.Sprintf("%s=%d of %d, %s", kind, n, len(calls), calls[min(n, len(calls))-1]), func(t *testing.T) {

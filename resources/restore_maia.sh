@@ -3158,7 +3158,7 @@ print_agents() {
 # o:N, an interpreter that gets one of its own; p:PATH, one that takes it itself; or - if nothing is known of it. What cannot be
 # installed from here is in $WORK/byhand.
 plan_packages() {
-  local file root dir=$MAIN_TO/$BESIDE
+  local file root kind path version dir=$MAIN_TO/$BESIDE
   : > "$WORK/packages" || full "$WORK"
   : > "$WORK/byhand" || full "$WORK"
   for file in Brewfile pip_list.txt requirements_freeze.txt; do
@@ -3216,6 +3216,12 @@ plan_packages() {
     }
     END { printf "%s%s%s%s", list["tap"], list["brew"], list["cask"], list["pip"] }' \
     "$WORK/tools" "$WORK/packages.done" "$WORK/Brewfile" "$WORK/pip_list.txt" > "$WORK/packages" || full "$WORK"
+  # Environments that nothing goes into are made, too.
+  while read -r kind path version; do
+    [ "$kind" = venv ] || continue
+    venv_of "v:$path"
+    if [ ! -x "$REPLY/bin/python3" ]; then printf 'venv %s - v:%s\n' "$path" "$path"; fi
+  done < "$MAIN_WORK/index.tools" >> "$WORK/packages" || full "$WORK"
 }
 
 # ask_packages: whether they are to be installed now. Nothing is where this is no Mac, or nothing proves who made the lists.
@@ -3229,6 +3235,7 @@ ask_packages() {
     case $kind in
       tap) case $name in homebrew/*) ;; *) taps="$taps $name" ;; esac ;;
       pip) pips=$((pips + 1)) ;;
+      venv) ;;
       *) brews=$((brews + 1)) ;;
     esac
   done < "$WORK/packages"
@@ -3312,8 +3319,12 @@ make_venv() {
     REPLY=$dir/bin/python3
     return
   fi
-  REPLY=$(awk -v place="$1" '$1 == place { sub(/^[^ ]* /, ""); print; exit }' "$WORK/venvs")
-  if [ -n "$REPLY" ]; then return 1; fi
+  while read -r kind a; do
+    if [ "$kind" = "$1" ]; then
+      REPLY=$a
+      return 1
+    fi
+  done < "$WORK/venvs"
   while read -r kind path a b; do
     case $1 in
       "v:$path") if [ "$kind" = venv ]; then version=$a home=$b; fi ;;
@@ -3334,7 +3345,7 @@ make_venv() {
     if ! "$base" -m venv "$dir" > "$log" 2>&1 < /dev/null || ! version_of "$dir/bin/python3" || [ -z "$REPLY" ]; then
       verdict="its Python environment cannot be made: see $log"
     elif [ "$REPLY" != "$version" ] && [ "$version" != 3 ]; then
-      printf '%s\n' "the environment $dir has Python $REPLY, it had $version" >> "$WORK/drift" || full "$WORK"
+      printf '%s\n' "the environment $dir has Python $REPLY, it had $version" >> "$MAIN_TO/$BESIDE/packages.drift" || full "$MAIN_TO"
     fi
   fi
   if [ -n "$verdict" ]; then
@@ -3371,10 +3382,9 @@ find_python() {
   return 1
 }
 
-# install_packages does what plan_packages found, and writes what failed and what differs to $WORK/drift. Environments are made
-# even if nothing goes into them.
+# install_packages does what plan_packages found, and writes what failed and what differs to $WORK/drift.
 install_packages() {
-  local kind name version place path a b logs=$MAIN_TO/$BESIDE/packages.log log number=0 total began=$SECONDS installed=0
+  local kind name version place logs=$MAIN_TO/$BESIDE/packages.log log number=0 total began=$SECONDS installed=0
   : > "$WORK/drift" || full "$WORK"
   : > "$WORK/venvs" || full "$WORK"
   find_tools
@@ -3392,7 +3402,8 @@ install_packages() {
         name=$name==$version
         if [ "$place" != - ]; then name="$name $place"; fi
       fi
-      printf '%s %s\n' "$kind" "$name" >> "$MAIN_TO/$BESIDE/packages.done" || full "$MAIN_TO"
+      # An environment that is there is its own proof.
+      if [ "$kind" != venv ]; then printf '%s %s\n' "$kind" "$name" >> "$MAIN_TO/$BESIDE/packages.done" || full "$MAIN_TO"; fi
       installed=$((installed + 1))
       note "Package $number of $total: ${name%% *}"
     else
@@ -3400,11 +3411,6 @@ install_packages() {
       printf '%s %s: %s\n' "$kind" "$name" "$REPLY" >> "$WORK/drift" || full "$WORK"
     fi
   done 3< "$WORK/packages"
-  while read -r kind path a b <&3; do
-    if [ "$kind" = venv ] && ! make_venv "v:$path" && ! grep -qxF -e "$REPLY" "$WORK/drift"; then
-      printf '%s\n' "$REPLY" >> "$WORK/drift" || full "$WORK"
-    fi
-  done 3< "$MAIN_WORK/index.tools"
   # For maia-dr, which says how long a restore would take.
   if [ "$installed" -gt 0 ]; then printf '%s %s\n' "$installed" $((SECONDS - began)) >> "$MAIN_TO/$BESIDE/packages.time" || full "$MAIN_TO"; fi
   # Agents whose Python is in such an environment can run only now.
@@ -3413,9 +3419,13 @@ install_packages() {
 
 # install_one: kind, name, version and place are install_packages's. REPLY says why not.
 install_one() {
-  local python user=--user
+  local python user=--user managed
   REPLY='see its log'
   case $kind in
+    venv)
+      make_venv "$place"
+      return
+      ;;
     pip)
       if ! find_python "$place"; then return 1; fi
       python=$REPLY
@@ -3424,7 +3434,9 @@ install_one() {
       # A Python that others manage allows it to nobody; the same command would fail again.
       if [ -n "$user" ] && grep -q externally-managed "$log"; then
         if ! make_venv o:0; then return 1; fi
-        printf '%s\n' "$python is managed by others: its packages are in ${REPLY%/bin/python3}; agents that run it find them with --map $python=$REPLY" >> "$WORK/drift"
+        managed="$python is managed by others: its packages are in ${REPLY%/bin/python3}; agents that run it find them with --map $python=$REPLY"
+        printf '%s\n' "$managed" >> "$WORK/drift"
+        printf '%s\n' "$managed" >> "$MAIN_TO/$BESIDE/packages.drift"
         python=$REPLY user=''
         if pip_install "$name==$version"; then return; fi
       fi
@@ -3494,8 +3506,8 @@ print_packages() {
 # What a backup says about git is data of whoever made it. Only addresses of a few plain kinds are given to git, which is
 # told to allow no others; no hook runs, and nothing of a repository is checked out.
 
-# plan_git: HEAD and the others from the index; NO_HISTORY says why nothing is brought back: none (there is nothing), there
-# (a .git), out (not asked for), or unproven.
+# plan_git: HEAD and the others from the index; NO_HISTORY says why nothing is brought back: none (there is nothing), nowhere (it
+# had no remote, so that no backup has it), there (a .git), out (not asked for), or unproven.
 plan_git() {
   local kind commit branch changed unknown unpushed stashes
   HEAD='' NO_HISTORY=''
@@ -3505,6 +3517,8 @@ plan_git() {
   : > "$WORK/history" || full "$WORK"
   if [ -z "$HEAD" ]; then
     NO_HISTORY=none
+  elif ! grep -q '^remote ' "$WORK/index.git"; then
+    NO_HISTORY=nowhere
   elif [ -n "$NO_GIT" ] || { [ -z "$ONLY_GIT" ] && [ -n "$ONLY$ONLY_PHASES" ]; }; then
     NO_HISTORY=out
   elif [ -e "$TO/.git" ] || [ -L "$TO/.git" ]; then
@@ -3543,6 +3557,10 @@ print_git() {
   local name url text=''
   case $NO_HISTORY in
     none | out) return ;;
+    nowhere)
+      say '  git    the history is in no backup: it had no remote'
+      return
+      ;;
     there)
       say "  git    $TO/.git is there already and stays as it is"
       return
@@ -3561,7 +3579,7 @@ print_git() {
     count "$UNPUSHED" 'commit that was' 'commits that were'
     text="$text${text:+, and }$REPLY not pushed from the vault"
   fi
-  say "  git    the history comes ${text:-from nowhere: it had no remote} (--no-git leaves it out)"
+  say "  git    the history comes ${text:-from nowhere} (--no-git leaves it out)"
   while read -r name url; do
     show "$name"
     name=$REPLY
@@ -3613,12 +3631,13 @@ in_git() {
     -c gc.auto=0 -c maintenance.auto=false -c core.pager=cat -c diff.external= -c core.quotePath=true "$@"
 }
 
-# bring_history does it. What there is to say goes to $WORK/history; NO_HISTORY is done, or failed.
+# bring_history does it. What there is to say goes to $WORK/history; NO_HISTORY is done, partly (as far as there is something), or
+# failed (so far).
 bring_history() {
   history_to_come || return 0
   note 'Bringing the git history back ...'
   if make_history; then
-    NO_HISTORY='done'
+    NO_HISTORY=${NO_HISTORY:-done}
     rm -rf "$GIT_MAKING"
   else
     NO_HISTORY=failed
@@ -3631,7 +3650,7 @@ bring_history() {
 tell() { printf '%s\n' "$*" >> "$WORK/history" || full "$WORK"; }
 
 make_history() {
-  local name url kind commit remote ref stash=''
+  local name url kind commit remote ref stash='' unreached=''
   find_git
   if [ -z "$GIT" ]; then
     tell 'git is not here yet: xcode-select --install, or Homebrew, brings it'
@@ -3650,6 +3669,7 @@ make_history() {
     note "  fetching from $name ..."
     if ! GIT_RUN='exec' limited 1800 in_git fetch -q --no-recurse-submodules -- "$name" > "$WORK/git.log" 2>&1 3<&-; then
       tell "$name cannot be fetched: $(complaint "$WORK/git.log")"
+      unreached=yes
     fi
   done 3< "$WORK/remotes"
   if [ -f "$GIT_MAKING/bundle" ]; then
@@ -3660,8 +3680,11 @@ make_history() {
     fi
   fi
   if ! in_git cat-file -e "$HEAD^{commit}" 2> /dev/null; then
-    tell "the commit that was checked out, ${HEAD:0:12}, is not to be had yet"
-    return 1
+    # What is not in the vault, and on no remote that could be asked, will not come later either.
+    if [ -n "$unreached" ] || ! nearest_head; then
+      tell "the commit that was checked out, ${HEAD:0:12}, is not to be had yet"
+      return 1
+    fi
   fi
   while read -r kind commit name remote ref <&3; do
     if [ "$kind" = branch ]; then restore_branch; fi
@@ -3673,7 +3696,7 @@ make_history() {
   elif [ "$STASHES" -gt 0 ]; then
     tell 'its stashes are not in the backup'
   fi
-  compare_status
+  if [ -z "$NO_HISTORY" ]; then compare_status; fi
   if [ -e "$MAIN_TO/.git" ] || [ -L "$MAIN_TO/.git" ] || ! mv -n "$GIT_MAKING/.git" "$MAIN_TO/.git" 2> /dev/null; then
     tell "$MAIN_TO/.git cannot be put into place"
     return 1
@@ -3682,6 +3705,20 @@ make_history() {
 
 # complaint FILE: what git said, harmless to print: the line that says what is wrong, else the last.
 complaint() { awk '/^(fatal|error):/ && !found { found = $0 } NF { last = $0 } END { if (found) last = found; gsub(/[^ -~]/, "?", last); print substr(last, 1, 200) }' "$1"; }
+
+# nearest_head: HEAD becomes what the remote has of its branch, where the commit itself is in no backup. The files are those of the
+# backup all the same.
+nearest_head() {
+  local kind commit name remote ref last=''
+  while read -r kind commit name remote ref; do
+    if [ "$kind" = branch ] && [ "$name" = "$BRANCH" ]; then
+      case $remote$ref in *[!A-Za-z0-9._/-]*) ;; *) last=refs/remotes/$remote/${ref#refs/heads/} ;; esac
+    fi
+  done < "$WORK/index.git"
+  last=$(in_git rev-parse --verify -q "$last^{commit}" 2> /dev/null) || return 1
+  tell "the commit that was checked out, ${HEAD:0:12}, is on no remote and not in the vault: the branch is where the remote has it, and git status shows the difference"
+  HEAD=$last NO_HISTORY=partly
+}
 
 # restore_branch: kind, commit, name, remote and ref are make_history's. Names that git would not take are told.
 restore_branch() {
@@ -3750,10 +3787,15 @@ print_history() {
       ;;
     failed) say 'The git history is not back yet:' ;;
     there) if [ -n "$ONLY_GIT" ]; then say "$TO/.git is there already and stays as it is."; fi ;;
-    none) if [ -n "$ONLY_GIT" ]; then say 'This backup knows of no git repository.'; fi ;;
+    partly) say "The git history is back in part, at ${HEAD:0:12}:" ;;
+    none | nowhere) if [ -n "$ONLY_GIT" ]; then say 'This backup knows of no git repository that could be brought back.'; fi ;;
   esac
   while IFS= read -r line; do say "  $line"; done < "$WORK/history"
-  if [ "$NO_HISTORY" != failed ]; then return 0; fi
+  case $NO_HISTORY in
+    failed) ;;
+    partly) return 1 ;;
+    *) return 0 ;;
+  esac
   say '  Try it again at any time: the same command with --only git.'
   return 1
 }

@@ -76,6 +76,9 @@ func TestEnvironments(t *testing.T) {
 	if err := os.Remove(log); err != nil {
 		t.Fatal(err)
 	}
+	if report, err := os.ReadFile(to + "/maia-recovered/packages.drift"); err != nil || !strings.Contains(string(report), "/managed/python3 is managed by others") {
+		t.Errorf("what differs: %s %v", report, err)
+	}
 	// Once more: nothing is left to install, and nothing is made twice.
 	m.run(script, append(args, "--only", "packages")...).want(t, 0, "There is nothing to do.")
 	if text, err := os.ReadFile(log); err == nil {

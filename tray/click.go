@@ -55,7 +55,12 @@ func (l *loop) start(args []string) {
 		return
 	}
 	l.state.JobTrouble, l.state.Trouble = "", ""
-	j, err := startJob(&l.o, append(args, "--quiet"), func(exit int, said string) {
+	args = append(args, "--quiet")
+	if args[0] == "backup" {
+		// The menu follows the upload itself.
+		args = append(args, "--no-wait")
+	}
+	j, err := startJob(&l.o, args, func(exit int, said string) {
 		select {
 		case l.changes <- func() { l.ended(args[0], exit, said) }:
 		case <-l.ctx.Done(): // the menu is gone before its job

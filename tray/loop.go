@@ -168,10 +168,14 @@ func (l *loop) look() {
 		return
 	}
 	l.looking = true
+	l.state.AskedAt = l.wall()
 	l.do(func(ctx context.Context) func() {
-		look, err := l.o.Engine.Look(ctx)
+		look, ended, err := l.lookAt(ctx)
+		if !ended {
+			return nil
+		}
 		return func() {
-			l.looking = false
+			l.looking, l.state.AskedAt = false, time.Time{}
 			l.lookedAt = l.wall()
 			l.looked(look, err)
 			l.tell()
@@ -181,6 +185,25 @@ func (l *loop) look() {
 			}
 		}
 	})
+}
+
+// lookAt looks until ctx ends. A folder that does not answer holds the look for as long as it likes, but not the menu.
+func (l *loop) lookAt(ctx context.Context) (look Look, ended bool, err error) {
+	type result struct {
+		look Look
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		look, err := l.o.Engine.Look(ctx)
+		done <- result{look, err}
+	}()
+	select {
+	case r := <-done:
+		return r.look, true, r.err
+	case <-ctx.Done():
+		return Look{}, false, nil
+	}
 }
 
 // looked takes up what a look found.

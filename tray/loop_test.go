@@ -58,6 +58,7 @@ func (b *board) refresh(m menu.Menu) {
 type engineOf struct {
 	mu    sync.Mutex
 	look  Look
+	hold  chan struct{} // until it is closed, no look ends
 	err   error
 	looks int
 }
@@ -72,6 +73,11 @@ func (e *engineOf) Look(context.Context) (Look, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.looks++
+	if hold := e.hold; hold != nil {
+		e.mu.Unlock()
+		<-hold
+		e.mu.Lock()
+	}
 	return e.look, e.err
 }
 
@@ -229,6 +235,27 @@ func TestLoopLooks(t *testing.T) {
 	r.opened <- struct{}{}
 	r.waitFor(menu.LastBackup, "Last backup: 2 hours ago")
 	r.wait("icon and tooltip are sent again", func(menu.Menu) bool { r.board.mu.Lock(); defer r.board.mu.Unlock(); return r.board.resent > 0 })
+}
+
+// A folder that does not answer is a problem, and keeps nobody from quitting.
+func TestLoopIsNotHeld(t *testing.T) {
+	r := startRig(t)
+	r.waitFor(menu.LastBackup, "Last backup: 1 hour ago")
+	hold := make(chan struct{})
+	defer close(hold)
+	before := 0
+	r.engine.set(func(e *engineOf) { e.hold, before = hold, e.looks })
+	r.changed <- struct{}{}
+	for asked := false; !asked; runtime.Gosched() {
+		r.engine.set(func(e *engineOf) { asked = e.looks > before })
+	}
+	r.mu.Lock()
+	r.now = day.Add(7 * time.Minute)
+	r.mu.Unlock()
+	r.opened <- struct{}{}
+	r.waitFor(menu.Problem(0), "Problem: The OneDrive folder has not answered for 7 minutes")
+	r.clicks <- menu.Quit
+	<-r.ended
 }
 
 // A run elsewhere is followed although nothing tells of its end when it is killed.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"maia-dr/engine"
 	"maia-dr/engine/cli"
@@ -80,9 +81,11 @@ func TestBackupsAreToldOf(t *testing.T) {
 	defer srv.Close()
 	store := keychain.NewMemory()
 	var said bytes.Buffer
+	var later time.Duration
 	run := func(in string, args ...string) int {
 		t.Helper()
 		env := engine.SystemEnv()
+		env.Now = func() time.Time { return time.Now().Add(later) }
 		env.Getenv = func(name string) string {
 			if name == "PATH" {
 				return base // no tools there: listing Python's packages takes seconds
@@ -91,7 +94,7 @@ func TestBackupsAreToldOf(t *testing.T) {
 		}
 		return cli.Run(t.Context(), cli.Program{
 			Env: env, Version: "0.1.0-test", Script: resources.RestoreScript, In: strings.NewReader(in), Out: &said, Err: &said,
-			Keychain: func(string) keychain.Store { return store }, Screen: svc.screen,
+			Keychain: func(string) keychain.Store { return store }, Screen: svc.screen, Scheduler: testScheduler,
 			Args: append([]string{"--home", fix.Home, "--maia-root", fix.Root, "--state-dir", state, "--config", filepath.Join(base, "config.toml")}, args...),
 		})
 	}
@@ -127,7 +130,8 @@ func TestBackupsAreToldOf(t *testing.T) {
 	}
 	want("a backup", []string{"/start", ""}, []string{"completed"}, []string{"completed"})
 
-	// The repository is gone for two runs: each is a failure to the health check, the owner is told once.
+	// The next day, for which there is no backup yet, the repository is gone for two runs: each is a failure to the health check, the owner is told once.
+	later = 24 * time.Hour
 	repo := filepath.Join(fix.OneDrive, "MaiaBackups")
 	if err := os.Rename(repo, repo+".away"); err != nil {
 		t.Fatal(err)

@@ -40,7 +40,9 @@ Exit code 4: the backup is complete, and its upload goes on; whatever runs next,
 			} else {
 				a.password = a.backupPassword(scheduled)
 			}
-			a.scheduled = scheduled
+			if scheduled {
+				return a.backUpScheduled(cmd, o, wait, noWait)
+			}
 			e, err := a.engine(a.sink())
 			if err != nil {
 				return err
@@ -48,9 +50,6 @@ Exit code 4: the backup is complete, and its upload goes on; whatever runs next,
 			limit, err := waitLimit(cmd, e, wait, noWait)
 			if err != nil {
 				return err
-			}
-			if scheduled {
-				return a.backUpScheduled(cmd.Context(), e, o, limit)
 			}
 			if chosen, err := a.chooseOneDrive(e); err != nil {
 				return err

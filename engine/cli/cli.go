@@ -22,6 +22,7 @@ import (
 	"maia-dr/engine/config"
 	"maia-dr/engine/event"
 	"maia-dr/engine/onedrive"
+	"maia-dr/engine/onedrive/graph"
 	"maia-dr/engine/vault"
 	"maia-dr/keychain"
 	"maia-dr/launchd"
@@ -44,13 +45,16 @@ type Program struct {
 	OpenTTY func() (io.ReadWriteCloser, error)
 	// ReadPassword asks a question on the terminal and returns what is typed, without showing it.
 	ReadPassword func(question string) ([]byte, error)
-	// Screen shows notifications; nil: there is no screen.
-	Screen notify.Channel
 	// Provider, Helper and Evicted are as in engine.Options: what is asked about uploads (nil: the system's), how the program
 	// starts itself as a child, and what lies in the cloud only (nil: what the file system says).
 	Provider func(folder string) onedrive.Provider
 	Helper   onedrive.Helper
 	Evicted  func(path string) bool
+	// Graph says where Microsoft's services are, for tests; OpenURL shows a page in the browser.
+	Graph   graph.Options
+	OpenURL func(ctx context.Context, address string) error
+	// Screen shows notifications; nil: there is no screen.
+	Screen notify.Channel
 	// Keychain makes the store of passwords, of a backend as the configuration calls it.
 	Keychain func(backend string) keychain.Store
 	// Executable is this program's path, as the system is to start it; empty: not known.
@@ -67,7 +71,7 @@ type Program struct {
 func NewProgram(env engine.Env, in, out, err *os.File) Program {
 	return Program{
 		Env: env, In: in, Out: out, Err: err, Terminal: term.IsTerminal(int(err.Fd())),
-		OpenTTY: openTTY, ReadPassword: readPassword, Screen: notify.Screen(env.Getenv, os.Getuid()), Helper: helper(),
+		OpenTTY: openTTY, ReadPassword: readPassword, Helper: helper(), OpenURL: openURL, Screen: notify.Screen(env.Getenv, os.Getuid()),
 		Keychain:   func(backend string) keychain.Store { return keychain.System(keychain.Options{Backend: backend}) },
 		Executable: executable(), Scheduler: systemScheduler(env), KeepAwake: keepAwake(env.PID),
 		AsksForAccess: launchd.Supported,
@@ -185,8 +189,8 @@ backup is whole, and brings everything back on a fresh Mac with one command.`,
 		return usageErrorFor(cmd, err)
 	})
 	root.AddCommand(a.backupCommand(), a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(), a.drillCommand(),
-		a.pruneCommand(), a.statusCommand(), a.doctorCommand(), a.scheduleCommand(), a.passwordCommand(), a.trayCommand(), a.notifyCommand(),
-		a.oneDriveCommand(), a.helperCommand(), a.setupCommand(), a.uninstallCommand(), a.probeCommand(), a.demoCommand(), a.versionCommand())
+		a.pruneCommand(), a.statusCommand(), a.doctorCommand(), a.scheduleCommand(), a.passwordCommand(), a.oneDriveCommand(), a.trayCommand(), a.notifyCommand(),
+		a.setupCommand(), a.uninstallCommand(), a.probeCommand(), a.helperCommand(), a.demoCommand(), a.versionCommand())
 	return root
 }
 

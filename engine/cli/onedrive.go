@@ -21,7 +21,8 @@ asked about), pending, uploading, client_uploaded (OneDrive reports it uploaded)
 same size and hash).`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.oneDriveStatusCommand(), a.oneDriveRecordCommand())
+	cmd.AddCommand(a.oneDriveStatusCommand(), a.oneDriveRecordCommand(),
+		a.oneDriveLoginCommand(), a.oneDriveLogoutCommand(), a.oneDriveCheckCommand())
 	return cmd
 }
 
@@ -98,10 +99,10 @@ func uploadText(s *engine.SyncStatus) string {
 	j := s.All
 	waiting := fmt.Sprintf("%d of %s wait (%s), the oldest for %s", j.Waiting, count(j.Files, "file", "files"), size(j.WaitingBytes), took(seconds(s.WaitedSeconds)))
 	switch {
-	case !s.CanAnswer:
-		return "nobody can be asked: " + rungText(onedrive.LocalOnly)
 	case j.Verdict == onedrive.Done:
 		return fmt.Sprintf("%s: %s, %s", rungText(j.Rung), count(j.Files, "file", "files"), size(j.Bytes))
+	case !s.CanAnswer && j.Class == "":
+		return "nobody can be asked: " + rungText(onedrive.LocalOnly)
 	case j.Verdict == onedrive.Blocked:
 		return "blocked, " + j.Class.Text() + ": " + waiting
 	case j.Verdict == onedrive.Unknowable:

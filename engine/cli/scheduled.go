@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"maia-dr/engine"
+	"maia-dr/engine/onedrive"
 	"maia-dr/engine/schedule"
 	"maia-dr/engine/vault"
 	"maia-dr/launchd"
@@ -25,8 +28,18 @@ func keepAwake(pid int) func(context.Context) func() {
 	}
 }
 
-// backUpScheduled is a run that the system started. limit is how long it waits for OneDrive after a backup.
-func (a *app) backUpScheduled(ctx context.Context, e *engine.Engine, o engine.BackupOptions, limit time.Duration) error {
+// backUpScheduled is a run that the system started.
+func (a *app) backUpScheduled(cmd *cobra.Command, o engine.BackupOptions, wait time.Duration, noWait bool) error {
+	a.scheduled = true
+	ctx := cmd.Context()
+	e, err := a.engine(a.sink())
+	if err != nil {
+		return err
+	}
+	limit, err := waitLimit(cmd, e, wait, noWait)
+	if err != nil {
+		return err
+	}
 	// What the system takes from standard output grows for ever otherwise.
 	if s, ok := a.scheduler().(interface{ RotateOutput(label string) error }); ok {
 		if err := s.RotateOutput(BackupLabel); err != nil {
@@ -51,17 +64,22 @@ func (a *app) backUpScheduled(ctx context.Context, e *engine.Engine, o engine.Ba
 	if err != nil {
 		if res != nil && !a.flags.json {
 			a.tidy()
-			a.printScheduled(res, nil) // a backup may have been made before what failed
+			a.printScheduled(res, a.waitForLast(ctx, e, res, 0)) // a backup may have been made before what failed
 		}
 		return a.fail("backup", err)
 	}
-	exit := scheduledExit(res)
-	var w *waited
-	if res.Last != nil {
-		end := a.waitForSync(ctx, e, res.Last, limit)
-		w, exit = &end, end.exit(exit)
-	}
+	w := a.waitForLast(ctx, e, res, limit)
+	exit := w.exit(scheduledExit(res))
 	return a.done(exit, scheduledSummary(res, w, exit), func() { a.printScheduled(res, w) })
+}
+
+// waitForLast waits for the upload of the backup that was made, if one was.
+func (a *app) waitForLast(ctx context.Context, e *engine.Engine, r *engine.ScheduledResult, limit time.Duration) *waited {
+	w := &waited{state: onedrive.Unknown.String()}
+	if r.Last != nil {
+		*w = a.waitForSync(ctx, e, r.Last, limit)
+	}
+	return w
 }
 
 // scheduledExit is the exit code of what was done; where nothing had to be done it is 0.
@@ -75,12 +93,8 @@ func scheduledExit(r *engine.ScheduledResult) int {
 	return ExitDone
 }
 
-// printScheduled says what was done; w is how the waiting for the backup's upload ended, nil if there was none.
 func (a *app) printScheduled(r *engine.ScheduledResult, w *waited) {
 	if r.Last != nil {
-		if w == nil {
-			w = &waited{state: r.Last.SyncState}
-		}
 		a.printBackup(r.Last, w)
 	}
 	if r.LastDrill != nil {

@@ -78,10 +78,10 @@ func TestDependencies(t *testing.T) {
 		answers: map[string]string{
 			one + " -c PROBE": python(one, "3.9.6", "/usr/local", true), one + ".9 -c PROBE": python(one+".9", "3.9.6", "/usr/local", true),
 			"/bin/python3 -c PROBE": python("/bin/python3", "3.11.2", "/usr", false), two + " -c PROBE": python("/usr/bin/python3", "3.11.2", "/usr", false),
-			venv + " -c PROBE":                            python(venv, "3.12.0", root+"/claude/.venv", true),
+			venv + " -c PROBE":                            strings.Replace(python(venv, "3.12.0", root+"/claude/.venv", true), "}", `, "managed": true}`, 1),
 			one + " -m pip freeze":                        "anthropic==0.23.1\n-e git+https://u:hunter2@example.org/x.git#egg=x\nflask==3.0.3\n",
 			one + " -m pip list --format=freeze":          "anthropic==0.23.1\nflask==3.0.3\nx==1\n",
-			venv + " -m pip list --format=freeze":         "numpy==2.0.2\r\n",
+			venv + " -m pip list --format=freeze":         "numpy==2.0.2\r\npip==24.0\r\nwheel==1\r\n",
 			"/bin/python3 -c LISTING":                     "six==1.16.0\n",
 			"/opt/homebrew/bin/brew list --formula":       "gh\njq\nripgrep\n",
 			"/opt/homebrew/bin/brew bundle dump --file=-": "tap \"a/b\", \"https://tok@example.org/b\"\nbrew \"gh\"\n",
@@ -94,7 +94,7 @@ func TestDependencies(t *testing.T) {
 		BrewListFile: "gh\njq\nripgrep\n",
 		Brewfile:     "tap \"a/b\", \"https://example.org/b\"\nbrew \"gh\"\n",
 		PipListFile: "# " + one + " 3.9.6\nanthropic==0.23.1\nflask==3.0.3\nx==1\n" +
-			"# /bin/python3 3.11.2 (no pip there; from importlib.metadata)\nsix==1.16.0\n# " + venv + " 3.12.0\nnumpy==2.0.2\n",
+			"# /bin/python3 3.11.2 (no pip there; from importlib.metadata)\nsix==1.16.0\n# " + venv + " 3.12.0\nnumpy==2.0.2\npip==24.0\nwheel==1\n",
 	}
 	for name, text := range want {
 		if string(files[name]) != text {
@@ -113,8 +113,12 @@ func TestDependencies(t *testing.T) {
 	for _, in := range info.Interpreters {
 		got = append(got, row{in.Path, in.Agents, in.Scripts, in.Packages, in.Pip})
 	}
-	if want := []row{{one, 3, 1, 3, ToolPresent}, {"/bin/python3", 1, 2, 1, ToolAbsent}, {venv, 0, 0, 1, ToolPresent}}; !reflect.DeepEqual(got, want) {
+	if want := []row{{one, 3, 1, 3, ToolPresent}, {"/bin/python3", 1, 2, 1, ToolAbsent}, {venv, 0, 0, 3, ToolPresent}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("interpreters %+v, want %+v", got, want)
+	}
+	first, last := info.Interpreters[0], info.Interpreters[2]
+	if !slices.Equal(first.Named, []string{one, one + ".9"}) || first.Managed || first.Added != 3 || last.Named != nil || !last.Managed || last.Added != 1 {
+		t.Errorf("%+v, %+v", first, last)
 	}
 	if info.Freeze != one || info.Pip != ToolPresent || info.Brew != ToolPresent || info.BrewPrefix != "/opt/homebrew" ||
 		info.PipPackages != 3 || info.BrewPackages != 3 || len(info.VirtualEnvs) != 1 {

@@ -210,7 +210,7 @@ func TestKeysAnswer(t *testing.T) {
 		t.Error("nothing was called uploaded")
 	}
 	for _, c := range Classes() {
-		found := c == FolderGone || c == NotRunning // not told by a file
+		found := c == FolderGone || c == NotRunning || c == Differs // not told by File Provider
 		for domain, codes := range errorClasses {
 			for code, class := range codes {
 				if class != c {

@@ -63,9 +63,10 @@ func Judge(tracks []*Track, h Health, top Rung, now, slowAfter time.Duration) Ju
 		j.WaitingBytes += t.SizeBytes
 		j.Waited = max(j.Waited, now-t.Published)
 		j.Flapping = j.Flapping || t.Falls > 1
-		silent = silent && t.Last == Unknown && t.Class == ""
-		if t.Class != "" && j.Class == "" {
-			j.Class, j.Detail = t.Class, t.Detail
+		class, detail := t.Blocked()
+		silent = silent && t.Last == Unknown && class == ""
+		if class != "" && j.Class == "" {
+			j.Class, j.Detail = class, detail
 		}
 	}
 	if len(tracks) == 0 {

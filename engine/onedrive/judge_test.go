@@ -244,6 +244,22 @@ func TestVerdicts(t *testing.T) {
 				w.want("each time another", Unknowable, Unknown, "")
 			}
 		},
+		"the cloud has other bytes": func(w *world) {
+			w.highest = CloudVerified
+			w.answer = func(string) Answer { return Answer{Rung: ClientUploaded, Class: Differs, Detail: "another hash"} }
+			w.want("refuted", Blocked, Pending, Differs)
+			w.highest = ClientUploaded
+			w.all(ClientUploaded)
+			w.look()
+			w.pass(minutes(5))
+			w.want("OneDrive's word does not count against that", Blocked, Pending, Differs)
+			w.highest = CloudVerified
+			w.all(CloudVerified)
+			w.want("until the cloud says otherwise", Done, CloudVerified, "")
+			w.highest = ClientUploaded
+			w.all(Unknown)
+			w.want("which a lesser source does not take away", Done, CloudVerified, "")
+		},
 		"evicted": func(w *world) {
 			// Its content is in the cloud only: name, size, time and inode stay, and so does what was proven.
 			w.all(ClientUploaded)

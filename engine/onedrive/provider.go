@@ -3,6 +3,7 @@ package onedrive
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -42,6 +43,7 @@ const (
 	NoPermission Class = "no_permission"
 	FolderGone   Class = "folder_gone"
 	NotRunning   Class = "not_running"
+	Differs      Class = "differs"
 )
 
 var classes = map[Class]struct{ text, remedy string }{
@@ -51,6 +53,7 @@ var classes = map[Class]struct{ text, remedy string }{
 	Excluded:     {"OneDrive leaves the file out", "look in OneDrive's settings for excluded file types and folders, and take gz, enc and json out of them"},
 	NoPermission: {"OneDrive may not read or write the file", "look in OneDrive's own window, and in System Settings, Privacy & Security, Files and Folders"},
 	FolderGone:   {"the OneDrive folder is gone", "start OneDrive and sign in; a folder made in its place would not be synced"},
+	Differs:      {"the cloud has a file of this name with other bytes", "run `maia-dr verify --all`; if it says whole, look at the file in OneDrive on the web, and restore an earlier version of it there"},
 	NotRunning:   {"OneDrive is not running", "start OneDrive, and let it start at login"},
 }
 
@@ -62,7 +65,7 @@ func (c Class) Remedy() string { return classes[c].remedy }
 
 // Classes returns every class there is.
 func Classes() []Class {
-	return []Class{SignedOut, Quota, RefusedName, Excluded, NoPermission, FolderGone, NotRunning}
+	return []Class{SignedOut, Quota, RefusedName, Excluded, NoPermission, FolderGone, NotRunning, Differs}
 }
 
 // Tri is an answer that may be missing. Its zero value is that.
@@ -81,6 +84,19 @@ func (t Tri) MarshalText() ([]byte, error) {
 		return []byte("unknown"), nil
 	}
 	return []byte(t), nil
+}
+
+// UnmarshalText reads what MarshalText writes.
+func (t *Tri) UnmarshalText(b []byte) error {
+	switch v := Tri(b); v {
+	case Yes, No:
+		*t = v
+	case TriUnknown, "unknown":
+		*t = TriUnknown
+	default:
+		return fmt.Errorf("read answer: there is no %.40q", b)
+	}
+	return nil
 }
 
 // Health is what is known of OneDrive itself.

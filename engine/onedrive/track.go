@@ -42,6 +42,9 @@ type Track struct {
 	Series *Series `json:"series,omitempty"`
 	// Print is what the file was when it was proven.
 	Print *Fingerprint `json:"print,omitempty"`
+	// Refuted: the cloud has other bytes under this name. No lesser source can say that it is uploaded until it is replaced,
+	// or the cloud says otherwise.
+	Refuted *Refuted `json:"refuted,omitempty"`
 	// High is the highest rung it was ever observed on, Moved when it last got higher: what only comes and goes does not
 	// move.
 	High  Rung          `json:"high"`
@@ -56,6 +59,12 @@ type Track struct {
 	AtLeast time.Duration `json:"upload_at_least_ns,omitempty"`
 	// QuickXor is the file's quickXorHash in base64, once it was computed.
 	QuickXor string `json:"quickxor,omitempty"`
+}
+
+// Refuted is what the cloud said of a file, and what the file was then.
+type Refuted struct {
+	Detail string      `json:"detail"`
+	Print  Fingerprint `json:"print"`
 }
 
 // Series is a series of observations of one unchanged file, each of which called it uploaded.
@@ -76,6 +85,8 @@ func (t *Track) Rung() Rung {
 	switch {
 	case t.Missing:
 		return Unknown
+	case t.Refuted != nil:
+		return min(t.Last, Pending)
 	case t.Proven >= ClientUploaded:
 		return t.Proven
 	}
@@ -84,6 +95,14 @@ func (t *Track) Rung() Rung {
 
 // Waits reports whether the file still awaits its upload.
 func (t *Track) Waits() bool { return t.Rung() < ClientUploaded }
+
+// Blocked returns what is in the way of the file's upload; empty: nothing is known to be.
+func (t *Track) Blocked() (c Class, detail string) {
+	if t.Refuted != nil {
+		return Differs, t.Refuted.Detail
+	}
+	return t.Class, t.Detail
+}
 
 // Observe takes up an observation made at now on the odometer. Observations come in the order of their times; one that
 // is not later than the last is passed over.
@@ -102,6 +121,12 @@ func (t *Track) Observe(now time.Duration, o Observation) {
 		t.Proven, t.Print, t.Series = Unknown, nil, nil
 		t.Published, t.Moved, t.High = now, now, Unknown
 	}
+	if t.Refuted != nil && (o.Top >= CloudVerified || !o.Missing && o.Print != t.Refuted.Print) {
+		t.Refuted = nil
+	}
+	if o.Class == Differs && o.Top >= CloudVerified {
+		t.Refuted = &Refuted{o.Detail, o.Print}
+	}
 	if t.Last >= ClientUploaded && o.Rung < ClientUploaded {
 		t.Falls++
 	}
@@ -114,6 +139,10 @@ func (t *Track) Observe(now time.Duration, o Observation) {
 
 // weigh draws the conclusion for what is proven.
 func (t *Track) weigh(now, before time.Duration, o Observation) {
+	if t.Refuted != nil {
+		t.Series, t.Proven, t.Print = nil, Unknown, nil
+		return
+	}
 	if o.Missing || o.Rung < ClientUploaded {
 		t.Series = nil
 		// Not knowing is nothing against what was proven of an unchanged file. Its being awaited is, or being refused.

@@ -387,6 +387,7 @@ func TestPruneJournal(t *testing.T) {
 func TestWriteFaults(t *testing.T) {
 	for name, write := range map[string]func(d Dir) error{
 		statusName:   func(d Dir) error { return d.WriteStatus(&Status{Version: 1}) },
+		syncName:     func(d Dir) error { return d.SaveLedger(sampleLedger()) },
 		identityName: func(d Dir) error { return d.SaveIdentity(&Identity{StateID: strings.Repeat("a", 32)}) },
 		journalName:  func(d Dir) error { return d.SavePruneJournal(&PruneJournal{Backups: []string{"b"}}) },
 	} {

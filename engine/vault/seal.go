@@ -37,13 +37,13 @@ type known struct {
 	bytes []byte
 
 	mu      sync.Mutex
-	keys    []derivedKey // the last maxKeys, oldest first
+	keys    []derivedKey // at most maxKeys, the last used last
 	derived int          // how many were worked out, and not remembered
 }
 
 // maxKeys is how many keys a password remembers: a backup derives two, counting the passwords one for each backup it
 // looks at, and the drill after it needs the two again.
-const maxKeys = 8
+const maxKeys = 16
 
 // derivedKey is a key and what it was derived with, besides the password.
 type derivedKey struct {
@@ -132,15 +132,16 @@ func (p Password) Derivations() int {
 func (x *known) remembered(s salt, iterations, size int) []byte {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, k := range x.keys {
+	for i, k := range x.keys {
 		if k.salt == s && k.iterations == iterations && len(k.key) == size {
+			x.keys = append(append(x.keys[:i], x.keys[i+1:]...), k)
 			return bytes.Clone(k.key)
 		}
 	}
 	return nil
 }
 
-// remember takes up a key in place of the oldest. Two that derive the same at once both come here; that does no harm.
+// remember takes up a key, in place of the one that was not used for longest. Two that derive the same at once both come here; that does no harm.
 func (x *known) remember(k derivedKey) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

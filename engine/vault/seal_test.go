@@ -287,7 +287,19 @@ func TestKeysAreRemembered(t *testing.T) {
 	if x := p.known(); len(x.keys) != maxKeys || x.keys[maxKeys-1].salt != (salt{9, 3*maxKeys - 1}) {
 		t.Errorf("%d keys are remembered, want the last %d", len(x.keys), maxKeys)
 	}
+	// What is used stays.
 	n := p.Derivations()
+	for i := range byte(2 * maxKeys) {
+		for _, s := range []salt{{9, 3*maxKeys - 1}, {8, i}} {
+			if _, err := p.derive(s, fewRounds, keySize); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := p.Derivations() - n; got != 2*maxKeys {
+		t.Errorf("%d keys were derived, want %d", got, 2*maxKeys)
+	}
+	n = p.Derivations()
 	if key, err := p.derive(salt{1}, fewRounds, keySize); err != nil || !bytes.Equal(key, kept) || p.Derivations() != n+1 {
 		t.Errorf("a key that was forgotten is another when it is derived again: %v", err)
 	}

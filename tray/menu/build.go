@@ -99,7 +99,7 @@ var unproven = map[string]string{
 	"never":             "there was no restore drill yet",
 	"failed":            "the last restore drill failed",
 	"light_only":        "only a part has been rehearsed so far",
-	"vault_not_opened":  "the last restore drill had no password for the passwords and keys",
+	"vault_not_opened":  "the last restore drill could not open the passwords and keys",
 	"older_than_8_days": "the last full restore drill is over 8 days old",
 	"":                  "it is not known whether it would work",
 }
@@ -141,14 +141,14 @@ func (b *builder) nextRun() string {
 	case !t.Daily:
 		return "only when you ask for it"
 	case t.Next.After(b.now):
-		return clock(b.now, t.Next)
+		return "due " + clock(b.now, t.Next)
 	}
 	y, m, d := b.now.Date()
 	next := time.Date(y, m, d, t.Hour, t.Minute, 0, 0, b.now.Location())
 	if !next.After(b.now) {
 		next = time.Date(y, m, d+1, t.Hour, t.Minute, 0, 0, b.now.Location())
 	}
-	return clock(b.now, next)
+	return "due " + clock(b.now, next)
 }
 
 func (b *builder) problemRows() {

@@ -111,6 +111,7 @@ var states = map[string]struct {
 	"unproven":     {Neutral, func(s *State) { s.Status.Restore = Proof{Why: "light_only"} }},
 	"in_the_cloud": {Proven, func(s *State) { s.Status.OneDrive.State = "cloud_verified" }},
 	"paused":       {Paused, func(s *State) { s.PausedUntil = now.Add(40 * time.Minute) }},
+	"no_answer":    {Attention, func(s *State) { s.AskedAt = now.Add(-7 * time.Minute) }},
 	"daily_off":    {Proven, func(s *State) { s.Schedule.Daily = false }},
 	"muted": {Neutral, func(s *State) {
 		s.Status.Problems = []Trouble{trouble("drill_slow", "x")}

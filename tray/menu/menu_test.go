@@ -257,13 +257,13 @@ func TestNextBackup(t *testing.T) {
 	s := fine()
 	for hour, want := range map[int]string{2: "03:00", 3: "tomorrow 03:00", 23: "tomorrow 03:00"} {
 		at := time.Date(2025, 10, 15, hour, 0, 0, 0, now.Location())
-		if got := Build(s, at).Rows[NextRun].Label; got != "Next backup: "+want {
+		if got := Build(s, at).Rows[NextRun].Label; got != "Next backup: due "+want {
 			t.Errorf("at %d: %q", hour, got)
 		}
 	}
 	s.Schedule.Next = now.Add(4 * time.Hour)
 	for after, want := range map[time.Duration]string{0: "13:30", 4 * time.Hour: "tomorrow 03:00"} {
-		if got := Build(s, now.Add(after)).Rows[NextRun].Label; got != "Next backup: "+want {
+		if got := Build(s, now.Add(after)).Rows[NextRun].Label; got != "Next backup: due "+want {
 			t.Errorf("after %s: %q", after, got)
 		}
 	}
@@ -274,7 +274,7 @@ func TestNextBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.Date(2025, 10, 25, 12, 0, 0, 0, berlin)
-	if got := Build(s, at).Rows[NextRun].Label; got != "Next backup: tomorrow 03:00" {
+	if got := Build(s, at).Rows[NextRun].Label; got != "Next backup: due tomorrow 03:00" {
 		t.Error(got)
 	}
 	if got := Tomorrow(at); !got.Equal(time.Date(2025, 10, 26, 0, 0, 0, 0, berlin)) {

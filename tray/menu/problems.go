@@ -56,6 +56,9 @@ var remedies = map[string]known{
 	"warnings":                    {"", "see them", Action{InTerminal, "show"}},
 }
 
+// patience is how long a look may take before that is a problem of its own.
+const patience = 2 * time.Minute
+
 // failures say why a backup failed, by the code of the error.
 var failures = map[string]known{
 	"disk_full":                   {"the disk is full", "try again", backUp},
@@ -94,6 +97,9 @@ func (s *State) problems(now time.Time) []problem {
 	case s.Failure != "":
 		add(problem{key: "unreadable", text: "The program's own records cannot be read: " + s.Failure, remedy: toDetails, action: details, urgent: true})
 	}
+	if !s.AskedAt.IsZero() && now.Sub(s.AskedAt) >= patience {
+		add(problem{key: "no_answer", text: "The OneDrive folder has not answered for " + span(now.Sub(s.AskedAt)) + "; what is shown is older", remedy: toDetails, action: details})
+	}
 	failed := s.failure()
 	if failed != nil {
 		k, ok := failures[failed.Code]
@@ -109,7 +115,7 @@ func (s *State) problems(now time.Time) []problem {
 		add(problem{key: "click_failed", text: "It did not work: " + s.Trouble, remedy: toDetails, action: details})
 	}
 	if o := &s.Status.OneDrive; o.held() {
-		add(problem{key: "sync_" + o.Verdict, text: "OneDrive has not taken in the newest backup: " + o.why(), remedy: toDetails, action: s.lookAtOneDrive()})
+		add(problem{key: "sync_" + o.Verdict, text: "OneDrive has not taken in all files: " + o.why(), remedy: toDetails, action: s.lookAtOneDrive()})
 	}
 	for _, t := range s.Status.Problems {
 		if strings.HasPrefix(t.Code, "sync_") && s.Status.OneDrive.held() {

@@ -15,6 +15,8 @@ type State struct {
 	// Failure says why the status cannot be read; empty: it can. ErrNewer is told apart.
 	Failure string
 	Newer   bool
+	// AskedAt is when the look began that is not done yet; zero: none is under way.
+	AskedAt time.Time
 	// Trouble says what the last click came to, if not to what it should; JobTrouble the same of a run that was started
 	// here and of which the status does not tell.
 	Trouble, JobTrouble string

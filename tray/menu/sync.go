@@ -2,6 +2,7 @@ package menu
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -14,6 +15,7 @@ var blockedBy = map[string]string{
 	"no_permission": "it is not allowed to read the backups",
 	"folder_gone":   "its folder is gone",
 	"not_running":   "the OneDrive app is not running",
+	"differs":       "the cloud has other bytes under the name of a file",
 }
 
 func (b *builder) oneDrive() string {
@@ -48,9 +50,12 @@ func (b *builder) oneDrive() string {
 	case "local_only":
 		return "stored in its folder; this computer cannot tell whether it is uploaded"
 	case "pending":
-		return "waiting for upload" + b.waiting()
+		if text := strings.TrimPrefix(b.waiting(), ", "); text != "" {
+			return text
+		}
+		return "waiting for upload"
 	case "uploading":
-		return "uploading" + b.waiting()
+		return "uploading" + strings.Replace(b.waiting(), ", waiting since", ", since", 1)
 	}
 	return "not known whether the backup is uploaded"
 }
@@ -84,7 +89,7 @@ func (b *builder) waiting() string {
 		text = fmt.Sprintf(", %d of %s uploaded", max(o.Files-o.Waiting, 0), plural(o.Files, "file", "files"))
 	}
 	if !o.Since.IsZero() {
-		text += ", since " + clock(b.now, o.Since)
+		text += ", waiting since " + clock(b.now, o.Since)
 	}
 	return text
 }
