@@ -20,7 +20,7 @@ type session struct {
 	drains   int // how many looks an agent takes to end
 	// answers are what a verb exits with, whatever the state is.
 	answers map[string]int
-	calls    []string
+	calls   []string
 }
 
 func newSession(t *testing.T) *session {
@@ -33,10 +33,8 @@ func (s *session) run(_ context.Context, name string, args ...string) (int, erro
 		return 1, nil
 	}
 	if name == plutil {
-		if _, err := Read(s.read(args[len(args)-1])); err != nil {
-			return 1, nil
-		}
-		return 0, nil
+		_, err := Read(s.read(args[len(args)-1]))
+		return map[bool]int{false: 0, true: 1}[err != nil], nil
 	}
 	if !s.desktop {
 		return exitNoSession, nil

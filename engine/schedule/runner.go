@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -108,7 +109,7 @@ func (r *Runner) facts(record *Record) (Facts, error) {
 	if err != nil {
 		return f, err
 	}
-	f.Complete = append(f.Complete[:len(f.Complete):len(f.Complete)], record.Complete)
+	f.Complete = append(slices.Clip(f.Complete), record.Complete)
 	return f, nil
 }
 
