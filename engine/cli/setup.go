@@ -183,7 +183,7 @@ func (s *setup) findRoot() (state, text string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	bare, err := s.bareEngine()
+	bare, err := s.bareEngine(e.State().Path)
 	if err != nil {
 		return "", "", err
 	}
@@ -248,7 +248,7 @@ func (s *setup) findOneDrive() (state, text string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	bare, err := s.bareEngine()
+	bare, err := s.bareEngine(e.State().Path)
 	if err != nil {
 		return "", "", err
 	}
