@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -383,10 +382,3 @@ func (s *setup) sheet() (state, text string, err error) {
 func isYes(answer string) bool {
 	return strings.EqualFold(answer, "y") || strings.EqualFold(answer, "yes")
 }
-
-const (
-	probeLabel = "com.maia.recovery-probe"
-	// probeLimit is how long a person may take to answer macOS's questions, probeEvery how often is looked.
-	probeLimit = 5 * time.Minute
-	probeEvery = 500 * time.Millisecond
-)

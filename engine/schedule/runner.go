@@ -84,6 +84,8 @@ func (r *Runner) slot(ctx context.Context, out *Result) (again bool, err error) 
 	}
 	switch {
 	case run.Outcome != "":
+	case err != nil:
+		run.Outcome, run.Error = Failed, err.Error()
 	case d.Why == Paused:
 		run.Outcome = WasPaused
 	default:
