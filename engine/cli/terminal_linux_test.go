@@ -107,7 +107,7 @@ func TestSetupAtATerminal(t *testing.T) {
 		defer cancel()
 		cmd := exec.CommandContext(ctx, filepath.Join(bin, "maia-dr"), args...)
 		cmd.Dir = base
-		cmd.Env = []string{"PATH=" + bin, "HOME=" + fix.Home, "TERM=xterm", "COLUMNS=100", useTerminal + "=1",
+		cmd.Env = []string{"PATH=" + bin, "HOME=" + fix.Home, "TZ=" + noon(time.Now()), "TERM=xterm", "COLUMNS=100", useTerminal + "=1",
 			"MAIA_TEST_EXECUTABLE=" + filepath.Join(bin, "maia-dr"), "MAIA_TEST_SYSTEMCTL=" + filepath.Join(base, "systemctl")}
 		screen := onTerminal(t, cmd, dialogue)
 		if code := cmd.ProcessState.ExitCode(); code != exit {
