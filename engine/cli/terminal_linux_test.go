@@ -107,7 +107,7 @@ func TestSetupAtATerminal(t *testing.T) {
 		defer cancel()
 		cmd := exec.CommandContext(ctx, filepath.Join(bin, "maia-dr"), args...)
 		cmd.Dir = base
-		cmd.Env = []string{"PATH=" + bin, "HOME=" + fix.Home, "TERM=xterm", "COLUMNS=100", useTerminal + "=1",
+		cmd.Env = []string{"PATH=" + bin, "HOME=" + fix.Home, "TZ=" + noon(time.Now()), "TERM=xterm", "COLUMNS=100", useTerminal + "=1",
 			"MAIA_TEST_EXECUTABLE=" + filepath.Join(bin, "maia-dr"), "MAIA_TEST_SYSTEMCTL=" + filepath.Join(base, "systemctl")}
 		screen := onTerminal(t, cmd, dialogue)
 		if code := cmd.ProcessState.ExitCode(); code != exit {
@@ -118,12 +118,12 @@ func TestSetupAtATerminal(t *testing.T) {
 	const password = "seven grey herons over the weir"
 	screen := run(0, []line{
 		{"Which folder is Maia? ", "~/nowhere"}, {"Which folder is Maia? ", "~/my work"},
-		{"Type the folder's path, or sign in", ""}, {"Type the folder's path, or sign in", fix.OneDrive},
+		{"Which one is for the backups? [number] ", "3"}, {"Which one is for the backups? [number] ", "2"},
 		{"New vault password: ", password}, {"Once more: ", "a slip"}, {"New vault password: ", password}, {"Once more: ", password},
 		{"When should the daily backup begin? [03:00] ", "half past"}, {"When should the daily backup begin? [03:00] ", "02:45"},
 	}, "setup")
 	for _, want := range []string{
-		"Maia root: " + root, "several OneDrive folders", "The two differ", "First backup: full_", "Restore drill: passed", "a backup every day at 02:45",
+		"Maia root: " + root, "is none of the numbers", "The two differ", "First backup: full_", "Restore drill: passed", "a backup every day at 02:45",
 		"Recovery sheet: ", "Maia is safe",
 	} {
 		if !strings.Contains(screen, want) {
