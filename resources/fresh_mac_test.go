@@ -26,19 +26,14 @@ func (m *machine) record(log string, names ...string) {
 		if err := os.Rename(path, real); err != nil {
 			m.t.Fatal(err)
 		}
-		text := fmt.Sprintf("#!%s\nprintf '%s %%s\\n' \"$*\" >> '%s'\nexec '%s' \"$@\"\n", filepath.Join(m.bin, "sh"), name, log, real)
-		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-			m.t.Fatal(err)
-		}
+		m.program(name, fmt.Sprintf("#!%s\nprintf '%s %%s\\n' \"$*\" >> '%s'\nexec '%s' \"$@\"\n", filepath.Join(m.bin, "sh"), name, log, real))
 	}
 }
 
 // fakeTool makes a tool of a few lines of shell.
 func (m *machine) fakeTool(name, text string) {
 	m.t.Helper()
-	if err := os.WriteFile(filepath.Join(m.bin, name), []byte("#!"+filepath.Join(m.bin, "sh")+"\n"+text+"\n"), 0o755); err != nil {
-		m.t.Fatal(err)
-	}
+	m.program(name, "#!"+filepath.Join(m.bin, "sh")+"\n"+text+"\n")
 }
 
 // freshMac is a machine with no more than a Mac has that comes from its box, but for Homebrew. Its log has every call of launchctl,
