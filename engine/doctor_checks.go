@@ -14,6 +14,7 @@ import (
 
 	"maia-dr/engine/component"
 	"maia-dr/engine/fsx"
+	"maia-dr/engine/onedrive"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/state"
 )
@@ -45,7 +46,11 @@ func (x *examination) root() []Check {
 
 func (x *examination) oneDrive() []Check {
 	if f, err := x.e.findOneDrive(); err == nil {
-		return []Check{ok(CheckOneDrive, f.Path+", "+f.Why)}
+		text := f.Path + ", " + f.Why
+		if x.status != nil && x.status.OneDrive.Sync != nil {
+			text += "; asked about uploads: " + x.status.OneDrive.Sync.Source
+		}
+		return []Check{ok(CheckOneDrive, text)}
 	}
 	return x.leftToProblems(CheckOneDrive)
 }
@@ -165,11 +170,24 @@ func (x *examination) lastBackup() []Check {
 	return []Check{ok(CheckLastBackup, fmt.Sprintf("%s, %s", x.newest.BackupID, humanize.RelTime(x.newest.CreatedAt, x.e.now(), "ago", "from now")))}
 }
 
+// upload is what is known of the upload of every backup, by the ladder's words.
 func (x *examination) upload() []Check {
-	if x.status == nil || x.newest == nil {
+	switch {
+	case x.status == nil || x.newest == nil:
 		return unknown(CheckUpload, "there is nothing to upload yet")
+	case x.has(CheckUpload):
+		return nil
 	}
-	return unknown(CheckUpload, "whether OneDrive has uploaded the backups cannot be told from this folder")
+	s := x.status.OneDrive.Sync
+	switch {
+	case s == nil:
+		return unknown(CheckUpload, "this machine does not watch the upload of these backups")
+	case !s.CanAnswer:
+		return unknown(CheckUpload, "whether OneDrive has uploaded the backups cannot be told from this folder ("+x.status.OneDrive.State+")")
+	case s.All.Verdict == onedrive.Done:
+		return []Check{ok(CheckUpload, fmt.Sprintf("all %d files are uploaded (%s)", s.All.Files, s.All.Rung))}
+	}
+	return unknown(CheckUpload, fmt.Sprintf("%d of %d files await upload, which goes on", s.All.Waiting, s.All.Files))
 }
 
 func (x *examination) drill() []Check {
