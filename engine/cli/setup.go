@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -122,6 +123,12 @@ func (s *setup) run() error {
 		}
 	}
 	return s.end()
+}
+
+// ask puts a question. An answer after Ctrl-C is none.
+func (s *setup) ask(question string) (string, error) {
+	answer, err := s.app.ask(question)
+	return answer, cmp.Or(s.ctx.Err(), err)
 }
 
 // worse keeps the first exit code of a failure, else the first other one.
@@ -340,8 +347,8 @@ func (s *setup) schedule() (state, text string, err error) {
 		return "", "", err
 	}
 	for s.at == "" && !s.yes {
-		answer, err := s.ask(fmt.Sprintf("When should the daily backup begin? [%s] ", e.Plan().At))
-		if err != nil || answer == "" {
+		answer, aerr := s.ask(fmt.Sprintf("When should the daily backup begin? [%s] ", e.Plan().At))
+		if aerr != nil || answer == "" {
 			break
 		}
 		if _, err := schedule.ParseClock(answer); err != nil {
@@ -349,6 +356,9 @@ func (s *setup) schedule() (state, text string, err error) {
 			continue
 		}
 		s.at = answer
+	}
+	if err := s.ctx.Err(); err != nil {
+		return "", "", err
 	}
 	out, err := s.installSchedule(s.ctx, s.at, "")
 	if err != nil {

@@ -55,6 +55,9 @@ func (s *setup) setPassword() (state, text string, err error) {
 		return stepSkipped, without + "; set one with `maia-dr password set`", nil
 	}
 	p, err := s.askPassword(e)
+	if s.ctx.Err() != nil {
+		return "", "", s.ctx.Err()
+	}
 	if errors.Is(err, errEmptyAnswer) {
 		s.worse(ExitIncomplete)
 		return stepSkipped, without + "; set one with `maia-dr password set`", nil

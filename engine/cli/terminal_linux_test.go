@@ -115,8 +115,16 @@ func TestSetupAtATerminal(t *testing.T) {
 		}
 		return screen
 	}
+	// Ctrl-C at a question, and the Return after it: nothing further is done.
+	screen := run(130, []line{{"Which folder is Maia? ", "~/my work"}, {"Which one is for the backups? [number] ", "2"}, {"New vault password: ", "\x03"}}, "setup")
+	if _, err := os.Lstat(filepath.Join(fix.OneDrive, "MaiaBackups")); err == nil || strings.Contains(screen, "4 of 8") {
+		t.Errorf("it went on after Ctrl-C:\n%s", screen)
+	}
+	if err := os.Remove(filepath.Join(fix.Home, ".config", "maia-dr", "config.toml")); err != nil {
+		t.Fatal(err)
+	}
 	const password = "seven grey herons over the weir"
-	screen := run(0, []line{
+	screen = run(0, []line{
 		{"Which folder is Maia? ", "~/nowhere"}, {"Which folder is Maia? ", "~/my work"},
 		{"Which one is for the backups? [number] ", "3"}, {"Which one is for the backups? [number] ", "2"},
 		{"New vault password: ", password}, {"Once more: ", "a slip"}, {"New vault password: ", password}, {"Once more: ", password},
