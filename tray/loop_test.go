@@ -382,7 +382,7 @@ func TestChoices(t *testing.T) {
 		t.Error(c, err)
 	}
 	var wg sync.WaitGroup
-	for _, key := range strings.Fields("a b c d e f g h") {
+	for key := range strings.FieldsSeq("a b c d e f g h") {
 		wg.Go(func() {
 			if _, err := ChangeChoices(dir, nil, day, func(c *Choices) { c.Mute(key, day) }); err != nil {
 				t.Error(err)
