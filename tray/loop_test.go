@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -160,8 +161,12 @@ func startRig(t *testing.T) *rig {
 		t: t, board: &board{change: make(chan struct{}, 1)}, engine: &engineOf{look: fineLook()}, schedule: &switches{table: menu.Timetable{Known: true, Hour: 3}},
 		dir: t.TempDir(), clicks: make(chan menu.Slot), opened: make(chan struct{}), changed: make(chan struct{}), ended: make(chan struct{}), now: day,
 	}
+	inVain, err := exec.LookPath("false")
+	if err != nil {
+		t.Fatal(err)
+	}
 	o := Options{
-		StateDir: r.dir, Now: r.clock, Engine: r.engine, Scheduler: r.schedule, Program: "/bin/false", Can: menu.Capabilities{Terminal: true, Schedule: true}, Log: zerolog.Nop(),
+		StateDir: r.dir, Now: r.clock, Engine: r.engine, Scheduler: r.schedule, Program: inVain, Can: menu.Capabilities{Terminal: true, Schedule: true}, Log: zerolog.Nop(),
 		Keeper: &notify.Keeper{Dir: r.dir, Now: r.clock, Channels: []notify.Channel{func(_ context.Context, m notify.Message) error {
 			r.mu.Lock()
 			defer r.mu.Unlock()
