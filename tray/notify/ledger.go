@@ -190,7 +190,7 @@ func (k *Keeper) with(ctx context.Context, do func(*ledger) error) error {
 	if err != nil {
 		return fmt.Errorf("lock the incidents: %w", err)
 	}
-	defer lock.Unlock()
+	defer func() { _ = lock.Unlock() }()
 	l := k.load()
 	before, err := json.Marshal(l)
 	if err != nil {
