@@ -125,10 +125,7 @@ func (a *app) printMenu(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	m, err := tray.Print(cmd.Context(), o)
-	if err != nil {
-		return err
-	}
+	m := tray.Print(cmd.Context(), o)
 	if a.flags.json {
 		return a.writeJSON(map[string]any{"version": 1, "icon": m.Icon, "tooltip": m.Tooltip, "text": m.String()})
 	}

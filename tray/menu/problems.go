@@ -6,7 +6,7 @@ import (
 	"unicode"
 )
 
-// Trouble that is worth a row, with what to do about it.
+// problem is trouble that is worth a row, with what to do about it.
 type problem struct {
 	key    string // the same from run to run, for muting
 	text   string
@@ -16,7 +16,7 @@ type problem struct {
 	urgent bool      // it makes the icon one of attention even before a first backup
 }
 
-// known are problems in the words of the menu; text "" leaves the engine's own.
+// known is a problem in the words of the menu; text "" leaves the engine's own.
 type known struct {
 	text, remedy string
 	action       Action
