@@ -90,7 +90,7 @@ func (b *builder) relocated(to string) []item {
 // checkEverything compares target and home with the backup. What the package phase writes down is beside it.
 func (m *machine) checkEverything(b *builder, to string, strangers ...string) {
 	m.t.Helper()
-	beside := append(slices.Clone(strangers), "maia-recovered/report.txt", "maia-recovered/packages.done")
+	beside := append(slices.Clone(strangers), "maia-recovered/report.txt", "maia-recovered/packages.done", "maia-recovered/packages.time")
 	for _, path := range append(glob(m.t, to+"/maia-recovered/packages.log"), glob(m.t, to+"/maia-recovered/packages.log/*")...) {
 		beside = append(beside, strings.TrimPrefix(path, to+"/"))
 	}
