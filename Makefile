@@ -21,7 +21,7 @@ TOOLS = sqlite3:sqlite3 bsdtar:libarchive-tools zsh:zsh mksh:mksh original-awk:o
 	ruby:ruby file:file \
 	gcc:gcc,libc6-dev
 
-# All tests run under the race detector. It leaves out some packages that are not ours and whose loops it slows
+# The tests run under the race detector, but for UNWATCHED. It leaves out some packages that are not ours and whose loops it slows
 # thirtyfold: SQLite (a translation of C with its own locks), compression, the 600,000 rounds of a key. Only whole packages without generic code
 # of sync or atomic may stand here: the linker keeps one copy of such code, and an unwatched one hides every lock.
 RACE = -race \
@@ -35,6 +35,13 @@ RACE = -race \
 
 # Of the application: that of the last tag.
 VERSION ?= $(shell git describe --tags --match 'v[0-9]*.[0-9]*.[0-9]*' 2>/dev/null || echo 0.0.0-dev)
+
+# The tests of the script and of the command line wait for children, which the race detector only makes slower: they run
+# without it. Of the command line, what has goroutines of its own runs once more, and with it.
+UNWATCHED = ./engine/cli ./resources
+WATCHED   = ^TestScripts$$/^(backup|wait|evicted)$$|^TestBackupsAreToldOf$$|^TestSetupAtATerminal$$
+
+GOTEST = $(GO) run ./packaging/ci/gotest -timeout 30m
 
 SCRIPTS = $(shell find .ci resources packaging -type f \( -name '*.sh' -o -path '.ci/*' \) 2>/dev/null)
 
@@ -75,7 +82,13 @@ scripts:
 	else echo "shellcheck is not installed; Linux checks the scripts"; fi
 
 unit:
-	$(GO) run ./packaging/ci/gotest -timeout 30m $(RACE) $(TEST_ARGS) $(PACKAGES)
+ifeq ($(PACKAGES),./...)
+	$(GOTEST) $(TEST_ARGS) $(UNWATCHED)
+	$(GOTEST) $(RACE) -run '$(WATCHED)' $(TEST_ARGS) ./engine/cli
+	$(GOTEST) $(RACE) $(TEST_ARGS) $$($(GO) list ./... | grep -v -x $(UNWATCHED:./%=-e maia-dr/%))
+else
+	$(GOTEST) $(RACE) $(TEST_ARGS) $(PACKAGES)
+endif
 
 bench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(TEST_ARGS) $(PACKAGES)
