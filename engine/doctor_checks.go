@@ -90,14 +90,32 @@ func (x *examination) access() []Check {
 		return append(out, unknown(CheckAccess, "nothing can be tried before root and folder are known")...)
 	}
 	try(filepath.Join(x.e.env.Home, "Library", "LaunchAgents"), unix.R_OK|unix.X_OK)
+	if probe := x.e.state.LoadProbe(); probe != nil {
+		out = append(out, refused(probe)...)
+	}
 	if len(out) > 0 {
 		return out
 	}
-	text := "everything can be read, and OneDrive's folder written"
-	if runtime.GOOS == "darwin" {
-		text += "; this holds for the program that asked, macOS grants it to each one apart: the schedule's runs show whether theirs is granted"
+	return []Check{ok(CheckAccess, "everything can be read, and OneDrive's folder written")}
+}
+
+// refused is what the system refused to a program that it had started as it starts the schedule's: what one program may
+// see, another need not.
+func refused(p *state.Probe) []Check {
+	var out []Check
+	for _, r := range p.Results {
+		c := Check{Name: CheckAccess, State: CheckFailed, Text: fmt.Sprintf("the schedule's runs may not look into %s (asked %s)", r.Path, p.At.Local().Format("2 January 15:04"))}
+		switch r.State {
+		case state.AccessPrivacy:
+			c.Remedy = "allow it in System Settings, Privacy & Security, Files and Folders (or Full Disk Access), and run `maia-dr setup` again"
+		case state.AccessDenied:
+			c.Remedy = "make it readable for you, and run `maia-dr setup` again"
+		default:
+			continue
+		}
+		out = append(out, c)
 	}
-	return []Check{ok(CheckAccess, text)}
+	return out
 }
 
 // leastSpace is what a backup needs beside what it stores: a chunk being written, its compressed twin, snapshots.
