@@ -65,6 +65,9 @@ type Engine struct {
 	// leaky stores secret-bearing files in the plain, as they are: tests show with it that the scan finds them all.
 	leaky bool
 
+	// pieceBytes is the size of a piece of a database that is exported; 0: 50 MiB.
+	pieceBytes int64
+
 	// laps measures the phases of a drill.
 	laps *laps
 

@@ -16,6 +16,12 @@ func (e *Engine) Leaky() *Engine {
 	return e
 }
 
+// InPieces makes exports cut databases into pieces of n bytes.
+func (e *Engine) InPieces(n int64) *Engine {
+	e.pieceBytes = n
+	return e
+}
+
 // Slow says in what way a full drill took too long.
 var Slow = slow
 

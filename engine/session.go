@@ -52,6 +52,10 @@ func (e *Engine) open(create, adopt bool) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if e.readTarget(folder).Dir == folder.Path {
+		return nil, &Error{Op: "open the repository", Path: folder.Path, Code: CodeUsage, Err: errors.New("this folder is itself a repository: an exported backup, or MaiaBackups"),
+			Hint: "name the OneDrive folder, in which MaiaBackups lies, with --onedrive-path DIR"}
+	}
 	id, err := e.state.Identity(e.env.Random)
 	if err != nil {
 		return nil, &Error{Op: "open the state directory", Path: e.state.Path, Code: CodeState, Err: err}

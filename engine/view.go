@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -40,7 +41,7 @@ func (e *Engine) viewOf(f *fetcher) (*view, error) {
 	err := ferr
 	if ferr == nil {
 		v.folder = folder
-		target := e.target(folder)
+		target := e.readTarget(folder)
 		v.fetch.attach(&target)
 		var d *repository.Descriptor
 		if d, err = e.descriptor(target); err == nil {
@@ -65,6 +66,16 @@ func (e *Engine) viewOf(f *fetcher) (*view, error) {
 		return nil, err
 	}
 	return v, nil
+}
+
+// readTarget is target, or the folder itself where that is a repository: an exported one that somebody named. Only reading
+// commands take it; nothing is backed up into it.
+func (e *Engine) readTarget(folder onedrive.Folder) repository.Repo {
+	r := e.target(folder)
+	if !exists(r.Path(repository.RepositoryName)) && exists(filepath.Join(folder.Path, repository.RepositoryName)) {
+		r.Dir = folder.Path
+	}
+	return r
 }
 
 func (v *view) add(r repository.Repo) error {
@@ -234,6 +245,16 @@ func (v *view) newestComplete(ids []string) (*repository.Manifest, []byte, []str
 	}
 	return nil, nil, newer, &Error{Op: "choose a backup", Code: CodeIncomplete,
 		Err: fmt.Errorf("of %d backups none is complete here: %s", len(newer), strings.Join(newer[:min(len(newer), 3)], "; "))}
+}
+
+// BackupIDs returns the ids of all backups, newest first. It reads no manifest and downloads nothing: a shell asks for it
+// while somebody types.
+func (e *Engine) BackupIDs() ([]string, error) {
+	v, err := e.viewOf(&fetcher{e: e, forbid: true})
+	if err != nil {
+		return nil, err
+	}
+	return v.ids(), nil
 }
 
 // BackupInfo is a row of the list.

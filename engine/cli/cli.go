@@ -39,8 +39,8 @@ type Program struct {
 	In     io.Reader
 	Out    io.Writer
 	Err    io.Writer
-	// Terminal reports whether Err is a terminal a person looks at.
-	Terminal bool
+	// Terminal reports whether Err is a terminal a person looks at, OutTerminal whether Out is.
+	Terminal, OutTerminal bool
 	// OpenTTY opens the terminal for a question; an error means that there is nobody to ask.
 	OpenTTY func() (io.ReadWriteCloser, error)
 	// ReadPassword asks a question on the terminal and returns what is typed, without showing it.
@@ -70,7 +70,7 @@ type Program struct {
 // NewProgram connects the command line with the process's own streams and terminal.
 func NewProgram(env engine.Env, in, out, err *os.File) Program {
 	return Program{
-		Env: env, In: in, Out: out, Err: err, Terminal: term.IsTerminal(int(err.Fd())),
+		Env: env, In: in, Out: out, Err: err, Terminal: term.IsTerminal(int(err.Fd())), OutTerminal: term.IsTerminal(int(out.Fd())),
 		OpenTTY: openTTY, ReadPassword: readPassword, Helper: helper(), OpenURL: openURL, Screen: notify.Screen(env.Getenv, os.Getuid()),
 		Keychain:   func(backend string) keychain.Store { return keychain.System(keychain.Options{Backend: backend}) },
 		Executable: executable(), Scheduler: systemScheduler(env), KeepAwake: keepAwake(env.PID),
@@ -188,7 +188,7 @@ backup is whole, and brings everything back on a fresh Mac with one command.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageErrorFor(cmd, err)
 	})
-	root.AddCommand(a.backupCommand(), a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(), a.drillCommand(),
+	root.AddCommand(a.backupCommand(), a.listCommand(), a.showCommand(), a.findCommand(), a.diffCommand(), a.exportCommand(), a.verifyCommand(), a.restoreCommand(), a.drillCommand(),
 		a.pruneCommand(), a.statusCommand(), a.doctorCommand(), a.scheduleCommand(), a.passwordCommand(), a.oneDriveCommand(), a.trayCommand(), a.notifyCommand(),
 		a.setupCommand(), a.uninstallCommand(), a.probeCommand(), a.helperCommand(), a.demoCommand(), a.versionCommand())
 	return root

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
 	"github.com/spf13/cobra"
@@ -15,7 +16,7 @@ import (
 func (a *app) listCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the backups, newest first", Args: argsBetween(0, 0),
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			e, err := a.engine(nil)
 			if err != nil {
 				return err
@@ -27,7 +28,7 @@ func (a *app) listCommand() *cobra.Command {
 			if a.flags.json {
 				return a.writeJSON(l)
 			}
-			a.printList(l)
+			a.paged(cmd.Context(), func() { a.printList(l) })
 			return nil
 		},
 	}
@@ -91,7 +92,7 @@ func (a *app) showCommand() *cobra.Command {
 		Use: "show [BACKUP] [--files [GLOB]]", Short: "Show one backup in full", Args: argsBetween(0, 2),
 		Long: `Show one backup in full, with where every file under the Maia root went. BACKUP is an id, a unique prefix
 of one, or "latest". --files lists the captured files, those that match GLOB if one is given.`,
-		ValidArgsFunction: a.completeBackups,
+		ValidArgsFunction: a.completeUpTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			listFiles := cmd.Flags().Changed("files")
 			// "--files GLOB": the glob may follow as a word of its own.
@@ -119,16 +120,19 @@ of one, or "latest". --files lists the captured files, those that match GLOB if 
 			if listFiles {
 				s.Files = engine.MatchFiles(s.Files, files)
 			}
-			switch {
-			case a.flags.json:
+			if a.flags.json {
 				return a.writeJSON(s)
-			case listFiles:
-				a.printFiles(s.Files)
-			case secrets:
-				a.printSecrets(s)
-			default:
-				a.printShow(s)
 			}
+			a.paged(cmd.Context(), func() {
+				switch {
+				case listFiles:
+					a.printFiles(s, files)
+				case secrets:
+					a.printSecrets(s)
+				default:
+					a.printShow(s)
+				}
+			})
 			return nil
 		},
 	}
@@ -142,35 +146,44 @@ func isBackupName(s string) bool {
 	return s == "latest" || strings.HasPrefix(s, "full_") || len(s) >= 4 && strings.Trim(s, "0123456789_") == ""
 }
 
-// completeBackups offers the backups' ids to the shell.
-func (a *app) completeBackups(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	e, err := a.engine(nil)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
+// printFiles lists a backup's files. In the place of a size stands what it is, where that is no plain file.
+func (a *app) printFiles(s *engine.Show, glob string) {
+	if len(s.Files) == 0 {
+		a.say("%s has no file that matches %q.\n", s.BackupID, glob)
+		return
 	}
-	ids := []string{"latest"}
-	if l, err := e.List(); err == nil {
-		for _, b := range l.Backups {
-			ids = append(ids, b.BackupID)
+	secret := map[string]string{}
+	for _, f := range s.Manifest.Coverage.Secrets {
+		secret[f.Component+"/"+string(f.Path)] = "redacted"
+		if f.Captured {
+			secret[f.Component+"/"+string(f.Path)] = "in the vault"
 		}
 	}
-	return ids, cobra.ShellCompDirectiveNoFileComp
+	rows := [][]cell{{{text: "SIZE", right: true}, left("CHANGED"), left("COMPONENT"), left("PATH")}}
+	var total int64
+	files := 0
+	for _, f := range s.Files {
+		what, path := size(f.SizeBytes), clean(f.Path)
+		switch {
+		case f.Type == repository.TypeDir:
+			what, path = "folder", path+"/"
+		case f.Type == repository.TypeSymlink:
+			what, path = "link", path+" → "+clean(f.Link)
+		case secret[f.Component+"/"+string(f.Path)] != "":
+			what = secret[f.Component+"/"+string(f.Path)]
+			files++
+		default:
+			total += f.SizeBytes
+			files++
+		}
+		rows = append(rows, []cell{right(what), left(fileTime(f.ModTimeNS)), left(f.Component), left(path)})
+	}
+	a.columns(rows)
+	a.say("\n%s, %s in %s\n", count(files, "file", "files"), size(total), s.BackupID)
 }
 
-func (a *app) printFiles(files []repository.File) {
-	rows := make([][]string, 0, len(files))
-	for _, f := range files {
-		what := fmt.Sprint(f.SizeBytes)
-		switch f.Type {
-		case repository.TypeDir:
-			what = "folder"
-		case repository.TypeSymlink:
-			what = "link"
-		}
-		rows = append(rows, []string{f.Component, what, clean(f.Path)})
-	}
-	table(a.Out, rows)
-}
+// fileTime writes when a file was changed.
+func fileTime(ns int64) string { return time.Unix(0, ns).Local().Format("2006-01-02 15:04") }
 
 func (a *app) printSecrets(s *engine.Show) {
 	if len(s.Manifest.Coverage.Secrets) == 0 {

@@ -163,7 +163,7 @@ func (a *app) passwordCheck() *cobra.Command {
 		Use: "check [BACKUP]", Short: "Open the newest vault, or a backup's, with the password", Args: argsBetween(0, 1),
 		Long: `Open the newest vault with the password in the Keychain. With --typed you type it, to see that you still know it.
 Exit code 12: the password is missing or wrong.`,
-		ValidArgsFunction: a.completeBackups,
+		ValidArgsFunction: a.completeUpTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := ""
 			if len(args) == 1 {

@@ -25,6 +25,7 @@ var phaseNames = map[event.Phase]string{
 	event.Check:     "Checking databases",
 	event.Activate:  "Loading agents",
 	event.Compare:   "Comparing what was restored",
+	event.Export:    "Copying",
 }
 
 // sink returns what the engine reports to: JSON lines, a progress bar on a terminal, or nothing.

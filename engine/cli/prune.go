@@ -35,6 +35,7 @@ Every backup run does this at its end.`,
 	}
 	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "only say what would be removed")
 	cmd.Flags().StringVar(&o.Forget, "forget", "", "give up the backup `ID`: it no longer counts, and what is left of it is kept")
+	completeFlag(cmd, "forget", a.completeBackups)
 	return cmd
 }
 

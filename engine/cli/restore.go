@@ -33,7 +33,7 @@ from what the vault has of it, so that git status shows what it showed; a .git t
 leaves it out, --only git does it alone, now or again.
 
 With --path and without --to, each file is restored next to the original under a name of its own.`,
-		ValidArgsFunction: a.completeBackups,
+		ValidArgsFunction: a.completeUpTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Backup = "latest"
 			if len(args) == 1 {
@@ -101,6 +101,7 @@ With --path and without --to, each file is restored next to the original under a
 	f.BoolVar(&yes, "yes", false, "ask nothing")
 	f.BoolVar(&noPackages, "no-packages", false, "install no packages")
 	f.BoolVar(&noGit, "no-git", false, "leave the git history out: contact none of its remotes")
+	completeFlag(cmd, "only", completeComponents("packages", "git"))
 	fileFlag(cmd, &passwordFile)
 	return cmd
 }

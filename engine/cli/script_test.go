@@ -40,7 +40,7 @@ func program() int {
 	}
 	if os.Getenv(useTerminal) != "" {
 		system := cli.NewProgram(p.Env, os.Stdin, os.Stdout, os.Stderr)
-		p.Terminal, p.OpenTTY, p.ReadPassword = system.Terminal, system.OpenTTY, system.ReadPassword
+		p.Terminal, p.OutTerminal, p.OpenTTY, p.ReadPassword = system.Terminal, system.OutTerminal, system.OpenTTY, system.ReadPassword
 	}
 	return cli.Run(ctx, p)
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,10 +13,19 @@ import (
 )
 
 func (a *app) statusCommand() *cobra.Command {
-	return &cobra.Command{
+	var format string
+	cmd := &cobra.Command{
 		Use: "status", Short: "Is my work safe, is it in the cloud, would a restore work", Args: argsBetween(0, 0),
-		Long: "Answer three questions. Exit code 0: fine, 3: something needs attention, 1: the state cannot be read.",
-		RunE: func(*cobra.Command, []string) error {
+		Long: `Answer three questions. Exit code 0: fine, 3: something needs attention, 1: the state cannot be read.
+
+--format prometheus writes the answers as metrics, for a textfile collector; what is not known has none.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if format != formatText && format != formatPrometheus {
+				return usageErrorFor(cmd, fmt.Errorf("there is no format %q: there are %s and %s", format, formatText, formatPrometheus))
+			}
+			if a.flags.json && cmd.Flags().Changed("format") {
+				return usageErrorFor(cmd, errors.New("--json and --format are two answers to one question"))
+			}
 			e, err := a.engine(nil)
 			if err != nil {
 				return err
@@ -30,11 +40,24 @@ func (a *app) statusCommand() *cobra.Command {
 			if a.flags.json {
 				return a.writeJSON(s)
 			}
+			if format == formatPrometheus {
+				writeMetrics(a.Out, statusMetrics(s, a.Version))
+				return nil
+			}
 			a.printStatus(s)
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&format, "format", formatText, "`FORMAT` of the answer: text or prometheus")
+	completeFlag(cmd, "format", cobra.FixedCompletions([]string{formatText, formatPrometheus}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
 }
+
+// The formats of a status besides JSON.
+const (
+	formatText       = "text"
+	formatPrometheus = "prometheus"
+)
 
 func (a *app) printStatus(s *engine.Status) {
 	now := a.Env.Now()

@@ -23,6 +23,7 @@ const (
 	Check     Phase = "check"
 	Activate  Phase = "activate"
 	Compare   Phase = "compare"
+	Export    Phase = "export"
 )
 
 // Kind says which fields of an Event mean something.

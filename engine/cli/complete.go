@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"maia-dr/engine/component"
+	"maia-dr/engine/repository"
+)
+
+// completeBackups offers the backups' ids to the shell, with their local time. It reads no manifest: nobody waits for a
+// download with a key pressed.
+func (a *app) completeBackups(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	e, err := a.engine(nil)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ids, err := e.BackupIDs()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	out := []string{"latest\tthe newest complete backup"}
+	now := a.Env.Now()
+	for _, id := range ids {
+		if at, err := repository.IDTime(id); err == nil {
+			out = append(out, id+"\t"+at.Local().Format("Mon 2 Jan 2006 15:04")+", "+ago(now, at))
+		}
+	}
+	for _, given := range args {
+		// A backup is named once.
+		for i, o := range out {
+			if o == given || strings.HasPrefix(o, given+"\t") {
+				out = append(out[:i], out[i+1:]...)
+				break
+			}
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+}
+
+// completeUpTo is completeBackups for commands that take at most n backups.
+func (a *app) completeUpTo(n int) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		if len(args) >= n {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return a.completeBackups(cmd, args, word)
+	}
+}
+
+// completeFlag has the shell offer values for a flag.
+func completeFlag(cmd *cobra.Command, name string, f cobra.CompletionFunc) {
+	if err := cmd.RegisterFlagCompletionFunc(name, f); err != nil {
+		panic(err) // a flag that the command does not have: every start would fail
+	}
+}
+
+// completeComponents offers the names of components after the last comma.
+func completeComponents(more ...string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
+		before := word[:strings.LastIndexByte(word, ',')+1]
+		var out []string
+		for _, name := range append(component.Names(), more...) {
+			out = append(out, before+name)
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
+}
