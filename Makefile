@@ -36,10 +36,12 @@ RACE = -race \
 # Of the application: that of the last tag.
 VERSION ?= $(shell git describe --tags --match 'v[0-9]*.[0-9]*.[0-9]*' 2>/dev/null || echo 0.0.0-dev)
 
-# The tests of the script and of the command line wait for children, which the race detector only makes slower: they run
-# without it. Of the command line, what has goroutines of its own runs once more, and with it.
-UNWATCHED = ./engine/cli ./resources
+# Not all is worth the time of the race detector. UNWATCHED are packages whose tests wait for children or have one
+# goroutine; WATCHED is what of the command line has more, and runs once more, with it. REPEATED are tests of the engine
+# that do one thing over and over, which is watched elsewhere: they run without it.
+UNWATCHED = ./engine/cli ./engine/fixture ./engine/retention ./packaging/... ./resources
 WATCHED   = ^TestScripts$$/^(backup|wait|evicted)$$|^TestBackupsAreToldOf$$|^TestSetupAtATerminal$$
+REPEATED  = ^Test(Sabotage|TwoYears|Killed|Failing|Relocated.+|Forged|PasswordNumbers|PackagesPhase|GitHistory|DrillOfOddities|SecretIn|EveryFileFlipped|WeakSecrets|MarkersInText)
 
 GOTEST = $(GO) run ./packaging/ci/gotest -timeout 30m
 
@@ -84,8 +86,10 @@ scripts:
 unit:
 ifeq ($(PACKAGES),./...)
 	$(GOTEST) $(TEST_ARGS) $(UNWATCHED)
-	$(GOTEST) $(RACE) -run '$(WATCHED)' $(TEST_ARGS) ./engine/cli
-	$(GOTEST) $(RACE) $(TEST_ARGS) $$($(GO) list ./... | grep -v -x $(UNWATCHED:./%=-e maia-dr/%))
+	$(GOTEST) $(TEST_ARGS) -run '$(REPEATED)' ./engine
+	$(GOTEST) $(RACE) $(TEST_ARGS) -run '$(WATCHED)' ./engine/cli
+	$(GOTEST) $(RACE) $(TEST_ARGS) -skip '$(REPEATED)' ./engine
+	$(GOTEST) $(RACE) $(TEST_ARGS) $$($(GO) list ./... | grep -v -x -F -e maia-dr/engine -e "$$($(GO) list $(UNWATCHED))")
 else
 	$(GOTEST) $(RACE) $(TEST_ARGS) $(PACKAGES)
 endif
