@@ -21,7 +21,7 @@ TOOLS = sqlite3:sqlite3 bsdtar:libarchive-tools zsh:zsh mksh:mksh original-awk:o
 	ruby:ruby file:file \
 	gcc:gcc,libc6-dev
 
-# All tests run under the race detector. It leaves out some packages that are not ours and whose loops it slows
+# The tests run under the race detector, but for UNWATCHED. It leaves out some packages that are not ours and whose loops it slows
 # thirtyfold: SQLite (a translation of C with its own locks), compression, the 600,000 rounds of a key. Only whole packages without generic code
 # of sync or atomic may stand here: the linker keeps one copy of such code, and an unwatched one hides every lock.
 RACE = -race \
@@ -35,6 +35,15 @@ RACE = -race \
 
 # Of the application: that of the last tag.
 VERSION ?= $(shell git describe --tags --match 'v[0-9]*.[0-9]*.[0-9]*' 2>/dev/null || echo 0.0.0-dev)
+
+# Not all is worth the time of the race detector. UNWATCHED are packages whose tests wait for children or have one
+# goroutine; WATCHED is what of the command line has more, and runs once more, with it. REPEATED are tests of the engine
+# that do one thing over and over, which is watched elsewhere: they run without it.
+UNWATCHED = ./engine/cli ./engine/fixture ./engine/retention ./packaging/... ./resources
+WATCHED   = ^TestScripts$$/^(backup|wait|evicted)$$|^TestBackupsAreToldOf$$|^TestSetupAtATerminal$$
+REPEATED  = ^Test(Sabotage|TwoYears|Killed|Failing|Relocated.+|Forged|PasswordNumbers|PackagesPhase|GitHistory|DrillOfOddities|SecretIn|EveryFileFlipped|WeakSecrets|MarkersInText)
+
+GOTEST = $(GO) run ./packaging/ci/gotest -timeout 30m
 
 SCRIPTS = $(shell find .ci resources packaging -type f \( -name '*.sh' -o -path '.ci/*' \) 2>/dev/null)
 
@@ -75,7 +84,15 @@ scripts:
 	else echo "shellcheck is not installed; Linux checks the scripts"; fi
 
 unit:
-	$(GO) run ./packaging/ci/gotest -timeout 30m $(RACE) $(TEST_ARGS) $(PACKAGES)
+ifeq ($(PACKAGES),./...)
+	$(GOTEST) $(TEST_ARGS) $(UNWATCHED)
+	$(GOTEST) $(TEST_ARGS) -run '$(REPEATED)' ./engine
+	$(GOTEST) $(RACE) $(TEST_ARGS) -run '$(WATCHED)' ./engine/cli
+	$(GOTEST) $(RACE) $(TEST_ARGS) -skip '$(REPEATED)' ./engine
+	$(GOTEST) $(RACE) $(TEST_ARGS) $$($(GO) list ./... | grep -v -x -F -e maia-dr/engine -e "$$($(GO) list $(UNWATCHED))")
+else
+	$(GOTEST) $(RACE) $(TEST_ARGS) $(PACKAGES)
+endif
 
 bench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(TEST_ARGS) $(PACKAGES)

@@ -14,6 +14,7 @@
 //	stream -> capture        bytes -> blocks -> (block index) -> extents, new blocks -> repository.Packer
 //	Packer -> mirror         blocks -> chunks; then file list, restore index, manifest last; read back
 //	Publisher -> OneDrive    what is lacking there, chunks first, manifest last
+//	OneDrive -> sync.json    what awaits upload and what is proven of it (package onedrive), by whoever looks
 //
 // A restore's way back: manifest and file list -> the extents of the files asked for -> repository.Source writes each
 // chunk's pieces to where they belong -> every file hashed -> agents and shell files relocated (package relocate) -> moved

@@ -166,6 +166,10 @@ var problemChecks = map[string]string{
 	"drill_not_done":            CheckDrill,
 	"password_untyped":          CheckPassword,
 	string(CodePasswordMissing): CheckPassword,
+	"sync_blocked":              CheckUpload,
+	"sync_stuck":                CheckUpload,
+	"sync_slow":                 CheckUpload,
+	"sync_unknown":              CheckUpload,
 	"sheet_outdated":            CheckSheet,
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"maia-dr/engine/component"
 	"maia-dr/engine/fsx"
+	"maia-dr/engine/onedrive"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/state"
 )
@@ -45,7 +46,11 @@ func (x *examination) root() []Check {
 
 func (x *examination) oneDrive() []Check {
 	if f, err := x.e.findOneDrive(); err == nil {
-		return []Check{ok(CheckOneDrive, f.Path+", "+f.Why)}
+		text := f.Path + ", " + f.Why
+		if x.status != nil && x.status.OneDrive.Sync != nil {
+			text += "; asked about uploads: " + x.status.OneDrive.Sync.Source
+		}
+		return []Check{ok(CheckOneDrive, text)}
 	}
 	return x.leftToProblems(CheckOneDrive)
 }
@@ -85,14 +90,32 @@ func (x *examination) access() []Check {
 		return append(out, unknown(CheckAccess, "nothing can be tried before root and folder are known")...)
 	}
 	try(filepath.Join(x.e.env.Home, "Library", "LaunchAgents"), unix.R_OK|unix.X_OK)
+	if probe := x.e.state.LoadProbe(); probe != nil {
+		out = append(out, refused(probe)...)
+	}
 	if len(out) > 0 {
 		return out
 	}
-	text := "everything can be read, and OneDrive's folder written"
-	if runtime.GOOS == "darwin" {
-		text += "; this holds for the program that asked, macOS grants it to each one apart: the schedule's runs show whether theirs is granted"
+	return []Check{ok(CheckAccess, "everything can be read, and OneDrive's folder written")}
+}
+
+// refused is what the system refused to a program that it had started as it starts the schedule's: what one program may
+// see, another need not.
+func refused(p *state.Probe) []Check {
+	var out []Check
+	for _, r := range p.Results {
+		c := Check{Name: CheckAccess, State: CheckFailed, Text: fmt.Sprintf("the schedule's runs may not look into %s (asked %s)", r.Path, p.At.Local().Format("2 January 15:04"))}
+		switch r.State {
+		case state.AccessPrivacy:
+			c.Remedy = "allow it in System Settings, Privacy & Security, Files and Folders (or Full Disk Access), and run `maia-dr setup` again"
+		case state.AccessDenied:
+			c.Remedy = "make it readable for you, and run `maia-dr setup` again"
+		default:
+			continue
+		}
+		out = append(out, c)
 	}
-	return []Check{ok(CheckAccess, text)}
+	return out
 }
 
 // leastSpace is what a backup needs beside what it stores: a chunk being written, its compressed twin, snapshots.
@@ -165,11 +188,24 @@ func (x *examination) lastBackup() []Check {
 	return []Check{ok(CheckLastBackup, fmt.Sprintf("%s, %s", x.newest.BackupID, humanize.RelTime(x.newest.CreatedAt, x.e.now(), "ago", "from now")))}
 }
 
+// upload is what is known of the upload of every backup, by the ladder's words.
 func (x *examination) upload() []Check {
-	if x.status == nil || x.newest == nil {
+	switch {
+	case x.status == nil || x.newest == nil:
 		return unknown(CheckUpload, "there is nothing to upload yet")
+	case x.has(CheckUpload):
+		return nil
 	}
-	return unknown(CheckUpload, "whether OneDrive has uploaded the backups cannot be told from this folder")
+	s := x.status.OneDrive.Sync
+	switch {
+	case s == nil:
+		return unknown(CheckUpload, "this machine does not watch the upload of these backups")
+	case !s.CanAnswer:
+		return unknown(CheckUpload, "whether OneDrive has uploaded the backups cannot be told from this folder ("+x.status.OneDrive.State+")")
+	case s.All.Verdict == onedrive.Done:
+		return []Check{ok(CheckUpload, fmt.Sprintf("all %d files are uploaded (%s)", s.All.Files, s.All.Rung))}
+	}
+	return unknown(CheckUpload, fmt.Sprintf("%d of %d files await upload, which goes on", s.All.Waiting, s.All.Files))
 }
 
 func (x *examination) drill() []Check {

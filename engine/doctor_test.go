@@ -115,6 +115,13 @@ func TestDoctorFinds(t *testing.T) {
 			repair: func() { must(t, os.Rename(filepath.Join(r.base, "index"), filepath.Join(r.state, "block.index"))) },
 		},
 		{
+			what: "the schedule may not look", check: engine.CheckAccess, state: engine.CheckFailed, text: "may not look into /the folder",
+			harm: func() {
+				must(t, state.Dir{Path: r.state, FS: new(fsx.FS)}.SaveProbe(&state.Probe{Results: []state.ProbeResult{{Path: "/the folder", State: state.AccessPrivacy}}}))
+			},
+			repair: func() { must(t, os.Remove(filepath.Join(r.state, "probe.json"))) },
+		},
+		{
 			what: "a damaged status", check: engine.CheckStateDir, state: engine.CheckFailed, text: "status",
 			harm: func() { must(t, os.WriteFile(filepath.Join(r.state, "status.json"), []byte("{"), 0o600)) },
 		},

@@ -229,7 +229,7 @@ func (e *Engine) removeLeftovers() error {
 			}
 		}
 	}
-	if err := e.fs.RemoveTemps(e.state.Path); err != nil {
+	if err := e.removeTemps(); err != nil {
 		return err
 	}
 	mirror := e.mirror()
@@ -258,6 +258,22 @@ func (e *Engine) removeLeftovers() error {
 		}
 	}
 	return nil
+}
+
+// removeTemps removes the leftovers of killed writes beside the state files, unless somebody who watches an upload is about
+// to write there; then the next run does it.
+func (e *Engine) removeTemps() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	lock, err := e.state.LockLedger(ctx)
+	if errors.Is(err, fsx.ErrLocked) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	return e.fs.RemoveTemps(e.state.Path)
 }
 
 // removeTree removes a folder of the scratch, also where a restore has given folders in it modes that forbid that.

@@ -54,8 +54,7 @@ func (f *fetcher) ready(ctx context.Context, path string) error {
 		done += n
 		f.e.emit(event.Event{Kind: event.Progress, Phase: event.Download, Done: done, Total: fi.Size()})
 	})
-	var read *onedrive.ReadError
-	if errors.As(err, &read) {
+	if read, ok := errors.AsType[*onedrive.ReadError](err); ok {
 		return &Error{Op: "download from OneDrive", Path: path, Code: CodeDownload, Err: errors.New(read.Why), Hint: read.Hint}
 	}
 	return err

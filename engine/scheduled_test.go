@@ -116,3 +116,33 @@ func TestScheduledFailure(t *testing.T) {
 		t.Errorf("%+v, %v", res, err)
 	}
 }
+
+// TestScheduledAtOnce: of starts in the same moment one makes the day's backup; the others leave it to that, or find it
+// done.
+func TestScheduledAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	results := make(chan schedule.Outcome)
+	const starts = 12
+	for range starts {
+		go func() {
+			res, err := r.scheduled()
+			if err != nil {
+				t.Error(err)
+				results <- schedule.Failed
+				return
+			}
+			results <- res.Run.Outcome
+		}()
+	}
+	count := map[schedule.Outcome]int{}
+	for range starts {
+		count[<-results]++
+	}
+	if made := count[schedule.Completed] + count[schedule.Warned]; made != 1 || made+count[schedule.WasBusy]+count[schedule.WasDone] != starts {
+		t.Errorf("%v", count)
+	}
+	if l, err := r.engine().List(); err != nil || len(l.Backups) != 1 {
+		t.Errorf("%+v, %v", l, err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -92,7 +93,6 @@ type published struct {
 	id     string // the repository's
 	// backups are the catalogued ones, oldest first, with the names and sizes of their files.
 	backups []publishedBackup
-	top     map[string]int64
 }
 
 type publishedBackup struct {
@@ -108,9 +108,7 @@ func newPublished(e *Engine, folder onedrive.Folder, repositoryID string, manife
 		p.backups = append(p.backups, publishedBackup{m, m.Stored(l)})
 	}
 	if n := len(p.backups); n > 0 {
-		for name, size := range l.Top {
-			p.backups[n-1].stored[name] = size
-		}
+		maps.Copy(p.backups[n-1].stored, l.Top)
 	}
 	return p
 }
@@ -128,8 +126,8 @@ func (p *published) sizes() map[string]int64 {
 	return out
 }
 
-// enter brings a ledger up to date with what is published: files that are new in it begin to wait, files that nothing
-// refers to any more leave it. again are files that were published anew, by id the backup that brought them in.
+// enter brings a ledger up to date with what is published: files that are new in it begin to wait. again are files that
+// were published anew, by id the backup that brought them in.
 func (p *published) enter(l *state.Ledger, again []string, id string) {
 	now, wall := l.Odometer, l.Last.Wall
 	sizes := p.sizes()
@@ -142,23 +140,21 @@ func (p *published) enter(l *state.Ledger, again []string, id string) {
 			l.Files[name] = onedrive.NewTrack(size, by, now, wall)
 		}
 	}
-	for name := range l.Files {
-		if _, ok := sizes[name]; !ok {
-			delete(l.Files, name)
-		}
-	}
-	known := map[string]bool{}
 	for _, b := range p.backups {
-		known[b.manifest.BackupID] = true
 		if l.Backups[b.manifest.BackupID] == nil {
 			l.Backups[b.manifest.BackupID] = &state.SyncBackup{PublishedAt: wall, Published: now}
 		}
 	}
-	for id := range l.Backups {
-		if !known[id] {
-			delete(l.Backups, id)
-		}
-	}
+}
+
+// trim takes out of a ledger what nothing refers to any more. Only the holder of the run lock may: anybody else's listing
+// may be older than what is in the ledger.
+func (p *published) trim(l *state.Ledger) {
+	sizes := p.sizes()
+	maps.DeleteFunc(l.Files, func(name string, _ *onedrive.Track) bool { _, ok := sizes[name]; return !ok })
+	maps.DeleteFunc(l.Backups, func(id string, _ *state.SyncBackup) bool {
+		return !slices.ContainsFunc(p.backups, func(b publishedBackup) bool { return b.manifest.BackupID == id })
+	})
 }
 
 // tracks returns the tracks of a backup's files. A file that is not there, or not in the ledger, is unknown.
@@ -200,10 +196,16 @@ func (p *published) status(l *state.Ledger) *SyncStatus {
 	return s
 }
 
+// ledgerLimit is how long the ledger's lock is waited for.
+const ledgerLimit = 20 * time.Second
+
 // withLedger changes the ledger under its lock, with the odometer moved to now.
 func (p *published) withLedger(ctx context.Context, change func(*state.Ledger) error) error {
 	e := p.e
-	lock, err := e.state.LockLedger(ctx)
+	// It is held for moments; a process that was stopped while it held it must not stop a backup.
+	limited, cancel := context.WithTimeout(ctx, ledgerLimit)
+	defer cancel()
+	lock, err := e.state.LockLedger(limited)
 	if err != nil {
 		return explain("lock the ledger of what awaits upload", "", err)
 	}
@@ -228,6 +230,7 @@ func (b *backup) recordPublished(again []string) {
 	err := p.withLedger(b.ctx, func(l *state.Ledger) error {
 		l.Source, l.Top = provider.Name(), provider.Highest()
 		p.enter(l, again, b.manifest.BackupID)
+		p.trim(l)
 		return nil
 	})
 	if err != nil && b.ctx.Err() == nil {

@@ -48,7 +48,7 @@ func (e *Engine) published() (*published, error) {
 		return nil, err
 	}
 	if e.checkWriter(v.folder) != nil {
-		return nil, nil
+		return nil, nil //nolint:nilerr // another writer's files are watched by that one; status tells of it
 	}
 	var manifests []*repository.Manifest
 	for _, name := range v.listings[1].IDs() {
@@ -106,8 +106,11 @@ func (p *published) look(ctx context.Context) (*SyncStatus, error) {
 		return nil, err
 	}
 	for _, id := range done {
-		if err := p.finishUpload(ctx, id, provider.Name()); err != nil {
-			return nil, err
+		if err := p.finishUpload(ctx, id, provider.Name()); ctx.Err() != nil {
+			return nil, ctx.Err()
+		} else if err != nil {
+			// What is known of the upload is known all the same; the next look tries it again.
+			e.log.Warn().Err(err).Str("backup", id).Msg("finish upload")
 		}
 	}
 	if len(done) == 0 {
@@ -265,7 +268,11 @@ func (e *Engine) hashHere(ctx context.Context, paths []string) ([]onedrive.Hashe
 // nobody can be asked it does not wait. It is nil where there is nothing to watch. That ctx is over ends the waiting and is
 // no error: the backup is there, and whoever runs next goes on watching.
 func (e *Engine) WaitForSync(ctx context.Context, id string, limit time.Duration) (*SyncStatus, error) {
-	s, err := e.Sync(ctx)
+	p, err := e.published()
+	if p == nil || err != nil {
+		return nil, err
+	}
+	s, err := p.look(ctx)
 	if s == nil || err != nil || !s.CanAnswer || limit <= 0 {
 		return s, ignoreCancelled(ctx, err)
 	}
@@ -276,14 +283,14 @@ func (e *Engine) WaitForSync(ctx context.Context, id string, limit time.Duration
 		b := s.Backup(id)
 		e.progress(event.Wait, total-min(b.WaitingBytes, total), total)
 		left := limit - e.moment().Since(began)
-		if b.Verdict == onedrive.Done || b.Verdict == onedrive.Blocked || left <= 0 {
+		if b.Verdict == onedrive.Done || b.Verdict == onedrive.Blocked || b.Plain() || left <= 0 {
 			return s, nil
 		}
 		if err := e.sleep(ctx, min(lookEvery, left)); err != nil {
 			return s, nil //nolint:nilerr // waiting ends, nothing failed
 		}
-		next, err := e.Sync(ctx)
-		if err != nil || next == nil {
+		next, err := p.look(ctx)
+		if err != nil {
 			return s, ignoreCancelled(ctx, err)
 		}
 		s = next
@@ -292,7 +299,7 @@ func (e *Engine) WaitForSync(ctx context.Context, id string, limit time.Duration
 
 func ignoreCancelled(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // waiting ends, nothing failed
 	}
 	return err
 }

@@ -69,8 +69,7 @@ func (e *Engine) Verify(ctx context.Context, o VerifyOptions) (res *VerifyResult
 	if err != nil {
 		return nil, err
 	}
-	chosen, err := v.choose(o)
-	if err != nil {
+	if _, err := v.choose(o); err != nil {
 		return nil, err
 	}
 	end, err := e.begin("verify")
@@ -84,7 +83,8 @@ func (e *Engine) Verify(ctx context.Context, o VerifyOptions) (res *VerifyResult
 	if v, err = e.viewOf(&fetcher{e: e, forbid: !o.Download}); err != nil {
 		return nil, err
 	}
-	if chosen, err = v.choose(o); err != nil {
+	chosen, err := v.choose(o)
+	if err != nil {
 		return nil, err
 	}
 	w := &verification{view: v, ctx: ctx, res: &VerifyResult{Foreign: slices.Clone(v.listings[0].Foreign)}, bad: map[repository.Hash]error{},

@@ -3,6 +3,7 @@ package launchd
 import (
 	"bytes"
 	"encoding/xml"
+	"errors"
 	"io"
 	"reflect"
 	"slices"
@@ -64,7 +65,7 @@ func leaves(t *testing.T, b []byte) (out []string) {
 	t.Helper()
 	for dec := xml.NewDecoder(bytes.NewReader(b)); ; {
 		token, err := dec.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			slices.Sort(out) // dictionaries have no order
 			return out
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -125,10 +126,8 @@ func (l *loader) call(verb, service string, fine ...int) (exit int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	for _, f := range append(fine, 0) {
-		if exit == f {
-			return exit, nil
-		}
+	if slices.Contains(append(fine, 0), exit) {
+		return exit, nil
 	}
 	return exit, refusal(verb, exit)
 }

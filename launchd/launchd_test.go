@@ -124,7 +124,7 @@ func TestLoadWithoutTools(t *testing.T) {
 		for _, fails := range []error{gone, other} {
 			f := &fake{exits: map[string][]int{"print": {113}}, fails: map[string]error{step: fails}}
 			err := Load(t.Context(), f.run, 501, agentFile, "com.maia.x")
-			if step == xattr && fails == gone {
+			if step == xattr && errors.Is(fails, gone) {
 				if err != nil {
 					t.Errorf("without xattr: %v", err)
 				}

@@ -61,9 +61,8 @@ const maxOut = 1 << 20
 // begins a new one at the agent's next start.
 func (m Manager) RotateOutput(label string) error {
 	path := m.OutFile(label)
-	fi, err := os.Stat(path)
-	if err != nil || fi.Size() <= maxOut {
-		return nil // there is none, or it may stay
+	if fi, err := os.Stat(path); err != nil || fi.Size() <= maxOut {
+		return nil //nolint:nilerr // there is none, or it may stay
 	}
 	return m.FS.Rename(path, path+".old")
 }

@@ -112,6 +112,40 @@ func TestRemove(t *testing.T) {
 	})
 }
 
+// Every code of launchctl that is known, at every step: what it means for installing and removing, and that the file is
+// written or removed whatever launchd says.
+func TestCodes(t *testing.T) {
+	for _, c := range []struct {
+		verb            string
+		exit            int
+		install, remove error
+	}{
+		{"enable", 125, ErrNoDesktop, nil},
+		{"bootout", 3, nil, nil}, {"bootout", 36, nil, nil}, {"bootout", 113, nil, nil}, {"bootout", 5, ErrBusy, ErrBusy}, {"bootout", 122, ErrOwner, ErrOwner},
+		{"bootout", 125, ErrNoDesktop, ErrNoDesktop}, {"bootout", 1, ErrRefused, ErrRefused},
+		{"print", 0, ErrBusy, ErrBusy}, {"print", 125, ErrNoDesktop, ErrNoDesktop},
+		{"bootstrap", 5, ErrBusy, nil}, {"bootstrap", 37, nil, nil}, {"bootstrap", 119, ErrDisabled, nil}, {"bootstrap", 122, ErrOwner, nil}, {"bootstrap", 125, ErrNoDesktop, nil},
+	} {
+		inSession(t, func(t *testing.T, s *session, m Manager) {
+			s.answers = map[string]int{c.verb: c.exit}
+			_, err := m.Install(t.Context(), backupJob())
+			if !errors.Is(err, c.install) || (err == nil) != (c.install == nil) {
+				t.Errorf("install, %s exits with %d: %v, want %v", c.verb, c.exit, err, c.install)
+			}
+			if _, err := os.Stat(m.File(label)); err != nil {
+				t.Errorf("install, %s exits with %d: %v", c.verb, c.exit, err)
+			}
+			removed, err := m.Remove(t.Context(), label, true)
+			if !removed || !errors.Is(err, c.remove) || (err == nil) != (c.remove == nil) {
+				t.Errorf("remove, %s exits with %d: %v, want %v", c.verb, c.exit, err, c.remove)
+			}
+			if _, err := os.Stat(m.File(label)); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("remove, %s exits with %d: the file is still there: %v", c.verb, c.exit, err)
+			}
+		})
+	}
+}
+
 // Without a desktop session the file is written and removed all the same, and what launchd does is not known.
 func TestNoDesktop(t *testing.T) {
 	inSession(t, func(t *testing.T, s *session, m Manager) {

@@ -18,7 +18,9 @@ type session struct {
 	draining map[string]int    // label to the number of looks for which it still drains
 	disabled map[string]bool
 	drains   int // how many looks an agent takes to end
-	calls    []string
+	// answers are what a verb exits with, whatever the state is.
+	answers map[string]int
+	calls   []string
 }
 
 func newSession(t *testing.T) *session {
@@ -31,13 +33,17 @@ func (s *session) run(_ context.Context, name string, args ...string) (int, erro
 		return 1, nil
 	}
 	if name == plutil {
-		if _, err := Read(s.read(args[len(args)-1])); err != nil {
-			return 1, nil
-		}
-		return 0, nil
+		_, err := Read(s.read(args[len(args)-1]))
+		return map[bool]int{false: 0, true: 1}[err != nil], nil
 	}
 	if !s.desktop {
 		return exitNoSession, nil
+	}
+	if exit, ok := s.answers[args[0]]; ok {
+		if args[0] == "bootout" && (exit == exitNoProcess || exit == exitProgress || exit == exitNotFound) {
+			clear(s.loaded)
+		}
+		return exit, nil
 	}
 	if args[0] == "bootstrap" {
 		return s.bootstrap(args[1], args[2]), nil

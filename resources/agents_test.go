@@ -14,10 +14,7 @@ func (m *machine) wrapLaunchctl() string {
 	m.t.Helper()
 	dir := m.t.TempDir()
 	write := func(name, text string) {
-		path := filepath.Join(m.bin, name)
-		if err := os.WriteFile(path, []byte("#!"+filepath.Join(m.bin, "sh")+"\nD='"+dir+"'\n"+text+"\n"), 0o755); err != nil {
-			m.t.Fatal(err)
-		}
+		m.program(name, "#!"+filepath.Join(m.bin, "sh")+"\nD='"+dir+"'\n"+text+"\n")
 	}
 	write("launchctl", `printf 'launchctl %s\n' "$*" >> "$D/log"
 label=${2##*/}
@@ -122,13 +119,9 @@ func TestAgents(t *testing.T) {
 	}
 	m.run(script, args...).want(t, 3, "log in at the Mac's desktop", "\n1 agent is loaded.\n")
 	// The report is the summary, and what is left to a person.
-	if err := os.WriteFile(filepath.Join(m.bin, "sw_vers"), []byte("#!/bin/sh\necho 15.1\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	m.program("sw_vers", "#!/bin/sh\necho 15.1\n")
 	for tool, says := range map[string]string{"git": "git version 2.50.1 (Apple Git-155)", "brew": "Homebrew 4.4.0"} {
-		if err := os.WriteFile(filepath.Join(m.bin, tool), []byte("#!/bin/sh\necho '"+says+"'\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		m.program(tool, "#!/bin/sh\necho '"+says+"'\n")
 	}
 	m.run(script, args...).want(t, 3, "Privacy_AllFiles", "  macos 14.6: now 15.1\n", "  git 2.50.1: the same\n", "  homebrew 4.3.1: now 4.4.0\n", "This report is in "+m.home+"/maia/maia-recovered/report.txt")
 	report, err := os.ReadFile(m.home + "/maia/maia-recovered/report.txt")

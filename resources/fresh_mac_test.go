@@ -26,19 +26,14 @@ func (m *machine) record(log string, names ...string) {
 		if err := os.Rename(path, real); err != nil {
 			m.t.Fatal(err)
 		}
-		text := fmt.Sprintf("#!%s\nprintf '%s %%s\\n' \"$*\" >> '%s'\nexec '%s' \"$@\"\n", filepath.Join(m.bin, "sh"), name, log, real)
-		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-			m.t.Fatal(err)
-		}
+		m.program(name, fmt.Sprintf("#!%s\nprintf '%s %%s\\n' \"$*\" >> '%s'\nexec '%s' \"$@\"\n", filepath.Join(m.bin, "sh"), name, log, real))
 	}
 }
 
 // fakeTool makes a tool of a few lines of shell.
 func (m *machine) fakeTool(name, text string) {
 	m.t.Helper()
-	if err := os.WriteFile(filepath.Join(m.bin, name), []byte("#!"+filepath.Join(m.bin, "sh")+"\n"+text+"\n"), 0o755); err != nil {
-		m.t.Fatal(err)
-	}
+	m.program(name, "#!"+filepath.Join(m.bin, "sh")+"\n"+text+"\n")
 }
 
 // freshMac is a machine with no more than a Mac has that comes from its box, but for Homebrew. Its log has every call of launchctl,
@@ -95,7 +90,7 @@ func (b *builder) relocated(to string) []item {
 // checkEverything compares target and home with the backup. What the package phase writes down is beside it.
 func (m *machine) checkEverything(b *builder, to string, strangers ...string) {
 	m.t.Helper()
-	beside := append(slices.Clone(strangers), "maia-recovered/report.txt", "maia-recovered/packages.done")
+	beside := append(slices.Clone(strangers), "maia-recovered/report.txt", "maia-recovered/packages.done", "maia-recovered/packages.time")
 	for _, path := range append(glob(m.t, to+"/maia-recovered/packages.log"), glob(m.t, to+"/maia-recovered/packages.log/*")...) {
 		beside = append(beside, strings.TrimPrefix(path, to+"/"))
 	}
@@ -172,7 +167,7 @@ func readLines(t testing.TB, path string) []string {
 
 // builtins of bash 3.2 that the script may use.
 var builtins = strings.Fields(`: . [ break cd command continue declare echo eval exec exit export false getopts hash kill let local printf pwd read readonly
-	return set shift test trap true type ulimit umask unset wait builtin`)
+	return set shift test trap true type ulimit umask unset wait builtin disown`)
 
 // strangeCommands returns the commands of a script that are none of its own, of the shell, or of a Mac from its box.
 func strangeCommands(script string) ([]string, error) {
@@ -197,6 +192,9 @@ func strangeCommands(script string) ([]string, error) {
 			return true
 		}
 		args := c.Args
+		if len(args) > 1 && word(args[0]) == "command" && word(args[1]) == "-v" {
+			return true // it is only looked for
+		}
 		// What runs the rest of its line.
 		for len(args) > 1 && slices.Contains([]string{"exec", "command", "builtin", "env", "xargs"}, word(args[0])) {
 			args = args[1:]
@@ -225,7 +223,7 @@ func TestStockCommands(t *testing.T) {
 		t.Error(s)
 	}
 	for text, want := range map[string]int{
-		"f() { sed x; }; f": 0, "jq .": 1, "x=$(sha256sum y)": 1, "timeout 5 sed x": 1, "a | tac": 2, "exec zstd -d": 1, "xargs -0 -n 1 shuf": 1, "command -v jq": 1, "env A=b sed x": 0,
+		"f() { sed x; }; f": 0, "jq .": 1, "x=$(sha256sum y)": 1, "timeout 5 sed x": 1, "a | tac": 2, "exec zstd -d": 1, "xargs -0 -n 1 shuf": 1, "command -v jq": 0, "command jq": 1, "env A=b sed x": 0,
 		"if git status; then :; fi": 1, `"$tool" x`: 0,
 	} {
 		if got, err := strangeCommands(text); err != nil || len(got) != want {

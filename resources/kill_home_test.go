@@ -82,7 +82,7 @@ func (h *usedHome) scene() map[string]string {
 				return err
 			}
 			what += " -> " + to
-		case strings.HasSuffix(rel, "/report.txt"), strings.Contains(rel, "/packages.log"): // they tell of their run
+		case strings.HasSuffix(rel, "/report.txt"), strings.HasSuffix(rel, "/packages.time"), strings.Contains(rel, "/packages.log"): // they tell of their run
 		case fi.Mode().IsRegular():
 			body, err := os.ReadFile(path)
 			if err != nil {

@@ -29,9 +29,7 @@ func (m *machine) wrapBrew(log string) {
 	text := "#!" + filepath.Join(m.bin, "sh") + "\necho \"brew $*\" >> '" + log + "'\n" +
 		"case \"$*\" in *broken*) echo no such thing; exit 1 ;; *jq*) if [ ! -f '" + log + ".jq' ]; then : > '" + log + ".jq'; kill -9 $PPID; exit 1; fi ;; esac\n"
 	for name, text := range map[string]string{"brew": text, "xcode-select": "#!" + filepath.Join(m.bin, "sh") + "\nexit 0\n"} {
-		if err := os.WriteFile(filepath.Join(m.bin, name), []byte(text), 0o755); err != nil {
-			m.t.Fatal(err)
-		}
+		m.program(name, text)
 	}
 }
 
@@ -81,9 +79,7 @@ func TestPackages(t *testing.T) {
 	}
 	// Without Homebrew and the Command Line Tools, it says how to get them.
 	m.without("brew")
-	if err := os.WriteFile(filepath.Join(m.bin, "xcode-select"), []byte("#!/bin/sh\nexit 2\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	m.program("xcode-select", "#!/bin/sh\nexit 2\n")
 	m.run(script, append(args, "--only", "packages")...).want(t, 3, "brew broken: no Homebrew yet", "xcode-select --install", "raw.githubusercontent.com/Homebrew/install/HEAD/install.sh")
 	if found := append(glob(t, m.home+"/pwned"), glob(t, to+"/pwned")...); len(found) > 0 {
 		t.Errorf("a list was executed: %v", found)

@@ -1866,7 +1866,7 @@ readonly AWK_RELOCATE='
 
 # print_home: what goes into the home, and every change.
 print_home() {
-  local agents shell equal differ place text last=''
+  local agents shell equal differ lines files text
   awk '$3 == "d" || $3 == "i" { next } { if ($4 == "launchagents") agents++; else shell++ } $1 == "E" { equal++ } $1 == "D" { differ++ }
     END { printf "%d %d %d %d\n", agents, shell, equal, differ }' "$WORK/todo" > "$WORK/numbers" || full "$WORK"
   read -r agents shell equal differ < "$WORK/numbers"
@@ -1879,6 +1879,12 @@ print_home() {
   if [ -s "$WORK/changes" ]; then
     say '  In them the paths of the old machine become those of this one (- the old line, + the new one, with its number):'
     print_lines "$WORK/changes"
+    awk '{ if (!($1 in seen)) { seen[$1]; files++ } if ($2 == "+") lines++ } END { printf "%d %d\n", lines, files }' "$WORK/changes" > "$WORK/numbers" || full "$WORK"
+    read -r lines files < "$WORK/numbers"
+    count "$lines" 'line changes' 'lines change'
+    text=$REPLY
+    count "$files" file files
+    say "  together $text, in $REPLY"
   fi
   if [ -s "$WORK/asitwas" ]; then
     say '  Property lists whose paths cannot be changed; they are restored as they were:'

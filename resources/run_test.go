@@ -62,6 +62,24 @@ func (m *machine) tool(name, program string) {
 	}
 }
 
+// program makes a tool of a text of its own. What stands in its place goes first: it may be a link to the real one, which
+// writing would go through.
+func (m *machine) program(name, text string) {
+	m.t.Helper()
+	path := filepath.Join(m.bin, name)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		m.t.Fatal(err)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	_, err = file.WriteString(text)
+	if err := errors.Join(err, file.Close()); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
 func (m *machine) without(names ...string) *machine {
 	m.t.Helper()
 	for _, name := range names {

@@ -114,13 +114,7 @@ func (m *machine) wrap(name, script string) {
 			m.t.Fatal(err)
 		}
 	}
-	if err := os.Remove(path); err != nil {
-		m.t.Fatal(err)
-	}
-	text := "#!" + filepath.Join(m.bin, "sh") + "\n" + strings.ReplaceAll(script, "REAL", program) + "\n"
-	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-		m.t.Fatal(err)
-	}
+	m.program(name, "#!"+filepath.Join(m.bin, "sh")+"\n"+strings.ReplaceAll(script, "REAL", program)+"\n")
 }
 
 func TestMissingTool(t *testing.T) {

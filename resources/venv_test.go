@@ -50,10 +50,7 @@ func TestEnvironments(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(t, filepath.Join(m.bin, "xcode-select"), []byte("#!"+sh+"\nexit 0\n"))
-	if err := os.Chmod(filepath.Join(m.bin, "xcode-select"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	m.program("xcode-select", "#!"+sh+"\nexit 0\n")
 	script, to := filepath.Join(b.dir, "restore_maia.sh"), filepath.Join(m.home, "new maia")
 	args := []string{"--to", to, "--yes", "--vault-password-file", m.passwordFile("correct horse")}
 	m.run(script, append(args, "--dry-run")...).want(t, 0, "/opt/homebrew/bin/python3", "+ 6 "+to+"/.maia-venv/bin/python3")

@@ -268,7 +268,7 @@ func (m Manager) timerStatus(ctx context.Context, label string, st schedule.JobS
 	b, err := os.ReadFile(m.path(label, ".timer"))
 	if err != nil {
 		st.Why = "its timer cannot be read: " + err.Error()
-		return st, nil
+		return st, nil //nolint:nilerr // it is the answer
 	}
 	st.At = times(b)
 	if m.Elsewhere {

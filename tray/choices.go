@@ -55,7 +55,7 @@ func ChangeChoices(stateDir string, disk *fsx.FS, now time.Time, change func(*Ch
 	if err != nil {
 		return Choices{}, fmt.Errorf("change choices: %w", err)
 	}
-	defer lock.Unlock()
+	defer func() { _ = lock.Unlock() }()
 	c, _ := ReadChoices(stateDir) // a damaged file is begun anew
 	if c.Muted == nil {
 		c.Muted = map[string]time.Time{}

@@ -70,7 +70,7 @@ func (l *loop) start(args []string) {
 		l.fail("start the "+args[0], err)
 		return
 	}
-	l.job = j
+	l.job, l.jobAt = j, l.wall()
 	l.ran("running", nil)
 }
 
@@ -109,7 +109,7 @@ func (l *loop) attempt(what string, f func(ctx context.Context) error) {
 // fail shows that a click came to nothing.
 func (l *loop) fail(what string, err error) {
 	l.o.Log.Error().Err(err).Msg(what)
-	l.state.Trouble = what + ": " + err.Error()
+	l.state.Trouble, l.troubleAt = what+": "+err.Error(), l.wall()
 }
 
 func (l *loop) choose(change func(*Choices)) {

@@ -22,8 +22,8 @@ const (
 )
 
 // terminal runs a script in the desktop's terminal, which outlives the menu.
-func terminal(_ context.Context, script string) error {
-	cmd := exec.Command(emulator, "-e", script)
+func terminal(ctx context.Context, script string) error {
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), emulator, "-e", script)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return err
@@ -72,7 +72,7 @@ func (o *Options) form() resources.IconForm {
 	if err != nil {
 		return resources.OnDark
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	var answer dbus.Variant
 	err = conn.Object("org.freedesktop.portal.Desktop", "/org/freedesktop/portal/desktop").CallWithContext(ctx,
 		"org.freedesktop.portal.Settings.Read", 0, "org.freedesktop.appearance", "color-scheme").Store(&answer)

@@ -24,6 +24,8 @@ const (
 	again = 500 * time.Millisecond
 	// gap is a jump of the clock from which on the machine must have slept, or its clock was set.
 	gap = 3 * minute
+	// troubleFor is how long it is shown that a click came to nothing.
+	troubleFor = 10 * minute
 	// stale is the age of a look from which on opening the menu causes another.
 	stale = 10 * time.Second
 )
@@ -46,6 +48,8 @@ type loop struct {
 	looking, lookAgain bool
 	telling, tellAgain bool
 	lookedAt, ticked   time.Time
+	// jobAt is when the last job was started, troubleAt when the last click failed.
+	jobAt, troubleAt time.Time
 }
 
 func newLoop(o Options) *loop {
@@ -131,6 +135,9 @@ func (l *loop) tick() {
 	now := l.wall()
 	passed := now.Sub(l.ticked)
 	l.ticked = now
+	if since := now.Sub(l.troubleAt); since < 0 || since >= troubleFor {
+		l.state.Trouble = ""
+	}
 	o := &l.state.Status.OneDrive
 	waits := o.Waiting > 0 || o.State == "pending" || o.State == "uploading"
 	switch {
@@ -217,8 +224,27 @@ func (l *loop) looked(look Look, err error) {
 		l.o.Log.Error().Err(err).Msg("look at the status")
 	default:
 		l.state.Status, l.state.Recent = look.Status, look.Recent
+		if tells(&look.Status, l.jobAt) {
+			l.state.JobTrouble = ""
+		}
 	}
 	l.ran(l.state.Status.Activity, l.state.Status.Run)
+}
+
+// tells reports whether a status tells of a run that ended after t: then nothing more has to be said of a job of that time.
+func tells(s *menu.Status, t time.Time) bool {
+	if b := s.LastBackup; b != nil && b.FinishedAt.After(t) {
+		return true
+	}
+	if f := s.LastFailure; f != nil && f.At.After(t) {
+		return true
+	}
+	for _, d := range []*menu.Drilled{s.Restore.LastFull, s.Restore.LastLight} {
+		if d != nil && d.At.After(t) {
+			return true
+		}
+	}
+	return false
 }
 
 // glance looks at the active run alone.

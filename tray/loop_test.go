@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -160,8 +161,12 @@ func startRig(t *testing.T) *rig {
 		t: t, board: &board{change: make(chan struct{}, 1)}, engine: &engineOf{look: fineLook()}, schedule: &switches{table: menu.Timetable{Known: true, Hour: 3}},
 		dir: t.TempDir(), clicks: make(chan menu.Slot), opened: make(chan struct{}), changed: make(chan struct{}), ended: make(chan struct{}), now: day,
 	}
+	inVain, err := exec.LookPath("false")
+	if err != nil {
+		t.Fatal(err)
+	}
 	o := Options{
-		StateDir: r.dir, Now: r.clock, Engine: r.engine, Scheduler: r.schedule, Program: "/bin/false", Can: menu.Capabilities{Terminal: true, Schedule: true}, Log: zerolog.Nop(),
+		StateDir: r.dir, Now: r.clock, Engine: r.engine, Scheduler: r.schedule, Program: inVain, Can: menu.Capabilities{Terminal: true, Schedule: true}, Log: zerolog.Nop(),
 		Keeper: &notify.Keeper{Dir: r.dir, Now: r.clock, Channels: []notify.Channel{func(_ context.Context, m notify.Message) error {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -358,6 +363,44 @@ func TestLoopDoesNotGrow(t *testing.T) {
 	}
 }
 
+// What kept a run from its work is shown until the status tells of one that ended later; that a click came to nothing for
+// ten minutes.
+func TestTroubleEnds(t *testing.T) {
+	now := day
+	l := newLoop(Options{Engine: &engineOf{}, Now: func() time.Time { return now }, Log: zerolog.Nop()})
+	l.ctx = t.Context()
+	l.state.JobTrouble, l.jobAt = "the backup: it is busy", day
+	l.fail("open it", errors.New("gone"))
+	look := fineLook()
+	l.looked(look, nil)
+	if l.state.JobTrouble == "" || l.state.Trouble != "open it: gone" {
+		t.Errorf("forgotten: %+v", l.state)
+	}
+	for name, change := range map[string]func(*menu.Status){
+		"backup":  func(s *menu.Status) { s.LastBackup = &menu.Result{FinishedAt: day.Add(time.Minute)} },
+		"failure": func(s *menu.Status) { s.LastFailure = &menu.Failure{At: day.Add(time.Minute)} },
+		"drill":   func(s *menu.Status) { s.Restore.LastFull = &menu.Drilled{At: day.Add(time.Minute)} },
+	} {
+		l.state.JobTrouble = "x"
+		look := fineLook()
+		change(&look.Status)
+		if l.looked(look, nil); l.state.JobTrouble != "" {
+			t.Errorf("%s: it is still shown", name)
+		}
+	}
+	l.lookedAt = day
+	for minutes, shown := range []bool{9: true, 10: false} {
+		if minutes < 9 {
+			continue
+		}
+		now = day.Add(time.Duration(minutes) * time.Minute)
+		l.ticked = now.Add(-time.Minute)
+		if l.tick(); (l.state.Trouble != "") != shown {
+			t.Errorf("after %d minutes: %q", minutes, l.state.Trouble)
+		}
+	}
+}
+
 func TestPace(t *testing.T) {
 	var p pace
 	run := func(phase string, done int64, seconds int) *menu.Run {
@@ -382,7 +425,7 @@ func TestChoices(t *testing.T) {
 		t.Error(c, err)
 	}
 	var wg sync.WaitGroup
-	for _, key := range strings.Fields("a b c d e f g h") {
+	for key := range strings.FieldsSeq("a b c d e f g h") {
 		wg.Go(func() {
 			if _, err := ChangeChoices(dir, nil, day, func(c *Choices) { c.Mute(key, day) }); err != nil {
 				t.Error(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,6 +33,8 @@ type session struct {
 	hold chan struct{}
 	// asked has an entry for each time the password was asked for.
 	asked chan struct{}
+	// told is what the owner must have been told so far.
+	told []string
 }
 
 func startSession(t testing.TB) *session {
@@ -157,8 +160,10 @@ func (s *session) locked() bool {
 
 func (a *app) running() bool { return strings.HasPrefix(string(a.icon()), "running-") }
 
-// readOnly makes a folder one that nobody can write to, until the function it returns is called.
-func readOnly(t *testing.T, dir string) (undo func()) {
+// readOnly makes a folder one that nobody can write to, until the function it returns is called, and says what the menu
+// has to say of it.
+func readOnly(t *testing.T, dir string) (undo func(), reason string) {
+	const notWritable = "a folder cannot be written to"
 	t.Helper()
 	if os.Getuid() != 0 {
 		if err := os.Chmod(dir, 0o500); err != nil {
@@ -166,10 +171,22 @@ func readOnly(t *testing.T, dir string) (undo func()) {
 		}
 		undo = func() { _ = os.Chmod(dir, 0o700) }
 		t.Cleanup(undo)
-		return undo
+		return undo, notWritable
 	}
 	// Modes do not hold root back; a mount does.
-	if err := unix.Mount(dir, dir, "", unix.MS_BIND, ""); err != nil {
+	err := unix.Mount(dir, dir, "", unix.MS_BIND, "")
+	if errors.Is(err, unix.EPERM) {
+		// Root of a container that may not mount: there the folder is taken away altogether.
+		if err := os.Rename(dir, dir+".away"); err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			if err := os.Rename(dir+".away", dir); err != nil {
+				t.Error(err)
+			}
+		}, "the backups in the OneDrive folder are gone"
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	mounted := true
@@ -185,7 +202,7 @@ func readOnly(t *testing.T, dir string) (undo func()) {
 	if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""); err != nil {
 		t.Fatal(err)
 	}
-	return undo
+	return undo, notWritable
 }
 
 const welcome = "Maia Recovery is in the menu bar"
@@ -261,13 +278,13 @@ func TestFailureIsToldOnce(t *testing.T) {
 	s.wait("the backup is seen", func() bool { return a.shows("Last backup: just now") })
 	// The next day, which has no backup yet; the scheduled run would have nothing to do else.
 	write(t, s.clock, "24h")
-	writable := readOnly(t, filepath.Join(s.fix.OneDrive, "MaiaBackups"))
+	writable, reason := readOnly(t, filepath.Join(s.fix.OneDrive, "MaiaBackups"))
 	for range 2 {
 		if exit, out := s.cli("backup", "--scheduled", "--quiet"); exit != 1 {
 			t.Errorf("it exited with %d\n%s", exit, out)
 		}
 		s.wait("the failure is seen", func() bool {
-			return a.icon() == menu.Failed && a.shows("Problem: The last backup failed: a folder cannot be written to")
+			return a.icon() == menu.Failed && a.shows("Problem: The last backup failed: "+reason)
 		})
 	}
 	a.click("Back Up Now")
@@ -320,6 +337,55 @@ func TestOverdueByTheClock(t *testing.T) {
 	a.click("Resume")
 	s.wait("they are not", func() bool { return a.shows("Pause Backups") })
 	s.wantTold("No backup for 27 hours", "Still: No backup for 2 days")
+}
+
+// An upload becomes slow, stuck and blocked by the clock and by what OneDrive answers; it is told of once for each that
+// needs something else, and when it is over.
+func TestUploadByTheClock(t *testing.T) {
+	s := startSession(t)
+	s.startPanel()
+	answer := filepath.Join(s.dir, "answer")
+	s.env = append(s.env, "MAIA_TEST_SYNC="+answer)
+	write(t, answer, "-1h pending\n50m uploading\n4h uploading quota\n5h client_uploaded\n")
+	if exit, out := s.cli("backup", "--quiet", "--no-vault", "--no-wait"); exit != 0 {
+		t.Fatal(exit, out)
+	}
+	// The sample's likely secrets are a problem of their own.
+	if exit, out := s.cli("notify", "mute", "likely_secret"); exit != 0 {
+		t.Fatal(exit, out)
+	}
+	a := s.start(s.env)
+	for _, step := range []struct {
+		passed string
+		icon   menu.Icon
+		row    string
+		told   []string
+	}{
+		{"10m", menu.Uploading, "OneDrive: 0 of ", nil},
+		{"55m", menu.Uploading, "OneDrive: uploading, 0 of ", nil},
+		{"65m", menu.Attention, "OneDrive: slow, 0 of ", []string{"OneDrive is slow to upload the backup"}},
+		{"3h", menu.Attention, "OneDrive: stuck, 0 of ", nil},
+		{"4h5m", menu.Attention, "OneDrive: not uploading, its storage is full, 0 of ", []string{"OneDrive does not upload the backup"}},
+	} {
+		write(t, s.clock, step.passed)
+		a.open()
+		if !s.within(patience, func() bool { return a.icon() == step.icon && a.shows(step.row) }) {
+			t.Fatalf("after %s:\n%s", step.passed, a.text())
+		}
+		s.told = append(s.told, step.told...)
+		s.wantTold(s.told...)
+	}
+	// Uploaded is what two looks a minute apart find so.
+	done := func() bool { return a.icon() == menu.Neutral && a.shows("OneDrive: reports all ") }
+	for minutes, uploaded := 0, false; !uploaded; minutes += 2 {
+		if minutes > 60 {
+			t.Fatalf("it is never uploaded:\n%s", a.text())
+		}
+		write(t, s.clock, fmt.Sprintf("5h%dm", minutes))
+		a.open()
+		uploaded = s.within(3*time.Second, done)
+	}
+	s.wantTold(append(s.told, "The backup is uploaded after all")...)
 }
 
 // The menu comes back after the panel was restarted, also after its notifications were closed, and works as before.

@@ -53,7 +53,6 @@ func Run(ctx context.Context, o Options) error {
 	loop := newLoop(o)
 	ended := make(chan struct{})
 	begun := false
-	systray.SetTooltip("Maia Recovery")
 	bar.id()
 	systray.Run(func() {
 		// It must return: on Linux nobody sees the menu before.

@@ -80,7 +80,7 @@ var ErrAlready = errors.New("the menu is in the menu bar already")
 const lockName = "tray.lock"
 
 // Print returns the menu as it would be shown now.
-func Print(ctx context.Context, o Options) (menu.Menu, error) {
+func Print(ctx context.Context, o Options) menu.Menu {
 	l := newLoop(o)
 	choices, err := ReadChoices(o.StateDir)
 	if err != nil {
@@ -94,5 +94,5 @@ func Print(ctx context.Context, o Options) (menu.Menu, error) {
 			l.state.Schedule = t
 		}
 	}
-	return menu.Build(l.state, o.Now()), nil
+	return menu.Build(l.state, o.Now())
 }

@@ -2,6 +2,7 @@ package tray
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 
 	"github.com/fsnotify/fsnotify"
@@ -20,13 +21,12 @@ func watch(ctx context.Context, dir string) (changed <-chan struct{}, done <-cha
 	}
 	// The folder, not the files: they are replaced by renaming.
 	if err := w.Add(dir); err != nil {
-		w.Close()
-		return nil, nil, err
+		return nil, nil, errors.Join(err, w.Close())
 	}
 	out, end := make(chan struct{}, 1), make(chan struct{})
 	go func() {
 		defer close(end)
-		defer w.Close()
+		defer func() { _ = w.Close() }()
 		for {
 			select {
 			case <-ctx.Done():

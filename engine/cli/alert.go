@@ -82,6 +82,13 @@ func (a *app) tell(ctx context.Context, e *engine.Engine, k *notify.Keeper) erro
 	return k.Report(ctx, menu.Alert(menu.State{Loaded: true, Status: look.Status, Muted: choices.Muted}, a.Env.Now()))
 }
 
+// tellEnd tells of what the status says at the end of a run, however that ended.
+func (a *app) tellEnd(ctx context.Context, e *engine.Engine) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellLimit)
+	defer cancel()
+	a.untold(a.tell(ctx, e, a.keeper(e)))
+}
+
 // untold writes down that somebody could not be told.
 func (a *app) untold(err error) {
 	if err != nil {

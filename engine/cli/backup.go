@@ -70,6 +70,9 @@ Exit code 4: the backup is complete, and its upload goes on; whatever runs next,
 				exit = ExitIncomplete
 			}
 			w := a.waitForSync(cmd.Context(), e, res, limit)
+			if w.asked {
+				a.tellEnd(cmd.Context(), e)
+			}
 			exit = w.exit(exit)
 			return a.done(exit, backupSummary(res, &w, exit), func() { a.printBackup(res, &w) })
 		},

@@ -51,6 +51,8 @@ func (a *app) diagnose(ctx context.Context, fix bool) *engine.Diagnosis {
 	d := e.Doctor(ctx, fix)
 	d.Add(engine.Check{Name: engine.CheckConfiguration, State: engine.CheckOK, Text: "it can be read"})
 	d.Add(a.checkPassword(ctx, e))
+	d.Add(a.checkSchedule(ctx, e, fix)...)
+	d.Add(a.checkNotifications(ctx)...)
 	if runtime.GOOS == "darwin" {
 		d.Add(a.checkSignature(ctx))
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -134,13 +135,14 @@ everything else of yours are taken out: keys, numbers and lengths remain. Look t
 func (a *app) chooseOneDrive(e *engine.Engine) (again bool, err error) {
 	f, err := e.OneDriveFolder()
 	if !errors.Is(err, onedrive.ErrSeveral) || !a.Terminal || a.flags.quiet || a.flags.json {
-		return false, nil //nolint:nilerr // the run says it with its code
+		return false, nil // the run says it with its code
 	}
-	question := "Several OneDrive accounts have a folder:\n"
+	var question strings.Builder
+	question.WriteString("Several OneDrive accounts have a folder:\n")
 	for i, c := range f.Candidates {
-		question += fmt.Sprintf("  %d  %s\n", i+1, clean(c))
+		fmt.Fprintf(&question, "  %d  %s\n", i+1, clean(c))
 	}
-	answer, aerr := a.ask(question + "Which one is for the backups? [number] ")
+	answer, aerr := a.ask(question.String() + "Which one is for the backups? [number] ")
 	if aerr != nil {
 		return false, nil //nolint:nilerr // nobody answers: the run says it with its code
 	}

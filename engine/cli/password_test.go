@@ -31,6 +31,7 @@ type desk struct {
 	asked         []string
 	jobs          cli.Scheduler
 	asksForAccess bool
+	apart         bool      // standard error is not returned
 	tty           *terminal // nil: there is none for questions
 }
 
@@ -55,7 +56,11 @@ func newDesk(t *testing.T) *desk {
 // run runs a command line and requires its exit code.
 func (d *desk) run(want int, args ...string) string {
 	d.t.Helper()
-	var out bytes.Buffer
+	var out, aside bytes.Buffer
+	stderr := &out
+	if d.apart {
+		stderr = &aside
+	}
 	env := engine.SystemEnv()
 	env.Now, env.Home, env.Zone = func() time.Time { return d.clock }, d.fix.Home, time.UTC
 	env.Getenv = func(name string) string {
@@ -67,7 +72,7 @@ func (d *desk) run(want int, args ...string) string {
 	code := cli.Run(context.Background(), cli.Program{
 		Env: env, Version: "0.1.0-test", Script: resources.RestoreScript,
 		Args: append([]string{"--state-dir", d.state, "--maia-root", d.fix.Root, "--onedrive-path", d.fix.OneDrive}, args...),
-		In:   strings.NewReader(""), Out: &out, Err: &out, Terminal: true,
+		In:   strings.NewReader(""), Out: &out, Err: stderr, Terminal: true,
 		OpenTTY:    d.tty.open,
 		Keychain:   func(string) keychain.Store { return d.store },
 		Executable: applicationPath, Scheduler: func(string) cli.Scheduler { return d.jobs }, AsksForAccess: d.asksForAccess,

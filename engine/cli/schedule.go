@@ -150,7 +150,7 @@ func (a *app) takeOver(ctx context.Context, e *engine.Engine, at string) (string
 		return at, nil
 	}
 	a.say("There is an agent of the plan's first version: it is taken over.\n")
-	err = a.importPassword(ctx, e, st.File)
+	err = a.aside(func() error { return a.importPassword(ctx, e, st.File) })
 	if err != nil && engine.CodeOf(err) != engine.CodePasswordMissing {
 		return "", err
 	}
@@ -158,6 +158,18 @@ func (a *app) takeOver(ctx context.Context, e *engine.Engine, at string) (string
 		at = st.At[0].String()
 	}
 	return at, nil
+}
+
+// aside runs what tells of itself on standard output, where that is to be one JSON object, with its text on standard
+// error.
+func (a *app) aside(do func() error) error {
+	if !a.flags.json {
+		return do()
+	}
+	out := a.Out
+	a.Out = a.Err
+	defer func() { a.Out = out }()
+	return do()
 }
 
 // noScheduledRun makes sure that no change of the schedule ends a run.
@@ -180,7 +192,15 @@ func (a *app) configure(key, value string) error {
 	fail := func(err error) error {
 		return &engine.Error{Op: "change the configuration", Path: path, Code: engine.CodeConfig, Err: err}
 	}
-	b, err := os.ReadFile(path)
+	// Where it is a link into a collection of such files, that is what is changed.
+	target, mode := path, fs.FileMode(0o644)
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		target = real
+	}
+	if fi, err := os.Stat(target); err == nil {
+		mode = fi.Mode().Perm()
+	}
+	b, err := os.ReadFile(target)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fail(err)
 	}
@@ -189,10 +209,10 @@ func (a *app) configure(key, value string) error {
 		return fail(err)
 	}
 	var disk *fsx.FS
-	if err := disk.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := disk.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return fail(err)
 	}
-	err = disk.WriteDurable(path, 0o644, func(w io.Writer) error {
+	err = disk.WriteDurable(target, mode, func(w io.Writer) error {
 		_, err := io.Copy(w, bytes.NewReader(b))
 		return err
 	})

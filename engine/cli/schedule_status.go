@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -105,12 +107,26 @@ func (r *scheduleReport) judge(st schedule.JobState, self string) {
 	} else if self != "" && self != st.Program[0] {
 		add("schedule_other_program", installHint+" if this one should make the backups", "the schedule starts another copy of this program, %s", st.Program[0])
 	}
+	if planned := r.times(); !slices.Equal(sorted(r.Backup.At), planned) {
+		add("schedule_differs", installHint, "the system starts it at %s, and the configuration says %s", strings.Join(sorted(r.Backup.At), ", "), strings.Join(planned, ", "))
+	}
 	if !st.Loaded {
 		add("schedule_not_loaded", installHint, "the schedule is installed, but the system does not act on it: %s", st.Why)
 	} else if n := len(r.Unstarted); n >= 2 {
 		add("schedule_not_running", "on a Mac look at System Settings, General, Login Items: Maia Recovery must be allowed in the background",
 			"on %d of the last days the system never started a backup: it was off or asleep, or does not keep to the schedule", n)
 	}
+}
+
+// times are those of the configuration, in the order of the day, each once.
+func (r *scheduleReport) times() []string {
+	return slices.Compact(sorted(append([]string{r.At}, r.CatchUp...)))
+}
+
+func sorted(list []string) []string {
+	list = slices.Clone(list)
+	slices.Sort(list)
+	return list
 }
 
 func (a *app) printSchedule(r *scheduleReport) {

@@ -156,6 +156,41 @@ func sameValue(t *testing.T, a, b any) bool {
 	return texts[0] == texts[1]
 }
 
+// With --json standard output is one object, also while an agent is taken over, and a configuration that is a link is
+// changed where it lies, mode and all.
+func TestTakenOverInJSON(t *testing.T) {
+	d, _ := newMac(t)
+	path := filepath.Join(d.fix.Home, "Library", "LaunchAgents", "com.maia.disaster-recovery.plist")
+	if _, err := d.fix.PlanAgent(path); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(d.fix.Home, ".config", "maia-dr", "config.toml")
+	target := filepath.Join(d.fix.Home, "dotfiles.toml")
+	for _, err := range []error{
+		os.WriteFile(target, []byte("# mine\n"), 0o600), os.RemoveAll(link), os.MkdirAll(filepath.Dir(link), 0o700), os.Symlink(target, link),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.apart = true
+	out := d.run(0, "schedule", "install", "--at", "04:30", "--json")
+	var got struct {
+		At   string
+		Jobs []struct{ Label string }
+	}
+	if err := json.Unmarshal([]byte(out), &got); err != nil || got.At != "04:30" || len(got.Jobs) != 2 {
+		t.Errorf("%v\n%s", err, out)
+	}
+	b, err := os.ReadFile(target)
+	if fi, serr := os.Stat(target); err != nil || serr != nil || fi.Mode().Perm() != 0o600 || string(b) != "# mine\n\n[schedule]\nat = \"04:30\"\n" {
+		t.Errorf("%v %v %v %q", err, serr, fi.Mode(), b)
+	}
+	if fi, err := os.Lstat(link); err != nil || fi.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link is gone: %v, %v", fi, err)
+	}
+}
+
 // Without a desktop session the agents are in place, and it is said what to do.
 func TestScheduleOverSSH(t *testing.T) {
 	d, m := newMac(t)

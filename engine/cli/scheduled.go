@@ -61,6 +61,8 @@ func (a *app) backUpScheduled(cmd *cobra.Command, o engine.BackupOptions, wait t
 			fmt.Fprintf(a.Err, "No complete backup since %s.\n", newest.Local().Format("2 January 15:04"))
 		},
 	})
+	// Whatever was done: a drill may have failed, a backup may be overdue, an upload that was waited for may be slow.
+	defer a.tellEnd(ctx, e)
 	if err != nil {
 		if res != nil && !a.flags.json {
 			a.tidy()

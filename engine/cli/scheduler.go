@@ -122,16 +122,18 @@ func (a *app) pins(e *engine.Engine) (flags []string, err error) {
 	if a.flags.config != "" {
 		err = errors.Join(err, add("--config", a.flags.config))
 	}
-	state := a.flags.stateDir
-	if state == "" {
-		state = a.Env.Getenv("MAIA_DR_STATE_DIR")
-	}
-	if state != "" {
-		err = errors.Join(err, add("--state-dir", state))
-	}
-	bare, berr := a.bareEngine()
+	bare, berr := a.bareEngine("")
 	if err = errors.Join(err, berr); err != nil {
 		return nil, err
+	}
+	if dir := e.State().Path; dir != bare.State().Path {
+		// Named by a flag or the environment, XDG_STATE_HOME among it.
+		if err := add("--state-dir", dir); err != nil {
+			return nil, err
+		}
+		if bare, err = a.bareEngine(dir); err != nil {
+			return nil, err
+		}
 	}
 	if found, err := bare.Root(); err != nil || found != root {
 		flags = append(flags, "--maia-root", root)
@@ -147,8 +149,9 @@ func (a *app) pins(e *engine.Engine) (flags []string, err error) {
 	return flags, nil
 }
 
-// bareEngine is an engine as the system will start it: without environment, flags and current folder.
-func (a *app) bareEngine() (*engine.Engine, error) {
+// bareEngine is an engine as the system will start it: without environment, flags and current folder, but for a state
+// directory that is named.
+func (a *app) bareEngine(stateDir string) (*engine.Engine, error) {
 	env := a.Env
 	env.Home, env.Cwd = a.home(), "/"
 	env.Getenv = func(string) string { return "" }
@@ -156,7 +159,7 @@ func (a *app) bareEngine() (*engine.Engine, error) {
 	if err != nil {
 		return nil, &engine.Error{Op: "read the configuration", Path: a.configPath(), Code: engine.CodeConfig, Err: err}
 	}
-	return engine.New(env, engine.Options{Config: cfg, StateDir: a.flags.stateDir}), nil
+	return engine.New(env, engine.Options{Config: cfg, StateDir: stateDir}), nil
 }
 
 // configPath is where the configuration lies.

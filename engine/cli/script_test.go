@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -72,6 +73,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PATH", strings.Join([]string{own, "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"}, string(filepath.ListSeparator)))
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "mac", "Users", "naythan"))
 			env.Setenv("ROOT", filepath.Join(env.WorkDir, "mac", "Users", "naythan", "git", "maia"))
+			env.Setenv("TZ", noon(time.Now()))
 			env.Setenv("MAIA_TEST_EXECUTABLE", filepath.Join(env.WorkDir, "opt", "maia-dr"))
 			env.Setenv("MAIA_TEST_SYSTEMCTL", filepath.Join(env.WorkDir, "systemctl"))
 			env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))
@@ -88,6 +90,9 @@ func TestScripts(t *testing.T) {
 		},
 	})
 }
+
+// noon is a time zone in which it is noon: no day of the schedule begins while a test runs.
+func noon(now time.Time) string { return fmt.Sprintf("Etc/GMT%+d", now.UTC().Hour()-12) }
 
 // makeFixture makes the small sample in $WORK/mac.
 func makeFixture(ts *testscript.TestScript, _ bool, _ []string) {

@@ -1,17 +1,19 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"maia-dr/engine"
+	"maia-dr/engine/onedrive"
 	"maia-dr/engine/schedule"
+	"maia-dr/engine/vault"
 )
 
 // setup is one run of the command: it goes through all steps, whatever becomes of each.
@@ -123,6 +125,12 @@ func (s *setup) run() error {
 	return s.end()
 }
 
+// ask puts a question. An answer after Ctrl-C is none.
+func (s *setup) ask(question string) (string, error) {
+	answer, err := s.app.ask(question)
+	return answer, cmp.Or(s.ctx.Err(), err)
+}
+
 // worse keeps the first exit code of a failure, else the first other one.
 func (s *setup) worse(code int) {
 	if s.exitCode == ExitDone || s.exitCode == ExitIncomplete && code != ExitIncomplete {
@@ -181,7 +189,7 @@ func (s *setup) findRoot() (state, text string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	bare, err := s.bareEngine()
+	bare, err := s.bareEngine(e.State().Path)
 	if err != nil {
 		return "", "", err
 	}
@@ -216,6 +224,20 @@ func (s *setup) findOneDrive() (state, text string, err error) {
 	}
 	path, err := find(e)
 	for try := 0; err != nil && !s.yes && try < 5; try++ {
+		if errors.Is(err, onedrive.ErrSeveral) {
+			chosen, cerr := s.chooseOneDrive(e)
+			if cerr != nil {
+				s.say("%s\n", clean(cerr.Error()))
+				continue
+			}
+			if !chosen {
+				break
+			}
+			if path, err = s.named(&s.flags.oneDrive, s.flags.oneDrive, find); err != nil {
+				s.flags.oneDrive = ""
+			}
+			continue
+		}
 		s.say("%s\n", clean(err.Error()))
 		answer, aerr := s.ask("Type the folder's path, or sign in to OneDrive and press Return: ")
 		if aerr != nil {
@@ -232,7 +254,7 @@ func (s *setup) findOneDrive() (state, text string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	bare, err := s.bareEngine()
+	bare, err := s.bareEngine(e.State().Path)
 	if err != nil {
 		return "", "", err
 	}
@@ -292,7 +314,17 @@ func (s *setup) firstDrill() (state, text string, err error) {
 	if st, err := e.Status(); err == nil && st.Restore.Proven && (st.LastBackup == nil || st.Restore.LastFull.BackupID == st.LastBackup.BackupID) {
 		return stepAlready, restoreText(&st.Restore, s.Env.Now()), nil
 	}
-	res, err := e.Drill(s.ctx, engine.DrillOptions{Password: s.restorePassword(s.passwordFile)})
+	password := s.restorePassword("")
+	if s.passwordFile != "" {
+		// It was read already, and standard input can be read once only.
+		password = func(ctx context.Context, _, wrong int) (vault.Password, error) {
+			if wrong > 0 {
+				return vault.Password{}, engine.ErrNoPassword
+			}
+			return s.password(ctx)
+		}
+	}
+	res, err := e.Drill(s.ctx, engine.DrillOptions{Password: password})
 	s.tidy()
 	if err != nil {
 		return "", "", err
@@ -315,8 +347,8 @@ func (s *setup) schedule() (state, text string, err error) {
 		return "", "", err
 	}
 	for s.at == "" && !s.yes {
-		answer, err := s.ask(fmt.Sprintf("When should the daily backup begin? [%s] ", e.Plan().At))
-		if err != nil || answer == "" {
+		answer, aerr := s.ask(fmt.Sprintf("When should the daily backup begin? [%s] ", e.Plan().At))
+		if aerr != nil || answer == "" {
 			break
 		}
 		if _, err := schedule.ParseClock(answer); err != nil {
@@ -324,6 +356,9 @@ func (s *setup) schedule() (state, text string, err error) {
 			continue
 		}
 		s.at = answer
+	}
+	if err := s.ctx.Err(); err != nil {
+		return "", "", err
 	}
 	out, err := s.installSchedule(s.ctx, s.at, "")
 	if err != nil {
@@ -357,10 +392,3 @@ func (s *setup) sheet() (state, text string, err error) {
 func isYes(answer string) bool {
 	return strings.EqualFold(answer, "y") || strings.EqualFold(answer, "yes")
 }
-
-const (
-	probeLabel = "com.maia.recovery-probe"
-	// probeLimit is how long a person may take to answer macOS's questions, probeEvery how often is looked.
-	probeLimit = 5 * time.Minute
-	probeEvery = 500 * time.Millisecond
-)

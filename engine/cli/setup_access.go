@@ -17,6 +17,13 @@ import (
 	"maia-dr/engine/vault"
 )
 
+const (
+	probeLabel = "com.maia.recovery-probe"
+	// probeLimit is how long a person may take to answer macOS's questions, probeEvery how often is looked.
+	probeLimit = 5 * time.Minute
+	probeEvery = 500 * time.Millisecond
+)
+
 // setPassword takes the password from where there is one: the Keychain, a file, the plan's agent, the person.
 func (s *setup) setPassword() (state, text string, err error) {
 	e, err := s.engine(nil)
@@ -34,7 +41,7 @@ func (s *setup) setPassword() (state, text string, err error) {
 		return "", "", err
 	}
 	if st, serr := s.scheduler().Status(s.ctx, BackupLabel); serr == nil && st.Old {
-		err := s.importPassword(s.ctx, e, st.File)
+		err := s.aside(func() error { return s.importPassword(s.ctx, e, st.File) })
 		if err == nil {
 			return stepDone, "taken out of the plan's agent, into the Keychain", nil
 		}
@@ -48,6 +55,9 @@ func (s *setup) setPassword() (state, text string, err error) {
 		return stepSkipped, without + "; set one with `maia-dr password set`", nil
 	}
 	p, err := s.askPassword(e)
+	if s.ctx.Err() != nil {
+		return "", "", s.ctx.Err()
+	}
 	if errors.Is(err, errEmptyAnswer) {
 		s.worse(ExitIncomplete)
 		return stepSkipped, without + "; set one with `maia-dr password set`", nil

@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"maia-dr/engine/cli"
 	"maia-dr/engine/state"
+	"maia-dr/keychain"
 	"maia-dr/launchd"
 )
 
@@ -47,7 +49,14 @@ func TestSetupOnMac(t *testing.T) {
 	d.tty = &terminal{answers: []string{"n"}}
 	d.says(d.run(0, "uninstall"), "Nothing was removed")
 	d.tty = &terminal{answers: []string{"y", "y"}}
+	address := keychain.Item{Service: keychain.Service, Account: "webhook"}
+	if err := d.store.Set(t.Context(), address, keychain.NewSecret([]byte("https://example.test/token"))); err != nil {
+		t.Fatal(err)
+	}
 	out = d.run(0, "uninstall")
+	if _, err := d.store.Get(t.Context(), address); !errors.Is(err, keychain.ErrNotFound) {
+		t.Errorf("the address of the webhook is still there: %v", err)
+	}
 	d.says(out, "1 backup stays in "+filepath.Join(d.fix.OneDrive, "MaiaBackups"), "no longer in the Keychain", "move /Applications/Maia Recovery.app to the bin")
 	if len(m.loaded) > 0 {
 		t.Errorf("still loaded: %v", m.loaded)
@@ -56,6 +65,9 @@ func TestSetupOnMac(t *testing.T) {
 		t.Error("the state directory is still there")
 	}
 	d.run(12, "password", "check")
+	// A Keychain that refuses is told of, and keeps nothing else from being removed.
+	d.store.SetFault(keychain.ErrDenied)
+	d.says(d.run(3, "uninstall", "--yes", "--password"), "Still in the Keychain", "vault password", "refused")
 }
 
 // What macOS refuses is told, and is no reason to leave out the rest.

@@ -107,7 +107,7 @@ func TestSetupAtATerminal(t *testing.T) {
 		defer cancel()
 		cmd := exec.CommandContext(ctx, filepath.Join(bin, "maia-dr"), args...)
 		cmd.Dir = base
-		cmd.Env = []string{"PATH=" + bin, "HOME=" + fix.Home, "TERM=xterm", "COLUMNS=100", useTerminal + "=1",
+		cmd.Env = []string{"PATH=" + bin, "HOME=" + fix.Home, "TZ=" + noon(time.Now()), "TERM=xterm", "COLUMNS=100", useTerminal + "=1",
 			"MAIA_TEST_EXECUTABLE=" + filepath.Join(bin, "maia-dr"), "MAIA_TEST_SYSTEMCTL=" + filepath.Join(base, "systemctl")}
 		screen := onTerminal(t, cmd, dialogue)
 		if code := cmd.ProcessState.ExitCode(); code != exit {
@@ -115,15 +115,23 @@ func TestSetupAtATerminal(t *testing.T) {
 		}
 		return screen
 	}
+	// Ctrl-C at a question, and the Return after it: nothing further is done.
+	screen := run(130, []line{{"Which folder is Maia? ", "~/my work"}, {"Which one is for the backups? [number] ", "2"}, {"New vault password: ", "\x03"}}, "setup")
+	if _, err := os.Lstat(filepath.Join(fix.OneDrive, "MaiaBackups")); err == nil || strings.Contains(screen, "4 of 8") {
+		t.Errorf("it went on after Ctrl-C:\n%s", screen)
+	}
+	if err := os.Remove(filepath.Join(fix.Home, ".config", "maia-dr", "config.toml")); err != nil {
+		t.Fatal(err)
+	}
 	const password = "seven grey herons over the weir"
-	screen := run(0, []line{
+	screen = run(0, []line{
 		{"Which folder is Maia? ", "~/nowhere"}, {"Which folder is Maia? ", "~/my work"},
-		{"Type the folder's path, or sign in", ""}, {"Type the folder's path, or sign in", fix.OneDrive},
+		{"Which one is for the backups? [number] ", "3"}, {"Which one is for the backups? [number] ", "2"},
 		{"New vault password: ", password}, {"Once more: ", "a slip"}, {"New vault password: ", password}, {"Once more: ", password},
 		{"When should the daily backup begin? [03:00] ", "half past"}, {"When should the daily backup begin? [03:00] ", "02:45"},
 	}, "setup")
 	for _, want := range []string{
-		"Maia root: " + root, "several OneDrive folders", "The two differ", "First backup: full_", "Restore drill: passed", "a backup every day at 02:45",
+		"Maia root: " + root, "is none of the numbers", "The two differ", "First backup: full_", "Restore drill: passed", "a backup every day at 02:45",
 		"Recovery sheet: ", "Maia is safe",
 	} {
 		if !strings.Contains(screen, want) {

@@ -125,10 +125,7 @@ func (a *app) printMenu(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	m, err := tray.Print(cmd.Context(), o)
-	if err != nil {
-		return err
-	}
+	m := tray.Print(cmd.Context(), o)
 	if a.flags.json {
 		return a.writeJSON(map[string]any{"version": 1, "icon": m.Icon, "tooltip": m.Tooltip, "text": m.String()})
 	}
@@ -194,20 +191,21 @@ func (t *trayEngine) Look(context.Context) (tray.Look, error) {
 	if out.Status, err = menu.Decode(b); err != nil {
 		return tray.Look{}, err
 	}
-	if s.Backups == 0 {
-		return out, nil
-	}
-	l, err := t.e.List()
-	if err != nil {
-		return out, nil // the status has it as a problem
-	}
-	for _, bi := range l.Backups {
-		if bi.State == engine.StateComplete && len(out.Recent) < menu.MaxRecent {
-			out.Recent = append(out.Recent, menu.Backup{BackupID: bi.BackupID, CreatedAt: bi.CreatedAt,
-				Path: filepath.Join(s.OneDrive.Path, repository.DirName, bi.BackupID)})
-		}
+	// A repository that cannot be listed has no backups here, and is a problem in the status.
+	if l, err := t.e.List(); err == nil && s.Backups > 0 {
+		out.Recent = recent(l, filepath.Join(s.OneDrive.Path, repository.DirName))
 	}
 	return out, nil
+}
+
+// recent are the newest complete backups of a list.
+func recent(l *engine.ListResult, repo string) (out []menu.Backup) {
+	for _, b := range l.Backups {
+		if b.State == engine.StateComplete && len(out) < menu.MaxRecent {
+			out = append(out, menu.Backup{BackupID: b.BackupID, CreatedAt: b.CreatedAt, Path: filepath.Join(repo, b.BackupID)})
+		}
+	}
+	return out
 }
 
 // Glance implements tray.Engine.

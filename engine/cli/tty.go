@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -18,10 +19,30 @@ func readPassword(question string) ([]byte, error) {
 		return nil, err
 	}
 	defer tty.Close()
+	// Before the question: a password manager types faster than the terminal is told to show nothing.
+	show, err := hideInput(int(tty.Fd()))
+	if err != nil {
+		return nil, err
+	}
+	defer show()
 	if _, err := fmt.Fprint(tty, question); err != nil {
 		return nil, err
 	}
 	b, err := term.ReadPassword(int(tty.Fd()))
 	fmt.Fprintln(tty)
 	return b, err
+}
+
+// hideInput has the terminal show nothing of what is typed, until show is called.
+func hideInput(fd int) (show func(), err error) {
+	was, err := unix.IoctlGetTermios(fd, getTermios)
+	if err != nil {
+		return nil, err
+	}
+	hidden := *was
+	hidden.Lflag &^= unix.ECHO
+	if err := unix.IoctlSetTermios(fd, setTermios, &hidden); err != nil {
+		return nil, err
+	}
+	return func() { _ = unix.IoctlSetTermios(fd, setTermios, was) }, nil
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,14 +16,15 @@ import (
 	"maia-dr/engine/fsx"
 	"maia-dr/keychain"
 	"maia-dr/launchd"
+	"maia-dr/tray/notify"
 )
 
 func (a *app) uninstallCommand() *cobra.Command {
 	var o uninstallOptions
 	cmd := &cobra.Command{
 		Use: "uninstall", Short: "The way out: remove all but the backups, and say where they are", Args: argsBetween(0, 0),
-		Long: `Remove the schedule, the menu at login, the state directory with its local copies, logs and configuration. The backups in
-OneDrive stay, and so does the vault password in the Keychain, which they can be opened with; --password deletes it too.`,
+		Long: `Remove the schedule, the menu at login, the state directory with its local copies, logs, configuration, and from the
+Keychain addresses and the login for Microsoft Graph. The backups in OneDrive stay, and so does the vault password in the Keychain, which they can be opened with; --password deletes it too.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.uninstall(cmd, &o) },
 	}
 	f := cmd.Flags()
@@ -41,8 +43,10 @@ type uninstalled struct {
 	// Kept is what lay in the state directory and is not the program's.
 	Kept            []string `json:"kept,omitempty"`
 	PasswordRemoved bool     `json:"password_removed"`
-	Repository      string   `json:"repository,omitempty"`
-	Backups         int      `json:"backups"`
+	// Unforgotten says what is still in the Keychain that should not be, and why.
+	Unforgotten []string `json:"unforgotten,omitempty"`
+	Repository  string   `json:"repository,omitempty"`
+	Backups     int      `json:"backups"`
 }
 
 func (a *app) uninstall(cmd *cobra.Command, o *uninstallOptions) error {
@@ -75,12 +79,10 @@ func (a *app) uninstall(cmd *cobra.Command, o *uninstallOptions) error {
 	if _, err := a.scheduler().Remove(cmd.Context(), probeLabel, true); err != nil {
 		return scheduleError("uninstall", err)
 	}
-	if o.password {
-		switch err := a.keychain().Delete(cmd.Context(), vaultItem); {
-		case err == nil:
-			out.PasswordRemoved = true
-		case !errors.Is(err, keychain.ErrNotFound):
-			return &engine.Error{Op: "delete the vault password", Code: engine.CodeFailed, Err: err, Hint: keychainHint(err)}
+	if there.StateDir != "" {
+		if open, err := fsx.Locked(filepath.Join(there.StateDir, "tray.lock")); err == nil && open {
+			return &engine.Error{Op: "uninstall", Code: engine.CodeBusy, Err: errors.New("the menu is open, and would go on writing what is removed"),
+				Hint: "choose Quit in the menu, and run `maia-dr uninstall` again"}
 		}
 	}
 	a.tidy() // the log lies in what is removed now
@@ -96,6 +98,7 @@ func (a *app) uninstall(cmd *cobra.Command, o *uninstallOptions) error {
 			out.Removed = append(out.Removed, there.StateDir)
 		}
 	}
+	a.forget(cmd.Context(), o.password, out)
 	files, err := a.removeFiles()
 	out.Removed = append(out.Removed, files...)
 	if err != nil {
@@ -106,6 +109,30 @@ func (a *app) uninstall(cmd *cobra.Command, o *uninstallOptions) error {
 	}
 	a.printUninstalled(out)
 	return nil
+}
+
+// forget takes out of the Keychain what serves nothing any more: addresses of those who are told, the login for Microsoft
+// Graph, and, where that is wanted, the vault password. A Keychain that cannot be asked keeps nobody from leaving.
+func (a *app) forget(ctx context.Context, password bool, out *uninstalled) {
+	items := []keychain.Item{channelItem(notify.HealthcheckAccount), channelItem(notify.WebhookAccount), graphItem}
+	if password {
+		items = append(items, vaultItem)
+	}
+	for _, item := range items {
+		err := a.keychain().Delete(ctx, item)
+		switch {
+		case err == nil && item == vaultItem:
+			out.PasswordRemoved = true
+		case err == nil:
+			out.Removed = append(out.Removed, item.Label)
+		case errors.Is(err, keychain.ErrNotFound):
+		case errors.Is(err, keychain.ErrUnavailable) && item != vaultItem:
+			// Without a Keychain nothing was ever put into it from here.
+		default:
+			out.Unforgotten = append(out.Unforgotten, item.Label+": "+err.Error())
+			a.exit = ExitIncomplete
+		}
+	}
 }
 
 // removeFiles removes what lies outside the state directory.
@@ -171,6 +198,9 @@ func (a *app) printUninstalled(out *uninstalled) {
 	}
 	for _, k := range out.Kept {
 		a.printf("Left alone, since it is not of this program: %s\n", clean(k))
+	}
+	for _, u := range out.Unforgotten {
+		a.printf("Still in the Keychain, remove it there: %s\n", clean(u))
 	}
 	if out.PasswordRemoved {
 		a.printf("The vault password is no longer in the Keychain.\n")

@@ -64,8 +64,11 @@ func (a *app) waitForSync(ctx context.Context, e *engine.Engine, res *engine.Bac
 	case err != nil:
 		w.state, w.asked = onedrive.Unknown.String(), true
 		w.BackupSync = engine.BackupSync{BackupID: res.BackupID, Judgement: onedrive.Judgement{Verdict: onedrive.Unknowable, Detail: err.Error()}}
+	case s == nil && ctx.Err() != nil && res.SyncState != onedrive.LocalOnly.String():
+		w.asked, w.BackupSync = true, engine.BackupSync{Judgement: onedrive.Judgement{Verdict: onedrive.Unknowable, Detail: "the waiting was ended"}}
 	case s != nil:
-		w.BackupSync, w.asked = s.Backup(res.BackupID), s.CanAnswer
+		w.BackupSync = s.Backup(res.BackupID)
+		w.asked = s.CanAnswer && !w.Plain()
 		w.state = w.Rung.String()
 	}
 	return w

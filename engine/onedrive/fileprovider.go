@@ -3,6 +3,7 @@ package onedrive
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +26,8 @@ type FileProvider struct {
 	Helper Helper
 	// Run runs a tool and returns the beginning of what it writes; nil: the real one.
 	Run func(ctx context.Context, name string, args ...string) ([]byte, error)
+	// toolLimit is how long one call of a tool may take; 0: evaluateLimit.
+	toolLimit time.Duration
 
 	// signedOut, full and offline are what errors of the last look told of OneDrive.
 	signedOut, full, offline bool
@@ -54,10 +57,15 @@ func (p *FileProvider) Observe(ctx context.Context, paths []string) ([]Answer, e
 		}
 		if out[i].Rung == Unknown && out[i].Class == "" && evaluated < maxEvaluated {
 			evaluated++
-			if a := p.evaluate(ctx, paths[i]); a.Rung > Unknown {
+			a, hung := p.evaluate(ctx, paths[i])
+			if a.Rung > Unknown {
 				out[i] = a
 			} else {
 				out[i].Detail += "; " + a.Detail
+			}
+			if hung {
+				// It would for every file, and there would be no time left for what is known.
+				evaluated = maxEvaluated
 			}
 		}
 	}
@@ -71,26 +79,34 @@ func (p *FileProvider) note(k Keys, a Answer) {
 	p.offline = p.offline || unreachable[k.ErrorDomain][k.ErrorCode]
 }
 
-// evaluate asks fileproviderctl about one file.
-func (p *FileProvider) evaluate(ctx context.Context, path string) Answer {
+// evaluate asks fileproviderctl about one file. hung: it did not answer in time.
+func (p *FileProvider) evaluate(ctx context.Context, path string) (a Answer, hung bool) {
 	fi := regular(path)
 	if fi == nil || !askable(path) {
-		return Answer{Detail: "fileproviderctl: its name cannot be asked about"}
+		return Answer{Detail: "fileproviderctl: its name cannot be asked about"}, false
 	}
-	ctx, cancel := context.WithTimeout(ctx, evaluateLimit)
+	ctx, cancel := p.limited(ctx)
 	defer cancel()
 	out, err := p.run(ctx, "/usr/bin/fileproviderctl", "evaluate", path)
 	if err != nil {
-		return Answer{Detail: "fileproviderctl: " + err.Error()}
+		return Answer{Detail: "fileproviderctl: " + err.Error()}, errors.Is(err, context.DeadlineExceeded)
 	}
-	return parseEvaluate(out, fi.Size())
+	return parseEvaluate(out, fi.Size()), false
+}
+
+func (p *FileProvider) limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := p.toolLimit
+	if limit == 0 {
+		limit = evaluateLimit
+	}
+	return context.WithTimeout(ctx, limit)
 }
 
 // Health implements Provider. What is signed in, or how much room there is, File Provider tells only by the errors of
 // files.
 func (p *FileProvider) Health(ctx context.Context) Health {
 	h := Health{}
-	ctx, cancel := context.WithTimeout(ctx, evaluateLimit)
+	ctx, cancel := p.limited(ctx)
 	defer cancel()
 	if out, err := p.run(ctx, "/bin/ps", "-xww", "-o", "comm="); err == nil {
 		h.Running = oneDriveRuns(out)
@@ -125,7 +141,11 @@ func RunTool(ctx context.Context, name string, args ...string) ([]byte, error) {
 	cmd.Dir, cmd.Stdout, cmd.WaitDelay = "/", &out, time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	if err := cmd.Run(); err != nil {
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
 		return nil, err
 	}
 	return out.b.Bytes(), nil

@@ -143,6 +143,36 @@ func TestFileProvider(t *testing.T) {
 	}
 }
 
+// A fileproviderctl that hangs is asked once a look.
+func TestFileProviderToolHangs(t *testing.T) {
+	p := toolProvider(t)
+	p.toolLimit = 200 * time.Millisecond
+	asked, run := 0, p.Run
+	p.Run = func(ctx context.Context, name string, args ...string) ([]byte, error) {
+		if args[0] == "evaluate" {
+			asked++
+		}
+		return run(ctx, name, args...)
+	}
+	dir := t.TempDir()
+	var paths []string
+	for _, name := range []string{"silent-hang.gz", "silent.gz", "silent-too.gz"} {
+		paths = append(paths, filepath.Join(dir, name))
+		if err := os.WriteFile(paths[len(paths)-1], nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answers, err := p.Observe(t.Context(), paths)
+	if err != nil || asked != 1 {
+		t.Errorf("asked %d times, %v", asked, err)
+	}
+	for i, a := range answers {
+		if a.Rung != Unknown || a.Detail == "" {
+			t.Errorf("%s: %+v", paths[i], a)
+		}
+	}
+}
+
 // A file on which the helper dies costs itself only, a helper that dies always is given up, one that hangs is killed.
 func TestHelperDies(t *testing.T) {
 	h := testHelper(t)
@@ -166,8 +196,8 @@ func TestHelperDies(t *testing.T) {
 	if tooOften != len(paths)-maxCrashes {
 		t.Errorf("%d were given up", tooOften)
 	}
-	keys, err = h.keys(t.Context(), []string{"/x/hang"}, 300*time.Millisecond)
-	if err != nil || !strings.Contains(keys[0].Problem, errStalled.Error()) {
+	keys, err = h.keys(t.Context(), []string{"/x/hang", "/x/hang"}, 300*time.Millisecond)
+	if err != nil || !strings.Contains(keys[0].Problem, errStalled.Error()) || !strings.Contains(keys[1].Problem, "does not answer") {
 		t.Errorf("%+v %v", keys, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -74,9 +74,7 @@ func (h Helper) run(ctx context.Context, req request, stall time.Duration, each 
 	defer watchdog.Stop()
 	cmd := exec.CommandContext(ctx, h.Path)
 	cmd.Args, cmd.Stdin, cmd.WaitDelay = h.Args, strings.NewReader(string(in)), time.Second
-	// A group of its own: it is killed with whatever it started, and not by a key that was meant for the parent.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	// It stays in the parent's process group: Ctrl-C ends both.
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
@@ -147,9 +145,9 @@ func (h Helper) keys(ctx context.Context, paths []string, stall time.Duration) (
 		crashes++
 		out[next].Problem = fmt.Sprintf("the reader of File Provider failed: %v", err)
 		next++
-		if crashes == maxCrashes {
+		if crashes == maxCrashes || errors.Is(err, errStalled) {
 			for ; next < len(paths); next++ {
-				out[next].Problem = "the reader of File Provider failed too often"
+				out[next].Problem = "the reader of File Provider failed too often, or does not answer"
 			}
 		}
 	}
@@ -193,8 +191,7 @@ func RunHelper(in io.Reader, out io.Writer) error {
 func readAll(enc *json.Encoder, i int, path string) reply {
 	fail := func(err error) reply {
 		r := reply{Path: i, Error: err.Error()}
-		var errno syscall.Errno
-		if errors.As(err, &errno) {
+		if errno, ok := errors.AsType[syscall.Errno](err); ok {
 			r.Errno = int(errno)
 		}
 		return r

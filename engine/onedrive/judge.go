@@ -50,7 +50,8 @@ type Judgement struct {
 // Judge judges a set of files at now on the odometer. top is the source's highest rung.
 func Judge(tracks []*Track, h Health, top Rung, now, slowAfter time.Duration) Judgement {
 	j := Judgement{Verdict: Progressing, Rung: CloudVerified, Files: len(tracks)}
-	silent := true // no waiting file has an answer
+	// No waiting file has an answer; each is answered to be none of OneDrive's.
+	silent, plain := true, true
 	var moved time.Duration
 	for _, t := range tracks {
 		j.Rung = min(j.Rung, t.Rung())
@@ -65,6 +66,7 @@ func Judge(tracks []*Track, h Health, top Rung, now, slowAfter time.Duration) Ju
 		j.Flapping = j.Flapping || t.Falls > 1
 		class, detail := t.Blocked()
 		silent = silent && t.Last == Unknown && class == ""
+		plain = plain && t.Last == LocalOnly && class == ""
 		if class != "" && j.Class == "" {
 			j.Class, j.Detail = class, detail
 		}
@@ -73,13 +75,16 @@ func Judge(tracks []*Track, h Health, top Rung, now, slowAfter time.Duration) Ju
 		j.Rung, j.Verdict = Unknown, Unknowable
 		return j
 	}
-	j.Late = top >= ClientUploaded && j.Waiting > 0 && j.Waited > slowAfter
+	j.Late = top >= ClientUploaded && j.Waiting > 0 && j.Waited > slowAfter && !plain
 	if c := h.blocks(); c != "" && top >= ClientUploaded {
 		j.Class, j.Detail = c, ""
 	}
 	switch {
 	case j.Waiting == 0:
 		j.Verdict, j.Class, j.Detail = Done, "", ""
+	case plain:
+		// Whatever OneDrive does, it does not do it here.
+		j.Verdict, j.Class, j.Detail = Unknowable, "", ""
 	case j.Class != "":
 		j.Verdict = Blocked
 	case top < ClientUploaded, silent:
@@ -91,6 +96,9 @@ func Judge(tracks []*Track, h Health, top Rung, now, slowAfter time.Duration) Ju
 	}
 	return j
 }
+
+// Plain reports whether nobody can be asked about the files that wait.
+func (j *Judgement) Plain() bool { return j.Verdict == Unknowable && j.Rung == LocalOnly }
 
 // blocks returns what is known to be in the way of every upload.
 func (h Health) blocks() Class {

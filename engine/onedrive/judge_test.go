@@ -150,6 +150,16 @@ func TestVerdicts(t *testing.T) {
 				w.t.Error("what cannot be known is called late")
 			}
 		},
+		"a folder that is none of OneDrive's": func(w *world) {
+			w.all(LocalOnly)
+			w.health = Health{Running: No}
+			w.want("so the source says", Unknowable, LocalOnly, "")
+			w.pass(minutes(120))
+			w.want("for long", Unknowable, LocalOnly, "")
+			if j := w.look(); j.Late || !j.Plain() {
+				w.t.Errorf("%+v", j)
+			}
+		},
 		"a source above itself": func(w *world) {
 			w.all(CloudVerified)
 			w.look()

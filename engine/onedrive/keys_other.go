@@ -7,7 +7,9 @@ import "errors"
 // keyReader is of use on macOS only.
 type keyReader struct{}
 
-func newKeyReader() (*keyReader, error) { return nil, errors.New("File Provider is a part of macOS") }
+func newKeyReader() (*keyReader, error) {
+	return nil, errors.New("no File Provider: it is a part of macOS")
+}
 
 func (*keyReader) read(string) Keys { return Keys{Problem: "File Provider is a part of macOS"} }
 

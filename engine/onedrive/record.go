@@ -69,13 +69,17 @@ func (p *FileProvider) Record(ctx context.Context, paths []string) (*Recording, 
 		f := RecordedFile{Name: recordedName(path), Keys: keys[i], Taken: a.Rung.String()}
 		f.Keys.Problem = redactPath(f.Keys.Problem, path)
 		if i < recordedEvaluate && askable(path) {
-			out, err := p.run(ctx, "/usr/bin/fileproviderctl", "evaluate", path)
+			limited, cancel := p.limited(ctx)
+			out, err := p.run(limited, "/usr/bin/fileproviderctl", "evaluate", path)
+			cancel()
 			if err != nil {
 				f.Evaluate = []string{"[" + redactPath(err.Error(), path) + "]"}
 			} else {
 				f.Evaluate = RedactEvaluate(string(out))
 			}
-			f.EvaluateTaken = p.evaluate(ctx, path).Rung.String()
+			if fi := regular(path); err == nil && fi != nil {
+				f.EvaluateTaken = parseEvaluate(out, fi.Size()).Rung.String()
+			}
 		}
 		r.Files = append(r.Files, f)
 	}

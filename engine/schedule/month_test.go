@@ -21,7 +21,6 @@ type machine struct {
 	freezes                            []span // a run that is at work at the beginning stands still until the end
 	manual                             []time.Time
 
-	running  bool
 	complete []made // backups, by whoever made them
 	drills   []time.Time
 	told     []time.Time

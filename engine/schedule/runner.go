@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -83,6 +84,8 @@ func (r *Runner) slot(ctx context.Context, out *Result) (again bool, err error) 
 	}
 	switch {
 	case run.Outcome != "":
+	case err != nil:
+		run.Outcome, run.Error = Failed, err.Error()
 	case d.Why == Paused:
 		run.Outcome = WasPaused
 	default:
@@ -108,7 +111,7 @@ func (r *Runner) facts(record *Record) (Facts, error) {
 	if err != nil {
 		return f, err
 	}
-	f.Complete = append(f.Complete[:len(f.Complete):len(f.Complete)], record.Complete)
+	f.Complete = append(slices.Clip(f.Complete), record.Complete)
 	return f, nil
 }
 

@@ -148,7 +148,15 @@ func TestRunnerFailures(t *testing.T) {
 		t.Errorf("%+v, %v", res, err)
 	}
 	d = newDesk(t)
-	d.Facts = func() (Facts, error) { return Facts{}, full }
+	d.backups = []error{ErrBusy}
+	d.Sleep = func(context.Context, time.Duration) error {
+		d.Facts = func() (Facts, error) { return Facts{}, full }
+		return nil
+	}
+	if res, err := d.Run(t.Context()); !errors.Is(err, full) || res.Run.Outcome != Failed || res.Run.Error == "" {
+		t.Errorf("%+v, %v", res, err)
+	}
+	d.did = nil
 	if _, err := d.Run(t.Context()); !errors.Is(err, full) || len(d.did) != 0 {
 		t.Errorf("%v after %v", err, d.did)
 	}

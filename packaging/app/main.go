@@ -43,7 +43,7 @@ func run(args []string, stdout io.Writer) error {
 		"icon": icon, "bundle": makeBundle, "zip": makeZip, "checksums": checksums, "brew": brew,
 	}
 	if len(args) == 0 || verbs[args[0]] == nil {
-		return errors.New("usage: app icon|bundle|zip|checksums|brew ...")
+		return errors.New("usage: app icon|bundle|zip|checksums|brew, and what they take")
 	}
 	var o options
 	f := flag.NewFlagSet("app "+args[0], flag.ContinueOnError)

@@ -38,7 +38,6 @@ func Universal(programs ...[]byte) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("join programs: number %d: %w", i+1, err)
 		}
-		f.Close()
 		if f.Type != macho.TypeExec {
 			return nil, fmt.Errorf("join programs: number %d is a %v, no program", i+1, f.Type)
 		}

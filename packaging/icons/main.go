@@ -7,6 +7,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -128,7 +129,7 @@ func draw(svg, colour string, size int) ([]byte, error) {
 		return nil, err
 	}
 	n := strconv.Itoa(size)
-	cmd := exec.Command("rsvg-convert", "-w", n, "-h", n)
+	cmd := exec.CommandContext(context.Background(), "rsvg-convert", "-w", n, "-h", n)
 	cmd.Stdin = bytes.NewReader(bytes.Replace(source, []byte("<svg "), []byte(`<svg color="`+colour+`" `), 1))
 	cmd.Stderr = os.Stderr
 	return cmd.Output()

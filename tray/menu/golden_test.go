@@ -118,7 +118,7 @@ var states = map[string]struct {
 		s.Muted = map[string]time.Time{"drill_slow": now.Add(6 * 24 * time.Hour)}
 	}},
 	"many_problems": {Attention, func(s *State) {
-		for _, name := range strings.Fields("a b c d e f g h") {
+		for name := range strings.FieldsSeq("a b c d e f g h") {
 			s.Status.Problems = append(s.Status.Problems, trouble("foreign_file", name+" in the repository does not belong there; it is kept"))
 		}
 	}},

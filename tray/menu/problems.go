@@ -6,7 +6,7 @@ import (
 	"unicode"
 )
 
-// Trouble that is worth a row, with what to do about it.
+// problem is trouble that is worth a row, with what to do about it.
 type problem struct {
 	key    string // the same from run to run, for muting
 	text   string
@@ -16,7 +16,7 @@ type problem struct {
 	urgent bool      // it makes the icon one of attention even before a first backup
 }
 
-// known are problems in the words of the menu; text "" leaves the engine's own.
+// known is a problem in the words of the menu; text "" leaves the engine's own.
 type known struct {
 	text, remedy string
 	action       Action
@@ -27,11 +27,13 @@ var (
 	fullDrill   = Action{DoStart, "drill"}
 	setPassword = Action{InTerminal, "password set"}
 	details     = Action{InTerminal, "status --verbose"}
+	setUp       = Action{InTerminal, "setup"}
 )
 
 const (
 	toBackUp  = "back up now"
 	toDetails = "see what to do"
+	toSetUp   = "set it up"
 )
 
 // remedies have the codes of problems; everything else is shown with the engine's own text and hint.
@@ -39,12 +41,12 @@ var remedies = map[string]known{
 	"overdue":                     {"", toBackUp, backUp},
 	"interrupted":                 {"", "start again", backUp},
 	"not_published":               {"The newest backup is on this computer, but not yet in the OneDrive folder", "bring it there", backUp},
-	"no_backup":                   {"There is no complete backup yet", toBackUp, backUp},
+	"no_backup":                   {"There is no complete backup yet", toSetUp, setUp},
 	"backup_incomplete":           {"", "see the list of backups", Action{InTerminal, "list"}},
-	"no_maia_root":                {"The folder to protect was not found", toDetails, details},
-	"no_onedrive_folder":          {"The OneDrive folder was not found", toDetails, details},
+	"no_maia_root":                {"The folder to protect was not found", toSetUp, setUp},
+	"no_onedrive_folder":          {"The OneDrive folder was not found", toSetUp, setUp},
 	"newer_format":                {"A newer version of this program wrote the backups; this one cannot read them", toDetails, details},
-	"another_machines_repository": {"The backups in this OneDrive folder belong to another computer", toDetails, details},
+	"another_machines_repository": {"The backups in this OneDrive folder belong to another computer", toSetUp, setUp},
 	"vault_missing":               {"Passwords and keys are not backed up: no vault password is set", "set one", setPassword},
 	"password_unavailable":        {"Passwords and keys are not backed up: the vault password could not be read", "check it", Action{InTerminal, "password check"}},
 	"password_untyped":            {"", "type it once, so that you still know it", Action{InTerminal, "password check --typed"}},

@@ -64,8 +64,7 @@ func post(ctx context.Context, address, contentType string, body []byte) error {
 	req.Header.Set("User-Agent", "maia-dr")
 	resp, err := client().Do(req)
 	if err != nil {
-		var u *url.Error
-		if errors.As(err, &u) {
+		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err
 		}
 		if ctx.Err() != nil {

@@ -47,7 +47,9 @@ type record struct {
 	Group menu.Group `json:"group"`
 	Since time.Time  `json:"since"`
 	// Told is when the owner was last told of it; zero: not yet.
-	Told  time.Time `json:"told"`
+	Told time.Time `json:"told"`
+	// Asked is when a channel was handed it and did not answer in time: it may have told him.
+	Asked time.Time `json:"asked,omitzero"`
 	Times int       `json:"times"`
 }
 
@@ -115,7 +117,7 @@ func (k *Keeper) tellOpen(ctx context.Context, l *ledger, open []menu.Incident) 
 		r := l.Incidents[in.Key]
 		m := Message{Event: Problem, Key: in.Key, Title: in.Title, Text: in.Text, Remedy: in.Remedy}
 		switch {
-		case in.Muted, !r.Told.IsZero() && within(now, r.Told, remindAfter), within(now, k.tried[in.Key], retryAfter):
+		case in.Muted, !r.Told.IsZero() && within(now, r.Told, remindAfter), within(now, r.Asked, retryAfter), within(now, k.tried[in.Key], retryAfter):
 			continue
 		case !r.Told.IsZero():
 			m.Event, m.Title = Reminder, "Still: "+in.Title
@@ -124,10 +126,15 @@ func (k *Keeper) tellOpen(ctx context.Context, l *ledger, open []menu.Incident) 
 		err = errors.Join(err, cerr)
 		if !told {
 			k.tried[in.Key] = now
+			if errors.Is(cerr, context.DeadlineExceeded) {
+				// Another process that tried at once might tell him a second time.
+				r.Asked = now.UTC()
+				l.Incidents[in.Key] = r
+			}
 			continue
 		}
 		delete(k.tried, in.Key)
-		r.Told, r.Times = now.UTC(), r.Times+1
+		r.Told, r.Asked, r.Times = now.UTC(), time.Time{}, r.Times+1
 		l.Incidents[in.Key] = r
 	}
 	return err
@@ -183,7 +190,7 @@ func (k *Keeper) with(ctx context.Context, do func(*ledger) error) error {
 	if err != nil {
 		return fmt.Errorf("lock the incidents: %w", err)
 	}
-	defer lock.Unlock()
+	defer func() { _ = lock.Unlock() }()
 	l := k.load()
 	before, err := json.Marshal(l)
 	if err != nil {

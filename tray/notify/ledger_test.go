@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -224,6 +225,24 @@ func TestLedgerFaults(t *testing.T) {
 	}
 	if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o600 {
 		t.Error(fi.Mode(), err)
+	}
+}
+
+// What a channel took without an answer may have been told: no process tries again at once.
+func TestUnanswered(t *testing.T) {
+	k, r, c := newKeeper(t)
+	r.err = fmt.Errorf("show: %w", context.DeadlineExceeded)
+	if err := k.Report(t.Context(), open("a")); !errors.Is(err, r.err) {
+		t.Fatal(err)
+	}
+	r.err = nil
+	other := &Keeper{Dir: k.Dir, Now: c.now, Channels: k.Channels}
+	if err := other.Report(t.Context(), open("a")); err != nil || r.take() != "" {
+		t.Error("tried again at once:", err)
+	}
+	c.t = c.t.Add(retryAfter)
+	if err := other.Report(t.Context(), open("a")); err != nil || r.take() != "problem a" {
+		t.Error("never tried again:", err)
 	}
 }
 

@@ -25,7 +25,7 @@ func Screen(getenv func(string) string, uid int) Channel {
 		if err != nil {
 			return fmt.Errorf("show a notification: %w", errors.Join(ErrNoScreen, err))
 		}
-		defer conn.Close()
+		defer func() { _ = conn.Close() }()
 		call := conn.Object("org.freedesktop.Notifications", "/org/freedesktop/Notifications").CallWithContext(ctx,
 			"org.freedesktop.Notifications.Notify", 0, "Maia Recovery", uint32(0), "", m.Title, markup.Replace(m.body()), []string{},
 			map[string]dbus.Variant{"urgency": dbus.MakeVariant(byte(1)), "desktop-entry": dbus.MakeVariant("maia-recovery")}, int32(-1))

@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/gen2brain/beeep"
@@ -25,7 +26,7 @@ func Screen(func(string) string, int) Channel {
 		case err := <-done:
 			return err
 		case <-ctx.Done():
-			return errors.New("show a notification: it did not return in time")
+			return fmt.Errorf("show a notification: it did not return in time: %w", context.DeadlineExceeded)
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 
 	"maia-dr/engine"
 	"maia-dr/engine/cli"
+	"maia-dr/engine/onedrive"
 	"maia-dr/resources"
 	"maia-dr/tray"
 	"maia-dr/tray/menu"
@@ -26,13 +29,51 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	env := engine.SystemEnv()
-	env.Now = clock
+	env.Now, env.Awake = clock, nil
 	if dir := os.Getenv("MAIA_TEST_LOOK"); dir != "" {
 		return scripted(ctx, env, dir)
 	}
 	p := cli.NewProgram(env, os.Stdin, os.Stdout, os.Stderr)
+	if path := os.Getenv("MAIA_TEST_SYNC"); path != "" {
+		p.Provider = func(string) onedrive.Provider { return answers(path) }
+	}
 	p.Version, p.Script, p.Args = "0.1.0-test", resources.RestoreScript, os.Args[1:]
 	return cli.Run(ctx, p)
+}
+
+// answers is a file with what OneDrive answers of every file: lines of how far the clock must have been moved, a rung, and
+// what is in its way. The last that the clock has come to counts.
+type answers string
+
+func (answers) Name() string           { return "scripted" }
+func (answers) Highest() onedrive.Rung { return onedrive.ClientUploaded }
+
+func (path answers) Observe(_ context.Context, paths []string) ([]onedrive.Answer, error) {
+	b, err := os.ReadFile(string(path))
+	if err != nil {
+		return nil, err
+	}
+	moved := time.Until(clock())
+	var a onedrive.Answer
+	for line := range strings.Lines(string(b)) {
+		words := append(strings.Fields(line), "")
+		from, err := time.ParseDuration(words[0])
+		if err != nil {
+			return nil, err
+		}
+		if moved < from-time.Minute {
+			continue
+		}
+		if err := a.Rung.UnmarshalText([]byte(words[1])); err != nil {
+			return nil, err
+		}
+		a.Class = onedrive.Class(words[2])
+	}
+	return slices.Repeat([]onedrive.Answer{a}, len(paths)), nil
+}
+
+func (answers) Health(context.Context) onedrive.Health {
+	return onedrive.Health{Running: onedrive.Yes}
 }
 
 // clock is the real one, moved by the duration or replaced by the time in a file.

@@ -24,7 +24,7 @@ var (
 	// ErrNotVisible: the account does not have the repository (yet).
 	ErrNotVisible = errors.New("the repository is not visible in the account that is logged in")
 	// ErrBusy: Microsoft asked to come back later, more often than was waited for.
-	ErrBusy = errors.New("Microsoft Graph is busy")
+	ErrBusy = errors.New("too many requests for Microsoft Graph")
 )
 
 // Store keeps the token.
@@ -140,8 +140,7 @@ func (c *Client) keep(ctx context.Context, t *oauth2.Token) error {
 
 // loginError tells an error of the login service without what it was sent or answered: both may hold a secret.
 func loginError(what string, err error) error {
-	var re *oauth2.RetrieveError
-	if errors.As(err, &re) {
+	if re, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		code := "no reason given"
 		if plainWord(re.ErrorCode) {
 			code = re.ErrorCode
@@ -160,8 +159,7 @@ func plainWord(s string) bool {
 
 // withoutURL takes the address out of an error: that of a download holds a token.
 func withoutURL(err error) error {
-	var ue *url.Error
-	if errors.As(err, &ue) {
+	if ue, ok := errors.AsType[*url.Error](err); ok {
 		return fmt.Errorf("%s: %w", ue.Op, withoutURL(ue.Err))
 	}
 	return err

@@ -51,10 +51,14 @@ func (c *Client) Login(ctx context.Context, open func(address string) error) err
 	oauth.RedirectURL = fmt.Sprintf("http://localhost:%d", listener.Addr().(*net.TCPAddr).Port)
 	answer := make(chan loginAnswer, 1)
 	server := &http.Server{Handler: callback(state, answer), ReadHeaderTimeout: 10 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		// That it was closed, or that nobody can come any more: then nobody logs in, which is told below.
+		_ = server.Serve(listener)
+	}()
 	defer func() {
-		server.Close()
+		_ = server.Close()
 		<-served
 	}()
 	challenge := sha256.Sum256([]byte(verifier))
