@@ -214,7 +214,7 @@ func shortDay(date string) string { return formatDay(date, "2 Jan") }
 func formatDay(date, layout string) string {
 	t, err := time.Parse(time.DateOnly, date)
 	if err != nil {
-		return date
+		return clean(date)
 	}
 	return t.Format(layout)
 }

@@ -125,7 +125,7 @@ func writeReport(w io.Writer, r *engine.Report) error {
 		if c.Name == "secrets" {
 			bytes = "sealed" // its size is nobody's business
 		}
-		p.Components = append(p.Components, []string{c.Name, count(c.Entries, "entry", "entries"), bytes, note})
+		p.Components = append(p.Components, []string{clean(c.Name), count(c.Entries, "entry", "entries"), bytes, note})
 	}
 	p.NotIn = notInBackup(&r.Coverage)
 	for _, b := range r.Retained {
@@ -133,7 +133,7 @@ func writeReport(w io.Writer, r *engine.Report) error {
 		if why == "" {
 			why = "no rule: the next prune removes it"
 		}
-		p.Retained = append(p.Retained, []string{b.BackupID, b.CreatedAt.Local().Format("Mon 2 Jan 2006 15:04"), size(b.SourceBytes), size(b.StoredBytes), stateText(b.BackupInfo), why})
+		p.Retained = append(p.Retained, []string{clean(b.BackupID), b.CreatedAt.Local().Format("Mon 2 Jan 2006 15:04"), size(b.SourceBytes), size(b.StoredBytes), clean(stateText(b.BackupInfo)), clean(why)})
 	}
 	return reportTemplate.Execute(w, p)
 }
@@ -391,7 +391,7 @@ func coverageText(c *engine.ReportCoverage) string {
 	if c.BackupID == "" {
 		return "There is no complete backup yet."
 	}
-	text := fmt.Sprintf("Of %s under the root, %s holds %s (%s)", count(c.Total, "file", "files"), c.BackupID, count(c.Captured.Files, "file", "files"), size(c.Captured.Bytes))
+	text := fmt.Sprintf("Of %s under the root, %s holds %s (%s)", count(c.Total, "file", "files"), clean(c.BackupID), count(c.Captured.Files, "file", "files"), size(c.Captured.Bytes))
 	if c.Secret > 0 {
 		text += fmt.Sprintf("; of %s, %d are in the vault", count(c.Secret, "file with secrets", "files with secrets"), c.InVault)
 	}
