@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"regexp"
 	"strings"
 	"time"
 
@@ -127,6 +128,12 @@ func writeReport(w io.Writer, r *engine.Report) error {
 		}
 		p.Components = append(p.Components, []string{clean(c.Name), count(c.Entries, "entry", "entries"), bytes, note})
 	}
+	for i := range p.Answers {
+		p.Answers[i].Text = tight(p.Answers[i].Text)
+	}
+	for i := range p.Facts {
+		p.Facts[i].Value = tight(p.Facts[i].Value)
+	}
 	p.NotIn = notInBackup(&r.Coverage)
 	for _, b := range r.Retained {
 		why := strings.Join(b.Reasons, "; ")
@@ -164,6 +171,11 @@ func reportAnswers(r *engine.Report) []reportAnswer {
 	}
 	return []reportAnswer{safe, cloudAnswer(s), restoreAnswer(&s.Restore, now)}
 }
+
+var quantity = regexp.MustCompile(`([0-9]) (s|min|h|days?|hours?|%|[kMGT]?B)\b`)
+
+// tight keeps a number and its unit on one line.
+func tight(text string) string { return quantity.ReplaceAllString(text, "$1\u00a0$2") }
 
 // oldText is an age without "ago".
 func oldText(d time.Duration) string {

@@ -121,7 +121,7 @@ func checkFullHistory(t *testing.T, r *engine.Report) {
 	for i, x := range r.Coverage.Excluded {
 		sizes[i] = -x.Bytes
 	}
-	if len(sizes) != 3 || !slices.IsSorted(sizes) || r.Coverage.Excluded[0].Rule != ".git/" {
+	if len(sizes) != 3 || !slices.IsSorted(sizes) || r.Coverage.Excluded[0].Rule != "__pycache__/" {
 		t.Errorf("not in the backup: %+v", r.Coverage.Excluded)
 	}
 }

@@ -48,7 +48,7 @@ func newReportWorld(t *testing.T) *reportWorld {
 	w.write("claude/data/models/embedding.bin", 2_500_000)
 	w.write("claude/data/logs/today.log", 600_000)
 	w.write("claude/tools/watch.log", 90_000)
-	w.write(".git/objects/pack/pack-1.pack", 1_200_000)
+	w.write("claude/tools/__pycache__/watch.cpython-312.pyc", 1_200_000)
 	if err := os.MkdirAll(w.oneDrive, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -96,12 +96,7 @@ func (w *reportWorld) engine() *engine.Engine {
 			}
 			return nil
 		}},
-		Run: func(_ context.Context, name string, args ...string) ([]byte, error) {
-			if filepath.Base(name) == "git" && args[0] == "--version" {
-				return []byte("git version 2.39.5\n"), nil
-			}
-			return nil, fs.ErrNotExist
-		},
+		Run:      func(context.Context, string, ...string) ([]byte, error) { return nil, fs.ErrNotExist },
 		Sink:     w.sink,
 		Provider: func(string) onedrive.Provider { return uploadedProvider{} },
 	})
