@@ -105,7 +105,10 @@ func (w *reportWorld) engine() *engine.Engine {
 // sink lets each phase of a run take its time.
 func (w *reportWorld) sink(ev event.Event) {
 	if ev.Kind == event.PhaseStarted {
-		w.pass(time.Duration(1500+w.random.IntN(6000)) * time.Millisecond)
+		w.mu.Lock()
+		d := time.Duration(1500+w.random.IntN(6000)) * time.Millisecond
+		w.mu.Unlock()
+		w.pass(d)
 	}
 }
 
