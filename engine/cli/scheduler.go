@@ -13,7 +13,7 @@ import (
 	"maia-dr/engine/config"
 	"maia-dr/engine/schedule"
 	"maia-dr/launchd"
-	"maia-dr/systemd"
+	"maia-dr/launchd/systemd"
 )
 
 // Scheduler has the system start programs by itself.
