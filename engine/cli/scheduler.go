@@ -43,7 +43,7 @@ func systemScheduler(env engine.Env) func(home string) Scheduler {
 		if elsewhere || !filepath.IsAbs(folder) {
 			folder = filepath.Join(home, ".config")
 		}
-		return systemd.Manager{Config: folder, Run: systemd.Run, Elsewhere: elsewhere}
+		return systemd.Manager{Config: folder, Run: launchd.Run, Elsewhere: elsewhere}
 	}
 }
 
