@@ -72,6 +72,9 @@ func (e *Engine) Backup(ctx context.Context, o BackupOptions) (res *BackupResult
 	res = b.result()
 	history.Result, history.BackupID, history.Drill = res.Status, res.BackupID, b.drill
 	history.StoredBytes, history.SourceBytes, history.Files, history.Warnings = res.StoredBytes, res.SourceBytes, res.Files, len(res.Warnings)
+	if l, lerr := s.target.List(); lerr == nil {
+		history.RepositoryBytes = totalBytes(l)
+	}
 	e.statusMu.Lock()
 	e.status.LastFailure = nil
 	e.status.LastBackup = &state.BackupResult{

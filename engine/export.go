@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"maia-dr/engine/event"
 	"maia-dr/engine/fsx"
 	"maia-dr/engine/repository"
@@ -23,7 +25,7 @@ import (
 type ExportOptions struct {
 	// Backup is as in Show.
 	Backup string
-	// Dir is made if it is missing. It must be empty, or what an export of the same backup and kind left there.
+	// Dir is made if it is missing, in a folder that is there. It must be empty, or what an export of the same backup and kind left there.
 	Dir string
 	// Archives writes ordinary archives and pieces of databases instead of a repository.
 	Archives bool
@@ -113,13 +115,18 @@ func (e *Engine) exportDir(dir string, v *view) (string, error) {
 	if root, err := e.findRoot(); err == nil {
 		places = append(places, root)
 	}
+	// The folder above must be there: that of a stick that is not plugged in would be made on the wrong disk.
+	if ok, err := dirExists(filepath.Dir(dir)); !ok {
+		return "", &Error{Op: "export", Path: dir, Code: CodeUsage, Err: errors.Join(errors.New("the folder above it does not exist"), err),
+			Hint: "see that the stick is there, or make that folder"}
+	}
 	real := realPath(dir)
 	for _, p := range places {
 		if within(real, realPath(p)) {
 			return "", &Error{Op: "export", Path: dir, Code: CodeUsage, Err: fmt.Errorf("it lies in %s", p), Hint: "name a folder elsewhere, on a stick for one"}
 		}
 	}
-	return dir, nil
+	return real, nil
 }
 
 func (x *export) run(archives bool) error {
@@ -260,9 +267,6 @@ func (x *export) prepare(expected map[string]bool, total int64, folders []string
 	if need := total - have + 50<<20 + int64(len(expected))*4096; need > free && total > have {
 		return &Error{Op: "export", Path: x.dir, Code: CodeDiskFull, Err: fmt.Errorf("%d MB are needed there and %d MB are free", need/1e6, free/1e6),
 			Hint: "free some space there, or choose another place"}
-	}
-	if err := x.e.fs.MkdirAll(x.dir, 0o700); err != nil {
-		return err
 	}
 	for _, name := range append([]string{"."}, folders...) {
 		path := filepath.Join(x.dir, name)
@@ -415,8 +419,8 @@ func (x *export) chunk(target repository.Repo, c repository.ChunkRef) error {
 			x.res.Written++
 			return nil
 		}
-		if !errors.Is(err, repository.ErrMissing) && !errors.Is(err, repository.ErrDamaged) && !errors.Is(err, errEvicted) {
-			return err
+		if x.ctx.Err() != nil || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EROFS) {
+			return err // another copy of the chunk does not help
 		}
 		errs = append(errs, err)
 	}

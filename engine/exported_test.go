@@ -112,7 +112,7 @@ func TestExportRefuses(t *testing.T) {
 		_, err := r.engine().Export(t.Context(), engine.ExportOptions{Backup: "latest", Dir: dir, Archives: archives})
 		return err
 	}
-	for _, dir := range []string{"", r.fix.Root, filepath.Join(r.fix.Root, "claude", "new"), r.repo(), filepath.Join(r.mirror(), "x"), r.state} {
+	for _, dir := range []string{"", r.fix.Root, filepath.Join(r.fix.Root, "claude", "new"), r.repo(), filepath.Join(r.mirror(), "x"), r.state, filepath.Join(r.base, "unplugged", "stick")} {
 		if err := export(dir, false); engine.CodeOf(err) != engine.CodeUsage {
 			t.Errorf("into %q: %v", dir, err)
 		}
@@ -123,6 +123,9 @@ func TestExportRefuses(t *testing.T) {
 	}
 	if err := export(filepath.Join(link, "new"), false); engine.CodeOf(err) != engine.CodeUsage {
 		t.Errorf("into the root through a link: %v", err)
+	}
+	if exists := snapshotTree(t, r.base)["unplugged"]; exists != "" {
+		t.Error("a folder was made for a stick that is not there")
 	}
 	stick := filepath.Join(r.base, "stick")
 	mkdir(t, stick)
@@ -147,7 +150,11 @@ func TestExportRefuses(t *testing.T) {
 	for _, name := range []string{"publish.tmp", ".README.txt.123.tmp"} {
 		write(t, filepath.Join(stick, name), []byte("half"))
 	}
-	if err := export(stick, false); err != nil {
+	byLink := filepath.Join(r.base, "to-stick")
+	if err := os.Symlink(stick, byLink); err != nil {
+		t.Fatal(err)
+	}
+	if err := export(byLink, false); err != nil {
 		t.Fatal(err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(stick, "*.tmp")); len(left) > 0 {

@@ -31,7 +31,7 @@ func gauge(name, help string, value float64) metric {
 	return metric{name, help, []sample{{value: value}}}
 }
 
-func flag(b bool) float64 {
+func truth(b bool) float64 {
 	if b {
 		return 1
 	}
@@ -45,8 +45,8 @@ func at(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 func statusMetrics(s *engine.Status, version string) []metric {
 	out := []metric{
 		{"maia_dr_info", "The program that answered.", []sample{{[][2]string{{"version", version}}, 1}}},
-		gauge("maia_dr_attention", "1 if something needs attention.", flag(s.Overall != engine.OverallFine)),
-		gauge("maia_dr_run_active", "1 while a run is active.", flag(s.Activity == state.Running)),
+		gauge("maia_dr_attention", "1 if something needs attention.", truth(s.Overall != engine.OverallFine)),
+		gauge("maia_dr_run_active", "1 while a run is active.", truth(s.Activity == state.Running)),
 		problemMetric(s.Problems),
 	}
 	if s.OneDrive.Path != "" {
@@ -56,12 +56,12 @@ func statusMetrics(s *engine.Status, version string) []metric {
 	if s.Newest != nil {
 		out = append(out,
 			gauge("maia_dr_backup_timestamp_seconds", "When the newest complete backup began.", at(s.Newest.CreatedAt)),
-			gauge("maia_dr_backup_overdue", "1 if the newest complete backup is older than 26 hours.", flag(s.Overdue)),
+			gauge("maia_dr_backup_overdue", "1 if the newest complete backup is older than 26 hours.", truth(s.Overdue)),
 			gauge("maia_dr_backup_source_bytes", "Captured bytes of the newest complete backup.", float64(s.Newest.SourceBytes)),
 			gauge("maia_dr_backup_stored_bytes", "New bytes that the newest complete backup added.", float64(s.Newest.StoredBytes)),
 			gauge("maia_dr_backup_files", "Captured files of the newest complete backup.", float64(s.Newest.Files)),
 			gauge("maia_dr_backup_warnings", "Warnings of the newest complete backup.", float64(s.Newest.Warnings)),
-			gauge("maia_dr_backup_vault", "1 if the newest complete backup has a vault.", flag(s.Newest.Vault)))
+			gauge("maia_dr_backup_vault", "1 if the newest complete backup has a vault.", truth(s.Newest.Vault)))
 	}
 	if l := s.LastBackup; l != nil {
 		out = append(out, gauge("maia_dr_backup_duration_seconds", "How long this machine's last complete backup took.", l.Seconds))
@@ -84,7 +84,7 @@ func problemMetric(problems []state.Problem) metric {
 func syncMetrics(s *engine.Status) []metric {
 	rungs := metric{name: "maia_dr_upload_state", help: "1 for what is known of the newest backup's upload."}
 	for r := onedrive.Unknown; r <= onedrive.CloudVerified; r++ {
-		rungs.samples = append(rungs.samples, sample{[][2]string{{"state", r.String()}}, flag(r.String() == s.OneDrive.State)})
+		rungs.samples = append(rungs.samples, sample{[][2]string{{"state", r.String()}}, truth(r.String() == s.OneDrive.State)})
 	}
 	out := []metric{rungs}
 	if sync := s.OneDrive.Sync; sync != nil && sync.CanAnswer {
@@ -98,14 +98,14 @@ func syncMetrics(s *engine.Status) []metric {
 
 func restoreMetrics(r *engine.RestoreStatus) []metric {
 	out := []metric{
-		gauge("maia_dr_restore_proven", "1 if a full drill of the last 8 days proves that a restore works.", flag(r.Proven)),
+		gauge("maia_dr_restore_proven", "1 if a full drill of the last 8 days proves that a restore works.", truth(r.Proven)),
 		gauge("maia_dr_drills_run", "Drills that ran to their end.", float64(r.DrillsRun)),
 		gauge("maia_dr_drills_passed", "Drills that found nothing wrong.", float64(r.DrillsPassed)),
 	}
 	if d := r.LastFull; d != nil {
 		out = append(out,
 			gauge("maia_dr_full_drill_timestamp_seconds", "When the last full drill ended.", at(d.At)),
-			gauge("maia_dr_full_drill_passed", "1 if the last full drill found nothing wrong.", flag(d.Passed)),
+			gauge("maia_dr_full_drill_passed", "1 if the last full drill found nothing wrong.", truth(d.Passed)),
 			gauge("maia_dr_full_drill_restore_seconds", "How long the restore of the last full drill took.", d.RestoreSeconds))
 	}
 	return out

@@ -32,6 +32,9 @@ type Sheet struct {
 // SheetFile returns the path of the recovery sheet.
 func (d Dir) SheetFile() string { return filepath.Join(d.Path, "recovery-sheet.html") }
 
+// ReportFile returns the path of the report's page.
+func (d Dir) ReportFile() string { return filepath.Join(d.Path, "report.html") }
+
 // Keepsakes reads them; there are none to begin with.
 func (d Dir) Keepsakes() (*Keepsakes, error) {
 	b, err := os.ReadFile(filepath.Join(d.Path, keepsakesName))

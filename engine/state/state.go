@@ -177,11 +177,13 @@ type HistoryEntry struct {
 	BackupID string    `json:"backup_id,omitempty"`
 	Seconds  float64   `json:"duration_s"`
 
-	StoredBytes int64  `json:"stored_bytes,omitempty"`
-	SourceBytes int64  `json:"source_bytes,omitempty"`
-	Files       int    `json:"files,omitempty"`
-	Warnings    int    `json:"warnings,omitempty"`
-	Error       string `json:"error,omitempty"`
+	StoredBytes int64 `json:"stored_bytes,omitempty"`
+	SourceBytes int64 `json:"source_bytes,omitempty"`
+	// RepositoryBytes is what the repository took up after a backup; 0: not known.
+	RepositoryBytes int64  `json:"repository_bytes,omitempty"`
+	Files           int    `json:"files,omitempty"`
+	Warnings        int    `json:"warnings,omitempty"`
+	Error           string `json:"error,omitempty"`
 	// Drill is what a drill came to that ran to its end; in a backup's line, its light drill.
 	Drill *Drill `json:"drill,omitempty"`
 	// Sync is what the upload of a backup came to, in a line of kind sync.
