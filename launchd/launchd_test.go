@@ -171,6 +171,9 @@ func TestRun(t *testing.T) {
 	if _, err := Run(t.Context(), "/no/such/tool"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
+	if _, err := Run(t.Context(), "no-such-tool-at-all"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := Run(ctx, "/bin/sh", "-c", "sleep 60"); !errors.Is(err, context.Canceled) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os/exec"
 	"path/filepath"
 	"time"
@@ -12,7 +13,7 @@ import (
 // toolLimit is how long one call of a tool may take.
 const toolLimit = 30 * time.Second
 
-// Run is the Runner that runs. What the tool writes is thrown away.
+// Run is the Runner that runs. What the tool writes is thrown away. A tool that is not there is fs.ErrNotExist.
 func Run(ctx context.Context, name string, args ...string) (exit int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, toolLimit)
 	defer cancel()
@@ -25,6 +26,8 @@ func Run(ctx context.Context, name string, args ...string) (exit int, err error)
 		err = ctx.Err()
 	case err == nil, errors.Is(err, exec.ErrWaitDelay), errors.As(err, &status):
 		return cmd.ProcessState.ExitCode(), nil
+	case errors.Is(err, exec.ErrNotFound):
+		err = errors.Join(fs.ErrNotExist, err)
 	}
 	return 0, fmt.Errorf("run %s: %w", filepath.Base(name), err)
 }

@@ -15,7 +15,7 @@ import (
 
 // macTools are what a Mac has besides stockTools and the script would like to use: each is looked for first, or only called
 // where it must be.
-var macTools = strings.Fields("perl zsh plutil launchctl xattr xcode-select sw_vers stty brew")
+var macTools = strings.Fields("perl zsh plutil launchctl xattr xcode-select sw_vers stty brew curl sudo")
 
 // record notes in a file, line by line, how the machine's tools are called.
 func (m *machine) record(log string, names ...string) {

@@ -38,6 +38,9 @@ readonly OLD_SECONDS=172800
 # The SHA-256 of nothing, to see that openssl works.
 readonly SHA256_OF_NOTHING=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 
+# Homebrew's own installer, and how many seconds the Command Line Tools may take.
+readonly HOMEBREW_INSTALLER=https://raw.githubusercontent.com/Homebrew/install/HEAD/install.sh TOOLS_LIMIT=1800
+
 # Options.
 BACKUP='' REPOSITORY='' TO='' TARGET_HOME='' ONLY='' VAULT_PASSWORD_FILE=''
 MAPS=0 MAP_OLD=() MAP_NEW=() HOME_GIVEN='' NO_PACKAGES='' NO_AGENTS='' NO_GIT='' DOWNLOAD_LIMIT='' DRY_RUN='' YES=''
@@ -3252,6 +3255,9 @@ ask_packages() {
     venv_of "$place"
     say "  into a Python environment: $REPLY"
   done < "$WORK/list"
+  find_tools
+  if ! xcode-select -p > /dev/null 2>&1; then say '  first the Command Line Tools, which macOS offers in a window of its own'; fi
+  if [ -z "$BREW" ] && [ "$brews" -gt 0 ]; then say '  first Homebrew, by its own installer; macOS asks for the password of this Mac'; fi
   INSTALL=yes
   [ -z "$YES$DRY_RUN" ] || return 0
   ask 'Install them when the files are in place? They can wait (--only packages). [Y/n] '
@@ -3400,6 +3406,7 @@ install_packages() {
     say "Packages are not installed: $logs cannot be made."
     return 1
   fi
+  get_tools "$logs"
   while read -r kind name version place <&3; do
     number=$((number + 1))
     log=$logs/$kind-${name//\//-}.log
@@ -3421,6 +3428,35 @@ install_packages() {
   if [ "$installed" -gt 0 ]; then printf '%s %s\n' "$installed" $((SECONDS - began)) >> "$MAIN_TO/$BESIDE/packages.time" || full "$MAIN_TO"; fi
   # Agents whose Python is in such an environment can run only now.
   if [ -n "$INTO_HOME" ]; then in_home load_waiting; fi
+}
+
+# get_tools LOGS: the Command Line Tools and Homebrew, where they are missing and somebody sits there: macOS asks in its own
+# ways, in a window for the first, for the password of the Mac for the second. What does not come is told with the packages
+# that lack it.
+get_tools() {
+  local waited=0
+  has_terminal || return 0
+  if ! xcode-select -p > /dev/null 2>&1; then
+    say 'The Command Line Tools are missing. macOS asks in a window of its own whether to install them: please agree. It takes some minutes ...'
+    xcode-select --install > "$1/command-line-tools.log" 2>&1 || :
+    until xcode-select -p > /dev/null 2>&1; do
+      if [ "$waited" -ge "$TOOLS_LIMIT" ]; then
+        say 'They have not come, and are waited for no longer.'
+        break
+      fi
+      sleep 5
+      waited=$((waited + 5))
+    done
+  fi
+  if [ -z "$BREW" ] && awk '$1 != "pip" && $1 != "venv" { found = 1 } END { exit !found }' "$WORK/packages"; then
+    say 'Homebrew is missing. Its own installer brings it, from github.com; macOS asks for the password of this Mac, which is not that of the vault.'
+    if curl -fsSL -o "$WORK/homebrew.sh" "$HOMEBREW_INSTALLER" > "$1/homebrew.log" 2>&1 && sudo -v; then
+      NONINTERACTIVE=1 bash "$WORK/homebrew.sh" < /dev/null >> "$1/homebrew.log" 2>&1 || say "It did not come: see $1/homebrew.log."
+    else
+      say "It did not come: see $1/homebrew.log."
+    fi
+  fi
+  find_tools
 }
 
 # install_one: kind, name, version and place are install_packages's. REPLY says why not.
@@ -3484,7 +3520,7 @@ print_packages() {
     if ! xcode-select -p > /dev/null 2>&1; then say '  The Command Line Tools are not here. Install them: xcode-select --install'; fi
     # These dollars are for another shell.
     # shellcheck disable=SC2016
-    if [ -z "$BREW" ]; then say '  Homebrew is not here. Install it: /bin/bash -c "$(curl -fsSL https://raw.githubusercontent.com/Homebrew/install/HEAD/install.sh)"'; fi
+    if [ -z "$BREW" ]; then say '  Homebrew is not here. Install it: /bin/bash -c "$(curl -fsSL '"$HOMEBREW_INSTALLER"')"'; fi
     say '  Then, and as often as you like: the same command with --only packages.'
   else
     say 'All packages are installed.'

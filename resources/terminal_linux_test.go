@@ -147,3 +147,42 @@ func TestPackagesQuestion(t *testing.T) {
 	}
 	m.onTerminal(script, [][2]string{{install, "\n"}}, append(args, "--only", "packages")...).want(t, 3, "brew broken: see its log")
 }
+
+// TestToolsComeFirst: on a Mac from its box there are neither the Command Line Tools nor Homebrew. Where somebody sits there,
+// they are installed before the packages, each as macOS has it, and announced; without a question more.
+func TestToolsComeFirst(t *testing.T) {
+	t.Parallel()
+	b := packagesRepository(t)
+	m := newMachine(t, "bsdtar", "perl")
+	dir := filepath.Dir(m.home)
+	log := filepath.Join(dir, "log")
+	m.wrapBrew(log)
+	write(t, log+".jq", nil) // not killed
+	brew := filepath.Join(dir, "homebrew")
+	if err := os.Rename(filepath.Join(m.bin, "brew"), brew); err != nil {
+		t.Fatal(err)
+	}
+	sh := "#!" + filepath.Join(m.bin, "sh") + "\n"
+	m.program("xcode-select", sh+"case $1 in --install) echo tools >> '"+log+"'; : > '"+log+".tools' ;; *) [ -f '"+log+".tools' ] || exit 2 ;; esac\n")
+	m.program("sudo", sh+"echo sudo \"$*\" >> '"+log+"'\n")
+	m.program("curl", sh+`out=
+for word; do if [ "$out" = next ]; then out=$word; fi; if [ "$word" = -o ]; then out=next; fi; done
+echo "curl $word" >> '`+log+`'
+echo "echo homebrew \$NONINTERACTIVE >> '`+log+`'; ln -s '`+brew+`' '`+filepath.Join(m.bin, "brew")+`'" > "$out"
+`)
+	args := []string{"--to", m.home + "/maia", "--vault-password-file", m.passwordFile("correct horse")}
+	r := m.onTerminal(filepath.Join(b.dir, "restore_maia.sh"), [][2]string{{"Go ahead? [Y/n] ", "\n"}, {"They can wait (--only packages). [Y/n] ", "\n"}}, args...)
+	r.want(t, 3, "first the Command Line Tools", "first Homebrew", "macOS asks for the password of this Mac", "brew broken: see its log")
+	text, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := -1
+	for _, want := range []string{"tools\n", "curl https://raw.githubusercontent.com/Homebrew/install/HEAD/install.sh\n", "sudo -v\n", "homebrew 1\n", "brew install --formula jq"} {
+		at := strings.Index(string(text), want)
+		if at <= last {
+			t.Errorf("%q is not there, or too early:\n%s", want, text)
+		}
+		last = at
+	}
+}

@@ -88,7 +88,13 @@ With --path and without --to, each file is restored next to the original under a
 			if err != nil {
 				return a.fail("restore", err)
 			}
-			return a.restoreDone(res, o.DryRun, e.SyncState(res.Plan.BackupID))
+			if err := a.restoreDone(res, o.DryRun, e.SyncState(res.Plan.BackupID)); err != nil {
+				return err
+			}
+			if res.Done && res.Plan.TargetHome != "" && len(o.Only) == 0 && len(o.Paths) == 0 {
+				a.keepReport(e, res)
+			}
+			return nil
 		},
 	}
 	f := cmd.Flags()
@@ -290,6 +296,12 @@ func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool, sync string) err
 		a.printf("Nothing was written.\n")
 		return nil
 	}
+	a.printRestored(r)
+	return nil
+}
+
+// printRestored says what a restore came to.
+func (a *app) printRestored(r *engine.RestoreResult) {
 	for _, f := range r.Failed {
 		fmt.Fprintf(a.Err, "NOT RESTORED: %s\n", clean(f))
 	}
@@ -312,7 +324,20 @@ func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool, sync string) err
 	if len(r.Failed) > 0 {
 		a.say("what to do: try an earlier backup for these with --path, or wait until OneDrive has synced and run the same command again.\n")
 	}
-	return nil
+}
+
+// keepReport writes what a restore into a home came to into a file, in full whatever the flags say.
+func (a *app) keepReport(e *engine.Engine, r *engine.RestoreResult) {
+	var text strings.Builder
+	full := *a
+	full.Out, full.Err, full.flags.quiet, full.flags.json = &text, &text, false, false
+	full.printRestored(r)
+	path, err := e.KeepReport(r, text.String())
+	if err != nil {
+		a.report(err)
+		return
+	}
+	a.say("This report is in %s.\n", clean(path))
 }
 
 // onlyPhases reports whether nothing but phases was asked for and done.

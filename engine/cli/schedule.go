@@ -19,7 +19,7 @@ import (
 	"maia-dr/engine/fsx"
 	"maia-dr/engine/schedule"
 	"maia-dr/launchd"
-	"maia-dr/systemd"
+	"maia-dr/launchd/systemd"
 )
 
 func (a *app) scheduleCommand() *cobra.Command {

@@ -13,7 +13,7 @@ import (
 	"maia-dr/engine/config"
 	"maia-dr/engine/schedule"
 	"maia-dr/launchd"
-	"maia-dr/systemd"
+	"maia-dr/launchd/systemd"
 )
 
 // Scheduler has the system start programs by itself.
@@ -43,7 +43,7 @@ func systemScheduler(env engine.Env) func(home string) Scheduler {
 		if elsewhere || !filepath.IsAbs(folder) {
 			folder = filepath.Join(home, ".config")
 		}
-		return systemd.Manager{Config: folder, Run: systemd.Run, Elsewhere: elsewhere}
+		return systemd.Manager{Config: folder, Run: launchd.Run, Elsewhere: elsewhere}
 	}
 }
 

@@ -19,8 +19,8 @@ import (
 	"maia-dr/engine/cli"
 	"maia-dr/engine/fixture"
 	"maia-dr/keychain"
+	"maia-dr/launchd/systemd"
 	"maia-dr/resources"
-	"maia-dr/systemd"
 )
 
 func TestMain(m *testing.M) {

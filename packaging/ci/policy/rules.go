@@ -12,7 +12,7 @@ package policy
 //	never reaches   nor through other packages
 //	only imports    nothing but these, tests aside
 const ImportRules = `
-engine/... -engine/cli/...   never reaches  engine/cli/... tray/... keychain/... launchd/... systemd/... : the engine asks for a password function, a clock and an event sink; whoever calls it brings them
+engine/... -engine/cli/...   never reaches  engine/cli/... tray/... keychain/... launchd/... : the engine asks for a password function, a clock and an event sink; whoever calls it brings them
 engine/...                   never imports  C              : the engine builds and is tested with no C compiler
 engine/* -engine/cli         never imports  engine         : the packages below know nothing of the verbs above
 engine/fsx                   never imports  ...            : the bottom: what writes files knows nothing of what is in them

@@ -168,17 +168,3 @@ func TestAutostartAndElsewhere(t *testing.T) {
 		t.Errorf("%+v, %v", st, err)
 	}
 }
-
-func TestRun(t *testing.T) {
-	if exit, err := Run(t.Context(), "sh", "-c", "echo noise; exit 3"); exit != 3 || err != nil {
-		t.Errorf("%d, %v", exit, err)
-	}
-	if _, err := Run(t.Context(), "no-such-tool-at-all"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("%v", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := Run(ctx, "sh", "-c", "sleep 60"); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v", err)
-	}
-}

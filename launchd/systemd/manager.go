@@ -11,9 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"time"
 
 	"maia-dr/engine/fsx"
 	"maia-dr/engine/schedule"
@@ -46,28 +44,6 @@ type Manager struct {
 }
 
 const systemctl = "systemctl"
-
-// toolLimit is how long one call of systemctl may take.
-const toolLimit = time.Minute
-
-// Run is the Runner that runs. What the tool writes is thrown away.
-func Run(ctx context.Context, name string, args ...string) (exit int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, toolLimit)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir, cmd.WaitDelay = "/", time.Second
-	err = cmd.Run()
-	var status *exec.ExitError
-	switch {
-	case ctx.Err() != nil:
-		err = ctx.Err()
-	case err == nil, errors.Is(err, exec.ErrWaitDelay), errors.As(err, &status):
-		return cmd.ProcessState.ExitCode(), nil
-	case errors.Is(err, exec.ErrNotFound):
-		err = errors.Join(fs.ErrNotExist, err)
-	}
-	return 0, fmt.Errorf("run %s: %w", name, err)
-}
 
 func (m Manager) units() string { return filepath.Join(m.Config, "systemd", "user") }
 
