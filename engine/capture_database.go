@@ -74,7 +74,7 @@ func (c *capture) snapshot(en *component.Entry, padded bool, try int) (*content,
 	if err != nil {
 		return nil, err
 	}
-	defer snap.Close()
+	defer func() { _ = snap.Close() }() // it was only read
 	k := &content{size: snap.Size()}
 	sum := sha256.New()
 	var tail []byte

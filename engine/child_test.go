@@ -95,7 +95,7 @@ func TestMain(m *testing.M) {
 		}
 		debug.SetGCPercent(400)
 		if o.Gate {
-			io.Copy(io.Discard, os.Stdin) //nolint:errcheck // however it ends, it has ended
+			io.Copy(io.Discard, os.Stdin) // however it ends, it has ended
 		}
 		if len(o.Args) > 0 {
 			os.Exit(cli.Run(context.Background(), cli.Program{
@@ -227,8 +227,8 @@ func start(t testing.TB, o orders) *child {
 	}
 	t.Cleanup(func() {
 		if c.cmd.ProcessState == nil { // the test gave up before it waited
-			c.cmd.Process.Kill() //nolint:errcheck // it may have ended by itself
-			c.cmd.Wait()         //nolint:errcheck // it was killed
+			c.cmd.Process.Kill() // it may have ended by itself
+			c.cmd.Wait()         // it was killed
 		}
 	})
 	return c

@@ -96,8 +96,7 @@ func (r *rig) ticking(step time.Duration) func() time.Time {
 }
 
 func hint(err error) string {
-	var known *engine.Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*engine.Error](err); ok {
 		return known.Advice()
 	}
 	return ""

@@ -311,8 +311,7 @@ func (e *Engine) finish(kind string, started time.Time, h *state.HistoryEntry, e
 			h.Result = "cancelled"
 		}
 		f := &state.Failure{Kind: kind, At: now.UTC(), Code: string(code), Error: err.Error()}
-		var known *Error
-		if errors.As(err, &known) {
+		if known, ok := errors.AsType[*Error](err); ok {
 			f.Hint = known.Advice()
 		}
 		if kind == "backup" {

@@ -110,8 +110,7 @@ func Codes() []Code {
 
 // CodeOf returns an error's code; CodeFailed where it has none.
 func CodeOf(err error) Code {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}
 	return CodeFailed

@@ -308,7 +308,7 @@ func (r *rig) recovered(verify bool) *engine.BackupResult {
 	kept := r.whole(r.shelf())
 	ids := newestFirst(kept)
 	for _, id := range append(before, res.BackupID) {
-		if kept[id] == nil && !(len(ids) >= 2 && id < ids[1]) {
+		if kept[id] == nil && (len(ids) < 2 || id >= ids[1]) {
 			r.t.Errorf("%s is committed in the mirror and still not in OneDrive", id)
 		}
 	}

@@ -116,7 +116,7 @@ const ownFile = ""
 
 func (s *scan) bytes(component, path string, body []byte) {
 	st := s.scanner.Stream(func(m vault.Match) { s.found(component, path, m.Label) })
-	st.Write(body)
+	_, _ = st.Write(body)
 }
 
 // file returns what a file of a tar is to be written to while it is read back: the scan for captured values, and of a

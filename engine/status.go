@@ -132,8 +132,7 @@ func (e *Engine) newestManifest(s *Status) *repository.Manifest {
 
 func (s *Status) problem(err error) {
 	p := state.Problem{Code: string(CodeOf(err)), Text: err.Error()}
-	var known *Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*Error](err); ok {
 		p.Hint = known.Advice()
 	}
 	s.Problems = append(s.Problems, p)

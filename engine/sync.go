@@ -235,8 +235,7 @@ func (b *backup) recordPublished(again []string) {
 	})
 	if err != nil && b.ctx.Err() == nil {
 		hint := ""
-		var known *Error
-		if errors.As(err, &known) {
+		if known, ok := errors.AsType[*Error](err); ok {
 			hint = known.Advice()
 		}
 		b.lateWarning("sync_ledger", "", fmt.Sprintf("the backup is complete, but its upload cannot be watched: %v", err), hint)

@@ -138,17 +138,17 @@ func (v *view) partial() []string {
 // manifest reads a backup's manifest, from the mirror if it is there: nothing has to be downloaded for that. One that
 // agrees with its restore index is preferred, but any that can be read will do to restore by: its content has hashes.
 func (v *view) manifest(id string) (*repository.Manifest, []byte, error) {
-	err := error(repository.ErrMissing)
+	err := repository.ErrMissing
 	for _, read := range []func(repository.Repo, string) (*repository.Manifest, []byte, error){
 		repository.Repo.CheckedManifest, repository.Repo.ReadManifest,
 	} {
-		for i := len(v.repos) - 1; i >= 0; i-- {
+		for i, repo := range slices.Backward(v.repos) {
 			if _, ok := v.listings[i].Backups[id][repository.ManifestName]; !ok {
 				continue
 			}
 			var m *repository.Manifest
 			var raw []byte
-			if m, raw, err = read(v.repos[i], id); err == nil {
+			if m, raw, err = read(repo, id); err == nil {
 				return m, raw, nil
 			}
 		}

@@ -22,7 +22,7 @@ import (
 func (o orders) write(ctx context.Context) (steps int, err error) {
 	stopped := make(chan struct{})
 	go func() {
-		io.Copy(io.Discard, os.Stdin) //nolint:errcheck // however it ends, it has ended
+		io.Copy(io.Discard, os.Stdin) // however it ends, it has ended
 		close(stopped)
 	}()
 	step, end, err := o.writer(ctx)
@@ -103,7 +103,7 @@ func transfer(ctx context.Context, db *sql.DB, r *rand.Rand) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
+	defer tx.Rollback() // after a commit it does nothing
 	for range 4 {
 		n := r.IntN(100)
 		if _, err := tx.Exec("UPDATE account SET balance = balance - ? WHERE id = ?", n, r.IntN(accounts)); err != nil {

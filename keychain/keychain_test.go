@@ -192,7 +192,7 @@ func TestSecretIsRedacted(t *testing.T) {
 		t.Error(err)
 	}
 	text := strings.ToLower(out.String())
-	for _, form := range []string{password, fmt.Sprintf("%x", password), fmt.Sprint([]byte(password))[1:20], "84, 114"} {
+	for _, form := range []string{password, fmt.Sprintf("%x", password), fmt.Sprintf("%v", []byte(password))[1:20], "84, 114"} {
 		if strings.Contains(text, strings.ToLower(form)) {
 			t.Errorf("the secret is printed in the form of %q", form)
 		}

@@ -96,7 +96,7 @@ func TestMacKeychainStatus(t *testing.T) {
 				t.Errorf("%s: %d becomes %v", verb, code, err)
 			}
 			for _, sentinel := range []error{ErrNotFound, ErrLocked, ErrDenied, ErrTimeout, ErrUnavailable, ErrEmpty} {
-				if errors.Is(err, sentinel) != (sentinel == want) {
+				if errors.Is(err, sentinel) != (errors.Is(sentinel, want)) {
 					t.Errorf("%s: %d matches %v: %v", verb, code, sentinel, err)
 				}
 			}

@@ -93,7 +93,7 @@ func TestSecurityToolExits(t *testing.T) {
 				continue
 			}
 			for _, s := range sentinels {
-				if errors.Is(err, s) != (s == want) {
+				if errors.Is(err, s) != (errors.Is(s, want)) {
 					t.Errorf("%s, exit %s: %v", verb, code, err)
 				}
 			}

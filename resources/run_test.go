@@ -201,7 +201,7 @@ func differs(path string, it item) string {
 	default:
 		kind = syscall.S_IFREG
 	}
-	if uint32(st.Mode)&syscall.S_IFMT != kind {
+	if uint32(st.Mode)&syscall.S_IFMT != kind { //nolint:unconvert // of another type on macOS
 		return "its type is " + fi.Mode().String()
 	}
 	if !fi.ModTime().Equal(it.mtime) {

@@ -122,7 +122,7 @@ func TestMissingTool(t *testing.T) {
 	b := smallRepository(t, nil)
 	script := filepath.Join(b.dir, "restore_maia.sh")
 	to := newTarget(t)
-	for _, tool := range strings.Fields("awk tar gzip openssl find xargs stat od") {
+	for tool := range strings.FieldsSeq("awk tar gzip openssl find xargs stat od") {
 		newMachine(t, "tar", "perl").without(tool).run(script, "--to", to, "--yes").want(t, 1, "lacks what a restore needs: "+tool)
 	}
 	newMachine(t, "tar").without("dd").run(script, "--to", to, "--yes").want(t, 1, "perl, or zsh, or dd")

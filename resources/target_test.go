@@ -134,7 +134,7 @@ const writingTools = "mv mkdir rm touch chmod tar perl head gzip ln rmdir"
 // after it. The calls are lines that are appended, so that the tools of one pipeline do not write over each other's count.
 func (m *machine) countCalls(fakes ...string) (counter string) {
 	counter = filepath.Join(filepath.Dir(m.bin), "calls")
-	for _, tool := range strings.Fields(writingTools) {
+	for tool := range strings.FieldsSeq(writingTools) {
 		m.wrap(tool, killing(counter, tool, "REAL"))
 	}
 	for _, tool := range fakes {

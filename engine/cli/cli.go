@@ -129,8 +129,7 @@ func Run(ctx context.Context, p Program) int {
 	if err == nil {
 		return a.exit
 	}
-	var done *reportedError
-	if !errors.As(err, &done) {
+	if _, ok := errors.AsType[*reportedError](err); !ok {
 		a.report(err)
 	}
 	return exitCode(err)
@@ -278,7 +277,7 @@ func (a *app) home() string {
 // logger writes the log of this machine's runs: 5 files of 2 MB, then the oldest goes.
 func (a *app) logger(path string) zerolog.Logger {
 	out := &lumberjack.Logger{Filename: path, MaxSize: 2, MaxBackups: 4}
-	a.cleanup = append(a.cleanup, func() { out.Close() })
+	a.cleanup = append(a.cleanup, func() { _ = out.Close() })
 	level := zerolog.InfoLevel
 	if a.flags.verbose {
 		level = zerolog.DebugLevel
@@ -298,7 +297,7 @@ type existingDirOnly struct {
 
 func (d existingDirOnly) Write(p []byte) (int, error) {
 	if _, err := os.Stat(d.path); err != nil {
-		return len(p), nil
+		return len(p), nil //nolint:nilerr // a command that only reads makes no folder
 	}
 	return d.w.Write(p)
 }

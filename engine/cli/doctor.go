@@ -62,8 +62,7 @@ func (a *app) diagnose(ctx context.Context, fix bool) *engine.Diagnosis {
 // errorCheck is a check that ended with an error.
 func errorCheck(name string, state engine.CheckState, err error) engine.Check {
 	c := engine.Check{Name: name, State: state, Text: err.Error()}
-	var known *engine.Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*engine.Error](err); ok {
 		c.Remedy = known.Advice()
 	}
 	return c

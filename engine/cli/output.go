@@ -71,7 +71,7 @@ func table(w io.Writer, rows [][]string) {
 	for _, r := range rows {
 		fmt.Fprintln(tw, strings.Join(r, "\t"))
 	}
-	tw.Flush()
+	_ = tw.Flush()
 }
 
 // writeJSON writes one object.

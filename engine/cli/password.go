@@ -129,7 +129,7 @@ func (a *app) makeSheet(e *engine.Engine) error {
 	path, err := e.RecoverySheet()
 	if engine.CodeOf(err) == engine.CodeNoOneDrive && err != nil {
 		a.say("No recovery sheet yet: the OneDrive folder is not known. Make it with `maia-dr password sheet` once it is.\n")
-		return nil
+		return nil //nolint:nilerr // it was said; the password is set all the same
 	}
 	if err != nil {
 		return err

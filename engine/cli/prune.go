@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -70,8 +71,8 @@ func pruneJSON(r *engine.PruneResult) pruneOutput {
 
 func (a *app) printPrune(r *engine.PruneResult) {
 	var rows [][]string
-	for i := len(r.Decisions) - 1; i >= 0; i-- {
-		d := r.Decisions[i]
+	for _, d := range slices.Backward(r.Decisions) {
+
 		verdict, why := "keep", strings.Join(d.Reasons, "; ")
 		if !d.Keep {
 			verdict, why = "remove", "no rule keeps it"

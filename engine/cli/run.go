@@ -69,8 +69,7 @@ func (a *app) fail(kind string, err error) error {
 	if f.Error.Code == engine.CodeCancelled {
 		f.Status = "cancelled"
 	}
-	var known *engine.Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*engine.Error](err); ok {
 		f.Error.Hint = known.Advice()
 	}
 	if lerr := a.line(f); lerr != nil {

@@ -91,8 +91,7 @@ func isDirectory(path string) error {
 	fi, err := os.Stat(path)
 	if err != nil {
 		// Without the path, which the caller has said.
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
+		if pe, ok := errors.AsType[*fs.PathError](err); ok {
 			return pe.Err
 		}
 		return err

@@ -73,7 +73,7 @@ func lookThrough(source string, id FileID, kind vault.Kind) (x finding, err erro
 	}
 	if err != nil {
 		x.reason = reasonPlist
-		return x, nil
+		return x, nil //nolint:nilerr // the reason is in the answer
 	}
 	for _, s := range secrets {
 		if !s.Identifier {

@@ -48,7 +48,7 @@ func (s Stat) ID() FileID { return FileID{s.Dev, s.Inode} }
 func StatOf(fi fs.FileInfo) Stat {
 	s := Stat{Size: fi.Size(), MTimeNS: fi.ModTime().UnixNano()}
 	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
-		s.CTimeNS, s.Inode, s.Dev = ctime(st), st.Ino, uint64(st.Dev)
+		s.CTimeNS, s.Inode, s.Dev = ctime(st), st.Ino, uint64(st.Dev) //nolint:unconvert // of another type on macOS
 	}
 	return s
 }
@@ -82,8 +82,7 @@ func Reason(err error) string {
 	case errors.Is(err, fs.ErrNotExist):
 		return "it is not there"
 	}
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return "it could not be read (" + errno.Error() + ")"
 	}
 	return "it could not be read"

@@ -204,7 +204,7 @@ func (w *walker) content(rel, name string, fi fs.FileInfo, databases map[string]
 			return nil
 		case sidecar && (err != nil || isSidecar(name, head)):
 			w.sidecar(rel, fi)
-			return nil
+			return nil //nolint:nilerr // one that cannot be read beside its database is a sidecar
 		}
 		kind = File
 		if string(head) == sqliteHeader {

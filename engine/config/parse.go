@@ -81,8 +81,7 @@ func explain(err error) error {
 		key := strings.Join(first.Key(), ".")
 		return &Error{Line: line, Key: key, Problem: "unknown key; " + choices(first.Key()), Err: ErrUnknownKey}
 	}
-	var wrong *toml.DecodeError
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*toml.DecodeError](err); ok {
 		line, _ := wrong.Position()
 		e := &Error{Line: line, Key: strings.Join(wrong.Key(), "."), Err: ErrSyntax}
 		e.Problem = strings.TrimPrefix(wrong.Error(), "toml: ")

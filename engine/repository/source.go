@@ -86,8 +86,7 @@ func (s *Source) Copy(ctx context.Context, chunks []ChunkRef, pieces []Piece, wh
 		g.Go(func() error {
 			slices.SortFunc(list, func(a, b Piece) int { return int(a.Offset - b.Offset) })
 			err := s.copyChunk(ctx, chunks[i], list, whole, progress)
-			var ce *ChunkError
-			if errors.As(err, &ce) {
+			if ce, ok := errors.AsType[*ChunkError](err); ok {
 				mu.Lock()
 				bad = append(bad, ce)
 				mu.Unlock()
@@ -238,8 +237,7 @@ func fill(r io.Reader, buf []byte) (n int, err error) {
 // contentError tells content that is damaged from a file that cannot be read: the latter, an evicted chunk for one,
 // says nothing about the bytes.
 func contentError(err error) error {
-	var disk *fs.PathError
-	if errors.As(err, &disk) {
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
 		return err
 	}
 	return fmt.Errorf("%v: %w", err, ErrDamaged)

@@ -35,7 +35,7 @@ func (s *Snapshot) takeCopy(limit context.Context, seen look) error {
 	released := make(chan struct{})
 	stop := context.AfterFunc(short, func() {
 		defer close(released)
-		s.src.unlock()
+		_ = s.src.unlock()
 	})
 	err := s.src.copyTo(short, copied)
 	if (&bracket{src: s.src, seen: seen, mainOnly: true}).moved() && err == nil {

@@ -31,8 +31,7 @@ const (
 
 // resultCode returns SQLite's extended result code, or 0 for other errors.
 func resultCode(err error) int {
-	var e *sqlite.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		return e.Code()
 	}
 	return 0
@@ -81,7 +80,7 @@ func openImmutable(ctx context.Context, path string) (*database, error) {
 	}
 	var n int64
 	if err := d.conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n); err != nil {
-		d.close()
+		_ = d.close()
 		return nil, classifyOpen(err)
 	}
 	return d, nil

@@ -594,7 +594,7 @@ func TestRead(t *testing.T) {
 				return mine
 			}
 			return nil
-		}); err != mine || n != 2 {
+		}); !errors.Is(err, mine) || n != 2 {
 			t.Errorf("live %v: %v after %d calls", live, err, n)
 		}
 		func() {

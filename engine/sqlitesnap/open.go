@@ -129,7 +129,7 @@ func open(ctx context.Context, path string, o Options) (*Snapshot, error) {
 		if err == nil {
 			return s, nil
 		}
-		s.Close()
+		_ = s.Close()
 		var again *againError
 		switch {
 		case ctx.Err() != nil:

@@ -192,7 +192,7 @@ func (s *source) stamp() (stamp, error) {
 
 func newStamp(st *unix.Stat_t) stamp {
 	return stamp{
-		fileID: fileID{uint64(st.Dev), st.Ino}, size: st.Size, mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano(),
+		fileID: fileID{uint64(st.Dev), st.Ino}, size: st.Size, mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano(), //nolint:unconvert // of another type on macOS
 	}
 }
 

@@ -57,7 +57,7 @@ func (d Dir) LoadSecrets(repositoryID string) (*Secrets, error) {
 	}
 	s := new(Secrets)
 	if json.Unmarshal(b, s) != nil || s.RepositoryID != repositoryID || s.Files == nil {
-		return empty, nil
+		return empty, nil //nolint:nilerr // a memory that cannot be read is none
 	}
 	if s.Likely == nil {
 		s.Likely = map[string]LikelySecret{}

@@ -18,14 +18,14 @@ func TestWords(t *testing.T) {
 }
 
 func TestSecretNames(t *testing.T) {
-	for _, name := range strings.Fields(`TOKEN token GITHUB_TOKEN githubToken GITHUBTOKEN API_KEY apiKey APIKEY api-key OPENAI_API_KEY SECRET
+	for name := range strings.FieldsSeq(`TOKEN token GITHUB_TOKEN githubToken GITHUBTOKEN API_KEY apiKey APIKEY api-key OPENAI_API_KEY SECRET
 		CLIENT_SECRET clientSecret SECRET_KEY SECRETKEY PASSWORD PASSWD passwd PGPASSWORD DB_PASSWORD MAIA_VAULT_PASSWORD vault-password DB_PASS
 		passphrase AWS_ACCESS_KEY_ID KEY keys API_TOKENS CREDENTIALS GITHUB_PAT MYSQL_PWD TRELLO_API_TOKEN`) {
 		if strengthOf(name) != strong {
 			t.Errorf("%s is called like a secret", name)
 		}
 	}
-	for _, name := range strings.Fields(`KEYBOARD MONKEY KEYMAP KEYTIMEOUT HOTKEY TURKEY keyboardLayout bindkey TOKENIZERS_PARALLELISM PATH PWD OLDPWD
+	for name := range strings.FieldsSeq(`KEYBOARD MONKEY KEYMAP KEYTIMEOUT HOTKEY TURKEY keyboardLayout bindkey TOKENIZERS_PARALLELISM PATH PWD OLDPWD
 		COMPASS BYPASS SSH_ASKPASS SECRETARY file_pat KeepAlive EDITOR HISTFILE signingkey autocrlf Label MAIA_ROOT MAIA_PHASE`) {
 		if strengthOf(name) == strong {
 			t.Errorf("%s is not called like a secret", name)

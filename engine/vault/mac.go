@@ -73,8 +73,8 @@ func parseMAC(b []byte) (*MAC, error) {
 		return nil, fmt.Errorf("read MAC: iterations: %w", repository.ErrDamaged)
 	}
 	// The pattern has seen to digits and lengths.
-	hex.Decode(m.salt[:], []byte(f[2]))
-	hex.Decode(m.sum[:], []byte(f[3]))
+	_, _ = hex.Decode(m.salt[:], []byte(f[2]))
+	_, _ = hex.Decode(m.sum[:], []byte(f[3]))
 	return m, nil
 }
 

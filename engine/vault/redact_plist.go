@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"howett.net/plist"
 )
@@ -81,10 +82,8 @@ func (r *redaction) inKeys(v any) bool {
 			}
 		}
 	case []any:
-		for _, child := range v {
-			if r.inKeys(child) {
-				return true
-			}
+		if slices.ContainsFunc(v, r.inKeys) {
+			return true
 		}
 	}
 	return false

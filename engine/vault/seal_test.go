@@ -81,7 +81,7 @@ func TestNothingPrintsSecrets(t *testing.T) {
 	keys := [][]byte{[]byte(secret), k.derived().mac, k.derived().vault[:keySize]}
 	for _, out := range outputs {
 		for _, key := range keys {
-			for _, form := range []string{string(key), hex.EncodeToString(key), strings.ToUpper(hex.EncodeToString(key)), fmt.Sprintf("% x", key), strings.Trim(fmt.Sprint(key), "[]")} {
+			for _, form := range []string{string(key), hex.EncodeToString(key), strings.ToUpper(hex.EncodeToString(key)), fmt.Sprintf("% x", key), strings.Trim(fmt.Sprintf("%v", key), "[]")} {
 				if strings.Contains(out, form) {
 					t.Errorf("a secret is printed in %d bytes that begin with %.20q", len(out), out)
 				}
