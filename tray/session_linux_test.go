@@ -361,11 +361,11 @@ func TestUploadByTheClock(t *testing.T) {
 		row    string
 		told   []string
 	}{
-		{"10m", menu.Uploading, "OneDrive: 0 of ", nil},
+		{"10m", menu.Uploading, "OneDrive: waiting for upload, 0 of ", nil},
 		{"55m", menu.Uploading, "OneDrive: uploading, 0 of ", nil},
 		{"65m", menu.Attention, "OneDrive: slow, 0 of ", []string{"OneDrive is slow to upload the backup"}},
 		{"3h", menu.Attention, "OneDrive: stuck, 0 of ", nil},
-		{"4h5m", menu.Attention, "OneDrive: not uploading, its storage is full, 0 of ", []string{"OneDrive does not upload the backup"}},
+		{"4h5m", menu.Attention, "OneDrive: not uploading, your OneDrive storage is full, 0 of ", []string{"OneDrive does not upload the backup"}},
 	} {
 		write(t, s.clock, step.passed)
 		a.open()

@@ -79,9 +79,9 @@ func (b *builder) lastBackup() string {
 		text += ", overdue"
 	}
 	if f := b.s.failure(); f != nil {
-		return text + "; the next one failed " + ago(b.now, f.At)
+		return text + "; the latest attempt failed " + ago(b.now, f.At)
 	}
-	text += ", " + size(st.Newest.StoredBytes) + " new"
+	text += ", " + size(st.Newest.StoredBytes) + " added"
 	if l := st.LastBackup; l != nil && l.BackupID == st.Newest.BackupID {
 		text += ", took " + took(l.Seconds)
 	}
@@ -96,9 +96,9 @@ func (b *builder) overdue() bool {
 
 // unproven says why a restore is not proven, by the reason the status gives.
 var unproven = map[string]string{
-	"never":             "there was no restore drill yet",
+	"never":             "it was never tried, in a restore drill",
 	"failed":            "the last restore drill failed",
-	"light_only":        "only a part has been rehearsed so far",
+	"light_only":        "only a part of the backup has been tried so far",
 	"vault_not_opened":  "the last restore drill could not open the passwords and keys",
 	"older_than_8_days": "the last full restore drill is over 8 days old",
 	"":                  "it is not known whether it would work",
@@ -111,6 +111,8 @@ func (b *builder) restore() string {
 		return "looking…"
 	case b.unknown():
 		return "not known"
+	case b.proven() && b.s.Status.Newest == nil:
+		return "was proven " + ago(b.now, r.LastFull.At) + "; the backups cannot be found now"
 	case b.proven():
 		return fmt.Sprintf("proven %s, took %s", ago(b.now, r.LastFull.At), took(r.LastFull.RestoreSeconds))
 	case r.Proven:
@@ -154,7 +156,12 @@ func (b *builder) nextRun() string {
 func (b *builder) problemRows() {
 	for i, p := range b.problems {
 		if i == MaxProblems-1 && len(b.problems) > MaxProblems {
-			b.info(MoreProblems, fmt.Sprintf("… and %d more problems", len(b.problems)-i), details)
+			label := fmt.Sprintf("… and %d more problems", len(b.problems)-i)
+			if b.s.Can.Terminal {
+				b.click(MoreProblems, label+" – click to see them all", details)
+			} else {
+				b.info(MoreProblems, label, Action{})
+			}
 			return
 		}
 		label := "Problem: " + p.text

@@ -63,7 +63,7 @@ const patience = 2 * time.Minute
 
 // failures say why a backup failed, by the code of the error.
 var failures = map[string]known{
-	"disk_full":                   {"the disk is full", "try again", backUp},
+	"disk_full":                   {"the disk is full", toDetails, details},
 	"folder_not_writable":         {"a folder cannot be written to", "try again", backUp},
 	"no_maia_root":                {"the folder to protect was not found", toDetails, details},
 	"no_onedrive_folder":          {"the OneDrive folder was not found", toDetails, details},
@@ -99,8 +99,8 @@ func (s *State) problems(now time.Time) []problem {
 	case s.Failure != "":
 		add(problem{key: "unreadable", text: "The program's own records cannot be read: " + s.Failure, remedy: toDetails, action: details, urgent: true})
 	}
-	if !s.AskedAt.IsZero() && now.Sub(s.AskedAt) >= patience {
-		add(problem{key: "no_answer", text: "The OneDrive folder has not answered for " + span(now.Sub(s.AskedAt)) + "; what is shown is older", remedy: toDetails, action: details})
+	if s.late(now) {
+		add(problem{key: "no_answer", text: "The OneDrive folder has not answered for " + span(now.Sub(s.AskedAt)) + "; what is shown may be out of date", remedy: toDetails, action: details})
 	}
 	failed := s.failure()
 	if failed != nil {
@@ -117,7 +117,7 @@ func (s *State) problems(now time.Time) []problem {
 		add(problem{key: "click_failed", text: "It did not work: " + s.Trouble, remedy: toDetails, action: details})
 	}
 	if o := &s.Status.OneDrive; o.held() {
-		add(problem{key: "sync_" + o.Verdict, text: "OneDrive has not taken in all files: " + o.why(), remedy: toDetails, action: s.lookAtOneDrive()})
+		add(problem{key: "sync_" + o.Verdict, text: "OneDrive has not uploaded everything: " + o.why(), remedy: toDetails, action: s.lookAtOneDrive()})
 	}
 	for _, t := range s.Status.Problems {
 		if strings.HasPrefix(t.Code, "sync_") && s.Status.OneDrive.held() {
@@ -137,6 +137,11 @@ func (s *State) problems(now time.Time) []problem {
 		add(p)
 	}
 	return out
+}
+
+// late reports whether the look that is being taken has no answer for too long.
+func (s *State) late(now time.Time) bool {
+	return !s.AskedAt.IsZero() && now.Sub(s.AskedAt) >= patience
 }
 
 // failure returns the failure of the last backup; nil: it did not fail, or the owner stopped it.

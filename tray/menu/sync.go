@@ -8,17 +8,26 @@ import (
 
 // blockedBy says what is in the way of an upload, by class.
 var blockedBy = map[string]string{
-	"signed_out":    "nobody is signed in",
-	"quota":         "its storage is full",
-	"refused_name":  "it refuses a file's name",
-	"excluded":      "it is set not to upload the backups",
-	"no_permission": "it is not allowed to read the backups",
-	"folder_gone":   "its folder is gone",
+	"signed_out":    "you are signed out of OneDrive",
+	"quota":         "your OneDrive storage is full",
+	"refused_name":  "it does not accept the name of a file",
+	"excluded":      "its settings leave the backups out",
+	"no_permission": "it has no permission to read the backups",
+	"folder_gone":   "its folder is missing on this computer",
 	"not_running":   "the OneDrive app is not running",
-	"differs":       "the cloud has other bytes under the name of a file",
+	"differs":       "a file in the cloud is not the same as the one here",
 }
 
+// oneDrive is the second answer; one that is older than the row looks says so.
 func (b *builder) oneDrive() string {
+	text := b.upload()
+	if b.s.Loaded && b.s.late(b.now) {
+		text += "; no answer since " + clock(b.now, b.s.AskedAt)
+	}
+	return text
+}
+
+func (b *builder) upload() string {
 	o := &b.s.Status.OneDrive
 	switch {
 	case !b.s.Loaded:
@@ -27,6 +36,8 @@ func (b *builder) oneDrive() string {
 		return "not known"
 	case o.Path == "":
 		return "no folder found"
+	case b.s.Status.Backups == 0 && b.s.Status.LastBackup != nil:
+		return "the backups cannot be found or read there"
 	case b.s.Status.Backups == 0:
 		return "nothing stored there yet"
 	}
@@ -48,12 +59,9 @@ func (b *builder) oneDrive() string {
 			return "the newest backup is uploaded, older ones are not yet" + b.waiting()
 		}
 	case "local_only":
-		return "stored in its folder; this computer cannot tell whether it is uploaded"
+		return "saved in its folder; whether it is uploaded cannot be told here"
 	case "pending":
-		if text := strings.TrimPrefix(b.waiting(), ", "); text != "" {
-			return text
-		}
-		return "waiting for upload"
+		return "waiting for upload" + strings.Replace(b.waiting(), ", waiting since", ", since", 1)
 	case "uploading":
 		return "uploading" + strings.Replace(b.waiting(), ", waiting since", ", since", 1)
 	}
@@ -86,7 +94,7 @@ func (b *builder) waiting() string {
 	o := &b.s.Status.OneDrive
 	text := ""
 	if o.Files > 0 {
-		text = fmt.Sprintf(", %d of %s uploaded", max(o.Files-o.Waiting, 0), plural(o.Files, "file", "files"))
+		text = fmt.Sprintf(", %d of %s uploaded", max(o.Files-o.Waiting, 0), plural(o.Files, "backup file", "backup files"))
 	}
 	if !o.Since.IsZero() {
 		text += ", waiting since " + clock(b.now, o.Since)
@@ -96,9 +104,9 @@ func (b *builder) waiting() string {
 
 func (b *builder) all() string {
 	if n := b.s.Status.OneDrive.Files; n > 0 {
-		return "all " + plural(n, "file", "files")
+		return "all " + plural(n, "backup file", "backup files")
 	}
-	return "all files"
+	return "all backup files"
 }
 
 func (b *builder) since() string {
