@@ -202,6 +202,8 @@ func (x *examination) upload() []Check {
 		return unknown(CheckUpload, "this machine does not watch the upload of these backups")
 	case !s.CanAnswer:
 		return unknown(CheckUpload, "whether OneDrive has uploaded the backups cannot be told from this folder ("+x.status.OneDrive.State+")")
+	case s.Backup(x.newest.BackupID).Verdict == onedrive.Unknowable:
+		return unknown(CheckUpload, "nothing is known of the upload of "+x.newest.BackupID)
 	case s.All.Verdict == onedrive.Done:
 		return []Check{ok(CheckUpload, fmt.Sprintf("all %d files are uploaded (%s)", s.All.Files, s.All.Rung))}
 	}

@@ -117,7 +117,7 @@ func (x *Estimate) packages(m *repository.Manifest) {
 		return
 	}
 	number := m.Stats.PipPackages + m.Stats.BrewPackages
-	installed, seconds := packagesTime(filepath.Join(string(m.MaiaRoot), BesideDir, packagesTimeName))
+	installed, seconds := packagesTime(newestPackagesTime(string(m.MaiaRoot)))
 	switch {
 	case number == 0:
 		x.add(name, 0, "there are none")
@@ -132,6 +132,23 @@ func (x *Estimate) packages(m *repository.Manifest) {
 // packagesTimeName is the file in which restore_maia.sh says how long packages took: a line "installed seconds" for each
 // time that it installed some.
 const packagesTimeName = "packages.time"
+
+// newestPackagesTime finds the newest of them: a Maia that was restored before has the next restore's in BesideDir-2, and
+// so on.
+func newestPackagesTime(root string) string {
+	newest, at := "", time.Time{}
+	for n := 1; n < 10; n++ {
+		dir := BesideDir
+		if n > 1 {
+			dir = fmt.Sprintf("%s-%d", BesideDir, n)
+		}
+		path := filepath.Join(root, dir, packagesTimeName)
+		if fi, err := os.Lstat(path); err == nil && (newest == "" || fi.ModTime().After(at)) {
+			newest, at = path, fi.ModTime()
+		}
+	}
+	return newest
+}
 
 // packagesTime adds up such a file; zero if there is none, or none that can be understood.
 func packagesTime(path string) (installed, seconds int) {

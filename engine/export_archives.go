@@ -136,22 +136,33 @@ func (x *export) archives() error {
 }
 
 // archiveNames gives each stream a name, and enters the files it makes in expected. Databases of the same name in several
-// folders have their folders in theirs.
+// folders have their folders in theirs, and a number where that is not enough.
 func (x *export) archiveNames(expected map[string]bool) []archived {
 	var out []archived
+	// A Mac's disk takes names for one that differ in case only.
+	used := map[string]bool{}
+	for name := range expected {
+		used[strings.ToLower(name)] = true
+	}
 	for _, s := range x.m.Streams() {
 		if s.Database == nil {
 			a := archived{stream: s, name: s.Component + ".tar.gz"}
-			expected[a.name] = true
+			expected[a.name], used[a.name] = true, true
 			out = append(out, a)
 			continue
 		}
 		a := archived{stream: s, name: path.Base(string(s.Database.Path)), piece: cmp.Or(x.e.pieceBytes, defaultPieceBytes)}
-		if slices.ContainsFunc(a.pieces(), func(name string) bool { return expected[name] }) {
+		taken := func() bool {
+			return slices.ContainsFunc(a.pieces(), func(name string) bool { return used[strings.ToLower(name)] })
+		}
+		if taken() {
 			a.name = strings.ReplaceAll(string(s.Database.Path), "/", "_")
 		}
+		for n, name := 2, a.name; taken(); n++ {
+			a.name = fmt.Sprintf("%s-%d", name, n)
+		}
 		for _, name := range a.pieces() {
-			expected[name] = true
+			expected[name], used[strings.ToLower(name)] = true, true
 		}
 		out = append(out, a)
 	}

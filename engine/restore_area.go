@@ -44,6 +44,7 @@ func (p *placement) shown() string {
 // is activated from another one.
 func (r *restore) findAreas() error {
 	r.beside = r.freeName(BesideDir, inStream)
+	r.plan.besideDir = filepath.Join(r.opt.To, r.beside)
 	r.target = &area{root: r.opt.To, aside: r.plan.Aside, stage: filepath.Join(r.opt.To, r.freeName(stageName, inStream))}
 	maps, err := cleanMaps(r.opt.Maps)
 	if err != nil {

@@ -43,7 +43,9 @@ type RestorePlan struct {
 	From   string `json:"from"`
 	To     string `json:"to"`
 	Beside string `json:"beside,omitempty"`
-	Aside  string `json:"aside"`
+	// besideDir is that folder whether or not anything goes there.
+	besideDir string
+	Aside     string `json:"aside"`
 	// Components are what will be restored of each.
 	Components []PlannedComponent `json:"components"`
 	Files      int                `json:"files"`

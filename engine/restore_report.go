@@ -16,7 +16,7 @@ const laterReport = "Later part of "
 // own, and returns its path. text is what the person was told. The script's report on the phases that the restore had it
 // do follows.
 func (e *Engine) KeepReport(r *RestoreResult, text string) (string, error) {
-	dir := filepath.Join(r.Plan.To, BesideDir)
+	dir := r.Plan.besideDir
 	path := filepath.Join(dir, "report.txt")
 	fail := func(err error) (string, error) { return "", explain("write the report", path, err) }
 	switch fi, err := os.Lstat(dir); {

@@ -94,6 +94,10 @@ func (s *Status) light() string {
 	case sync.All.Late, sync.All.Verdict != onedrive.Done && sync.All.Verdict != onedrive.Progressing:
 		return LightNeutral
 	}
+	// All speaks of the backups that are watched: the newest has to be one of them.
+	if b := sync.Backup(s.Newest.BackupID); b.Late || b.Verdict != onedrive.Done && b.Verdict != onedrive.Progressing {
+		return LightNeutral
+	}
 	return LightGreen
 }
 

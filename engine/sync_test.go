@@ -317,6 +317,24 @@ func TestGreen(t *testing.T) {
 	want("young", engine.LightGreen)
 	s.pass(time.Minute)
 	want("uploaded", engine.LightGreen)
+	r.day(1)
+	r.removeLikelySecrets()
+	s.backup()
+	s.pass(time.Minute)
+	want("two of them", engine.LightGreen)
+	// Older backups that are uploaded say nothing of the newest.
+	ids, err := (repository.Repo{Dir: r.mirror()}).List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest := filepath.Join(r.mirror(), slices.Max(ids.IDs()), repository.ManifestName)
+	body := read(t, manifest)
+	remove(t, manifest)
+	want("the newest is not watched", engine.LightNeutral)
+	write(t, manifest, body)
+	want("watched again", engine.LightGreen)
+	s.pass(time.Minute)
+	want("and uploaded", engine.LightGreen)
 	s.all(onedrive.Unknown)
 	s.health = onedrive.Health{}
 	want("nothing is known now, but nothing changed", engine.LightGreen)

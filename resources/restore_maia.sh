@@ -3256,8 +3256,8 @@ ask_packages() {
     say "  into a Python environment: $REPLY"
   done < "$WORK/list"
   find_tools
-  if ! xcode-select -p > /dev/null 2>&1; then say '  first the Command Line Tools, which macOS offers in a window of its own'; fi
-  if [ -z "$BREW" ] && [ "$brews" -gt 0 ]; then say '  first Homebrew, by its own installer; macOS asks for the password of this Mac'; fi
+  if [ -z "$YES" ] && ! xcode-select -p > /dev/null 2>&1; then say '  first the Command Line Tools, which macOS offers in a window of its own'; fi
+  if [ -z "$YES$BREW" ] && [ "$brews" -gt 0 ]; then say '  first Homebrew, by its own installer; macOS asks for the password of this Mac'; fi
   INSTALL=yes
   [ -z "$YES$DRY_RUN" ] || return 0
   ask 'Install them when the files are in place? They can wait (--only packages). [Y/n] '
@@ -3430,12 +3430,12 @@ install_packages() {
   if [ -n "$INTO_HOME" ]; then in_home load_waiting; fi
 }
 
-# get_tools LOGS: the Command Line Tools and Homebrew, where they are missing and somebody sits there: macOS asks in its own
+# get_tools LOGS: the Command Line Tools and Homebrew, where they are missing and somebody sits there, who has not said --yes: macOS asks in its own
 # ways, in a window for the first, for the password of the Mac for the second. What does not come is told with the packages
 # that lack it.
 get_tools() {
   local waited=0
-  has_terminal || return 0
+  if [ -n "$YES" ] || ! has_terminal; then return 0; fi
   if ! xcode-select -p > /dev/null 2>&1; then
     say 'The Command Line Tools are missing. macOS asks in a window of its own whether to install them: please agree. It takes some minutes ...'
     xcode-select --install > "$1/command-line-tools.log" 2>&1 || :
@@ -4038,6 +4038,9 @@ print_report() {
   } >> "$WORK/summary" || full "$WORK"
   cat "$WORK/summary"
   { say "$1 $ID to $TO, $(date)" && cat "$WORK/summary"; } > "$WORK/report" || full "$WORK"
+  # A link in the place of the folder would lead out of the target.
+  if [ -L "$TO/$BESIDE" ]; then return "$code"; fi
+  rm -f "$report.new" 2> /dev/null
   # Whole or not at all.
   if mkdir -p "$TO/$BESIDE" 2> /dev/null && cp "$WORK/report" "$report.new" 2> /dev/null && mv -f "$report.new" "$report" 2> /dev/null; then
     say "This report is in $report."

@@ -185,4 +185,15 @@ echo "echo homebrew \$NONINTERACTIVE >> '`+log+`'; ln -s '`+brew+`' '`+filepath.
 		}
 		last = at
 	}
+	// Who said --yes is asked for nothing, by macOS neither.
+	for _, path := range []string{filepath.Join(m.bin, "brew"), log, log + ".tools"} {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args[1] = m.home + "/again"
+	m.onTerminal(filepath.Join(b.dir, "restore_maia.sh"), nil, append(args, "--yes")...).want(t, 3, "xcode-select --install", "brew jq: no Homebrew yet")
+	if text, err := os.ReadFile(log); err == nil && strings.Contains(string(text), "tools\n") || err == nil && strings.Contains(string(text), "sudo") {
+		t.Errorf("macOS would have asked:\n%s", text)
+	}
 }
