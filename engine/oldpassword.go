@@ -28,15 +28,19 @@ var oldNames = []string{"MAIA_VAULT_PASSWORD", "VAULT_PASSWORD", "--vault-passwo
 // maxOldFile bounds what is read: a nested property list could exhaust the stack.
 const maxOldFile = 1 << 20
 
-// FindOldPassword looks for a vault password in a property list or an environment file.
+// ErrNoOldPassword says that a file was read and has no vault password in it.
+var ErrNoOldPassword = errors.New("there is none in it")
+
+// FindOldPassword looks for a vault password in a property list or an environment file. ErrNoOldPassword: the file has
+// none. With every other error there may be one, so nobody may change the file as if there were not.
 func (e *Engine) FindOldPassword(path string) (*OldPassword, error) {
-	fail := func(err error) error {
-		return &Error{Op: "look for the vault password", Path: path, Code: CodePasswordMissing, Err: err,
-			Hint: "name the file that holds it: `maia-dr password import FILE`"}
+	fail := func(err error, hint string) error {
+		return &Error{Op: "look for the vault password", Path: path, Code: CodePasswordMissing, Err: err, Hint: hint}
 	}
+	const nameIt = "name the file that holds it: `maia-dr password import FILE`"
 	values, _, err := oldValues(path)
 	if err != nil {
-		return nil, fail(err)
+		return nil, fail(err, nameIt)
 	}
 	for _, name := range oldNames {
 		value := values[name]
@@ -45,11 +49,12 @@ func (e *Engine) FindOldPassword(path string) (*OldPassword, error) {
 		}
 		p, err := vault.NewPassword([]byte(value))
 		if err != nil {
-			return nil, fail(err)
+			return nil, fail(fmt.Errorf("%s: %w", name, err),
+				"no vault can have that password: note it, take it out of the file by hand, and set another with `maia-dr password set`")
 		}
 		return &OldPassword{Password: p, Path: path, Name: name}, nil
 	}
-	return nil, fail(errors.New("there is none in it"))
+	return nil, fail(ErrNoOldPassword, nameIt)
 }
 
 // oldFile is a file that may hold the password: a property list, or lines of NAME=VALUE.
@@ -73,7 +78,11 @@ func oldValues(path string) (map[string]string, *oldFile, error) {
 		}
 		env, _ := f.tree["EnvironmentVariables"].(map[string]any)
 		for name, v := range env {
-			values[name], _ = v.(string)
+			text, ok := v.(string)
+			if !ok && slices.Contains(oldNames, name) {
+				return nil, nil, fmt.Errorf("%s is no text", name)
+			}
+			values[name] = text
 		}
 		args, _ := f.tree["ProgramArguments"].([]any)
 		for i, v := range args {

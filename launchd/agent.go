@@ -89,7 +89,7 @@ func (a Agent) Plist() ([]byte, error) {
 }
 
 // Over returns the property list that says what the agent does over one that is there already: the agent's keys, and
-// every other key as it was. changes says, for people, which keys are not as they were. Nil: there is none yet.
+// every other key as it was. changes says, for people, which keys are not as they were, and shows nothing secret. Nil: there is none yet.
 func (a Agent) Over(existing []byte) (b []byte, changes []string, err error) {
 	if err := a.check(); err != nil {
 		return nil, nil, fmt.Errorf("describe agent %s: %w", a.Label, err)
@@ -104,7 +104,7 @@ func (a Agent) Over(existing []byte) (b []byte, changes []string, err error) {
 	ours := a.keys()
 	for _, key := range sortedKeys(ours) {
 		if was, ok := tree[key]; ok && existing != nil && !same(was, ours[key]) {
-			changes = append(changes, fmt.Sprintf("%s: was %s", key, show(was)))
+			changes = append(changes, changed(key, was))
 		} else if !ok && existing != nil {
 			changes = append(changes, key+": new")
 		}
@@ -115,6 +115,14 @@ func (a Agent) Over(existing []byte) (b []byte, changes []string, err error) {
 		return nil, nil, fmt.Errorf("describe agent %s: %w", a.Label, err)
 	}
 	return append(b, '\n'), changes, nil
+}
+
+// changed says that a key is not as it was. What stood among the arguments is not shown: there may be a password.
+func changed(key string, was any) string {
+	if key == "ProgramArguments" {
+		return key + ": replaced"
+	}
+	return fmt.Sprintf("%s: was %s", key, show(was))
 }
 
 // passwordNames are what the plan called its password in an agent's environment.

@@ -115,7 +115,7 @@ func TestAgentRefuses(t *testing.T) {
 // What would get in an agent's way is taken out of the file it comes over; every other key stays, of any type.
 func TestOver(t *testing.T) {
 	existing, err := plist.Marshal(dict{
-		"Label": label, "Program": "/usr/bin/python3", "ProgramArguments": []string{"python3"}, "KeepAlive": dict{"SuccessfulExit": false}, "Disabled": true,
+		"Label": label, "Program": "/usr/bin/python3", "ProgramArguments": []string{"python3", "--vault-password", "s3cret"}, "KeepAlive": dict{"SuccessfulExit": false}, "Disabled": true,
 		"LimitLoadToSessionType": "Background", "Umask": 63, "WatchPaths": []string{"/x"}, "ThrottleInterval": 60, "Blob": []byte{1, 2},
 		"EnvironmentVariables": dict{"VAULT_PASSWORD": "s3cret", "LANG": "de"},
 	}, plist.BinaryFormat)

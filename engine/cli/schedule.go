@@ -151,7 +151,8 @@ func (a *app) takeOver(ctx context.Context, e *engine.Engine, at string) (string
 	}
 	a.say("There is an agent of the plan's first version: it is taken over.\n")
 	err = a.aside(func() error { return a.importPassword(ctx, e, st.File) })
-	if err != nil && engine.CodeOf(err) != engine.CodePasswordMissing {
+	// Whatever else it is: the file may have the only copy of the password, and installing takes it out.
+	if err != nil && !errors.Is(err, engine.ErrNoOldPassword) {
 		return "", err
 	}
 	if at == "" && len(st.At) > 0 {

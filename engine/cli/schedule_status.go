@@ -72,7 +72,10 @@ func (a *app) scheduleReport(ctx context.Context, e *engine.Engine) (*scheduleRe
 		if err != nil {
 			return nil, scheduleError("look at the schedule", err)
 		}
-		*job.out = jobReport{Label: job.label, Installed: st.Ours, Loaded: st.Loaded, File: st.File, Why: st.Why, Program: st.Program}
+		*job.out = jobReport{Label: job.label, Installed: st.Ours, Loaded: st.Loaded, File: st.File, Why: st.Why}
+		if st.Ours { // another one may have a password among its arguments
+			job.out.Program = st.Program
+		}
 		for _, c := range st.At {
 			job.out.At = append(job.out.At, c.String())
 		}

@@ -100,7 +100,7 @@ func TestPlanAgentIsTakenOver(t *testing.T) {
 	}
 
 	out := d.run(0, "schedule", "install")
-	d.says(out, "taken over", "every day at 02:15", "ProgramArguments: was", "in the Keychain")
+	d.says(out, "taken over", "every day at 02:15", "ProgramArguments: replaced", "in the Keychain")
 	if strings.Contains(out, planted.Value) {
 		t.Error("the password was shown")
 	}
@@ -141,6 +141,64 @@ func TestPlanAgentIsTakenOver(t *testing.T) {
 	}
 	// It starts another copy of the program than the one that is asked, since there is none at that place here.
 	d.says(status, "schedule_program_gone")
+}
+
+// TestTakeOverStops: while it is not known that the password of the plan's agent is safe, its file, which may have the only
+// copy, stays as it is. What is in there is shown by nothing.
+func TestTakeOverStops(t *testing.T) {
+	d, m := newMac(t)
+	path := filepath.Join(d.fix.Home, "Library", "LaunchAgents", "com.maia.disaster-recovery.plist")
+	if _, err := d.fix.PlanAgent(path); err != nil {
+		t.Fatal(err)
+	}
+	tree := readTree(t, path)
+	plant := func(env, arg any) []byte {
+		t.Helper()
+		tree["EnvironmentVariables"] = map[string]any{"MAIA_VAULT_PASSWORD": env, "LANG": "de"}
+		args := tree["ProgramArguments"].([]any)
+		args[len(args)-1] = arg
+		b, err := plist.Marshal(tree, plist.XMLFormat)
+		if err == nil {
+			err = os.WriteFile(path, b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	const secret, placeholder = "seven grey herons", "ENV:MAIA_VAULT_PASSWORD"
+	stops := func(why, said string, was []byte, want int, args ...string) {
+		t.Helper()
+		out := d.run(want, args...)
+		d.says(out, said)
+		now, err := os.ReadFile(path)
+		if err != nil || !bytes.Equal(now, was) || m.loaded["com.maia.disaster-recovery"] {
+			t.Errorf("%s: the agent was changed: %v", why, err)
+		}
+		if strings.Contains(out, secret) {
+			t.Errorf("%s: the password was shown", why)
+		}
+	}
+	was := plant(secret, placeholder)
+	for _, fault := range []error{keychain.ErrLocked, keychain.ErrDenied, keychain.ErrTimeout, keychain.ErrEmpty, keychain.ErrUnavailable} {
+		d.store.SetFault(fault)
+		stops(fault.Error(), "what to do", was, 12, "schedule", "install")
+	}
+	d.store.SetFault(nil)
+	for _, bad := range []any{secret + "\nover the weir", secret + "\rover", strings.Repeat(secret, 40), 12345} {
+		stops("a password that no vault can have", "MAIA_VAULT_PASSWORD", plant(bad, placeholder), 12, "schedule", "install")
+	}
+	stops("an argument that no vault can have", "by hand", plant("", secret+"\n"), 12, "schedule", "install")
+	was = plant("", secret+"\n")
+	stops("status", "first version", was, 3, "schedule", "status", "--json")
+	stops("setup", "by hand", was, 12, "setup", "--yes")
+
+	// The plan's placeholders are none.
+	plant("YOUR_PASSWORD", placeholder)
+	d.says(d.run(0, "schedule", "install"), "ProgramArguments: replaced")
+	if !m.loaded["com.maia.disaster-recovery"] {
+		t.Error("an agent without a password is not taken over")
+	}
 }
 
 func sameValue(t *testing.T, a, b any) bool {

@@ -45,7 +45,7 @@ func (s *setup) setPassword() (state, text string, err error) {
 		if err == nil {
 			return stepDone, "taken out of the plan's agent, into the Keychain", nil
 		}
-		if engine.CodeOf(err) != engine.CodePasswordMissing {
+		if !errors.Is(err, engine.ErrNoOldPassword) {
 			return "", "", err
 		}
 	}
