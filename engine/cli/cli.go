@@ -96,6 +96,7 @@ type globals struct {
 // app is one run of the command line.
 type app struct {
 	Program
+	ctx     context.Context // ends with Ctrl-C
 	flags   globals
 	exit    int // set by a command that is done but has something to say
 	cleanup []func()
@@ -114,7 +115,7 @@ type app struct {
 
 // Run runs the command line and returns the exit code.
 func Run(ctx context.Context, p Program) int {
-	a := &app{Program: p}
+	a := &app{Program: p, ctx: ctx}
 	defer func() {
 		for _, f := range a.cleanup {
 			f()

@@ -148,6 +148,10 @@ func (a *app) typePassword(question string) (vault.Password, error) {
 	}
 	a.tidy()
 	b, err := a.ReadPassword(question)
+	if errors.Is(err, errInterrupted) {
+		<-a.ctx.Done() // by the signal, so that nobody goes on meanwhile
+		return vault.Password{}, a.ctx.Err()
+	}
 	if err != nil {
 		return vault.Password{}, errNoTerminal
 	}

@@ -1,12 +1,13 @@
 package cli
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
-	"golang.org/x/term"
 )
 
 // openTTY opens the process's terminal: questions go there even when the streams are redirected.
@@ -28,19 +29,51 @@ func readPassword(question string) ([]byte, error) {
 	if _, err := fmt.Fprint(tty, question); err != nil {
 		return nil, err
 	}
-	b, err := term.ReadPassword(int(tty.Fd()))
+	b, err := readLine(tty)
 	fmt.Fprintln(tty)
+	if errors.Is(err, errInterrupted) {
+		if err := unix.Kill(os.Getpid(), unix.SIGINT); err != nil {
+			return nil, err
+		}
+	}
 	return b, err
 }
 
-// hideInput has the terminal show nothing of what is typed, until show is called.
+// readLine reads a line without its end. Ctrl-C in it is errInterrupted.
+func readLine(tty io.Reader) ([]byte, error) {
+	var line []byte
+	buf := make([]byte, 512)
+	for {
+		n, err := tty.Read(buf)
+		line = append(line, buf[:n]...)
+		if bytes.IndexByte(line, ctrlC) >= 0 {
+			return nil, errInterrupted
+		}
+		if text, _, whole := bytes.Cut(line, []byte("\n")); whole {
+			return text, nil
+		}
+		if err != nil {
+			return line, err
+		}
+	}
+}
+
+const ctrlC = 3
+
+// errInterrupted says that Ctrl-C was typed in place of an answer. The signal is on its way to this process.
+var errInterrupted = errors.New("interrupted")
+
+// hideInput has the terminal show nothing of what is typed, until show is called. Ctrl-C becomes a character that ends the
+// line: as a signal it would race with the Return after it, which is then an empty answer.
 func hideInput(fd int) (show func(), err error) {
 	was, err := unix.IoctlGetTermios(fd, getTermios)
 	if err != nil {
 		return nil, err
 	}
 	hidden := *was
-	hidden.Lflag &^= unix.ECHO
+	hidden.Lflag = hidden.Lflag&^(unix.ECHO|unix.ISIG) | unix.ICANON
+	hidden.Iflag |= unix.ICRNL
+	hidden.Cc[unix.VEOL] = ctrlC
 	if err := unix.IoctlSetTermios(fd, setTermios, &hidden); err != nil {
 		return nil, err
 	}
