@@ -140,6 +140,9 @@ func (p *published) enter(l *state.Ledger, again []string, id string) {
 			l.Files[name] = onedrive.NewTrack(size, by, now, wall)
 		}
 	}
+	for _, w := range l.Backups {
+		w.PublishedAgain(again)
+	}
 	for _, b := range p.backups {
 		if l.Backups[b.manifest.BackupID] == nil {
 			l.Backups[b.manifest.BackupID] = &state.SyncBackup{PublishedAt: wall, Published: now}

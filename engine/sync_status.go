@@ -20,9 +20,13 @@ const (
 	LightAttention = "attention"
 )
 
+// statusLimit is how long the status looks: longer than OneDrive is waited for, so that its silence can be told, and
+// hashing what was just uploaded gets some time.
+const statusLimit = 2 * lookLimit
+
 // statusSync looks at what awaits upload, and enters what is known of it into the status.
 func (e *Engine) statusSync(s *Status) {
-	ctx, cancel := context.WithTimeout(context.Background(), lookLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), statusLimit)
 	defer cancel()
 	sync, err := e.Sync(ctx)
 	if err != nil {
@@ -72,7 +76,7 @@ func syncProblems(s *SyncStatus) []state.Problem {
 		out = append(out, state.Problem{Code: "sync_blocked", Text: onedrive.SignedOut.Text() + ": the next backup would wait for it", Hint: onedrive.SignedOut.Remedy()})
 	}
 	for _, b := range s.Backups {
-		if b.Uploaded != nil && b.Uploaded.Hash != nil && len(b.Uploaded.Hash.Bad) > 0 {
+		if (&state.SyncBackup{Uploaded: b.Uploaded}).Damaged() {
 			bad := b.Uploaded.Hash.Bad
 			out = append(out, state.Problem{Code: string(CodeDamaged),
 				Text: fmt.Sprintf("when %s was uploaded, %d of its local files were not what they were: %s", b.BackupID, len(bad), bad[0]),

@@ -27,6 +27,8 @@ type scripted struct {
 	asked   []string
 	// tick runs after each wait.
 	tick func()
+	// change changes the options of the next engines; nil: nothing does.
+	change func(*engine.Options)
 }
 
 func newScripted(r *rig) *scripted {
@@ -76,6 +78,9 @@ func (s *scripted) engine() *engine.Engine {
 	}, func(o *engine.Options) {
 		o.FS, o.Sink = s.r.fsys, s.r.sink
 		o.Provider = func(string) onedrive.Provider { return s }
+		if s.change != nil {
+			s.change(o)
+		}
 	}, s.r.now())
 }
 

@@ -18,7 +18,7 @@ import (
 const (
 	// lookEvery is how often a run that waits looks.
 	lookEvery = 5 * time.Second
-	// lookLimit is how long one look may take.
+	// lookLimit is how long OneDrive may take to answer in one look.
 	lookLimit = 90 * time.Second
 )
 
@@ -106,7 +106,11 @@ func (p *published) look(ctx context.Context) (*SyncStatus, error) {
 		return nil, err
 	}
 	for _, id := range done {
-		if err := p.finishUpload(ctx, id, provider.Name()); ctx.Err() != nil {
+		err := p.finishUpload(ctx, id, provider.Name())
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			// Hashing takes longer than there is time for: what was seen stands, and is in the ledger.
+			break
+		} else if ctx.Err() != nil {
 			return nil, ctx.Err()
 		} else if err != nil {
 			// What is known of the upload is known all the same; the next look tries it again.
@@ -151,11 +155,19 @@ func (p *published) justUploaded(l *state.Ledger) []string {
 	return out
 }
 
-// finishUpload hashes the local files of a backup that was just uploaded once more, and writes down what its upload came to.
+// errNotRead says that local files could not be read, or not in time: nothing is known of their bytes.
+var errNotRead = errors.New("not read")
+
+// finishUpload hashes the local files of a backup that was just uploaded once more, and writes down what its upload came
+// to. Where files could not be read nothing is written down, and the next look tries it again; that is no error.
 func (p *published) finishUpload(ctx context.Context, id, source string) error {
 	i := slices.IndexFunc(p.backups, func(b publishedBackup) bool { return b.manifest.BackupID == id })
 	b := &p.backups[i]
 	hash, err := p.hashOnceMore(ctx, b)
+	if errors.Is(err, errNotRead) {
+		p.e.log.Warn().Err(err).Str("backup", id).Msg("hash the uploaded files once more")
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -201,7 +213,7 @@ func (b *publishedBackup) uploadOf(l *state.Ledger, tracks []*onedrive.Track) *s
 }
 
 // hashOnceMore compares the local files of a backup in the OneDrive folder with their hashes. One that is evicted is
-// counted and not read.
+// counted and not read. Where another could not be read, and none differs, the error is errNotRead.
 func (p *published) hashOnceMore(ctx context.Context, b *publishedBackup) (*state.SyncHash, error) {
 	m := b.manifest
 	want := map[string]repository.Hash{}
@@ -230,22 +242,64 @@ func (p *published) hashOnceMore(ctx context.Context, b *publishedBackup) (*stat
 	if err != nil {
 		return nil, explain("hash the uploaded files once more", p.target.Dir, err)
 	}
+	var unread error
 	for i, sum := range sums {
-		if sum.Evicted {
+		switch {
+		case sum.Evicted:
 			out.Evicted++
+			continue
+		case sum.Err != nil:
+			// That it cannot be read says nothing of its bytes.
+			if unread == nil {
+				unread = fmt.Errorf("%s: %w: %w", names[i], errNotRead, sum.Err)
+			}
 			continue
 		}
 		out.Files++
 		out.Bytes += sum.Bytes
-		switch {
-		case sum.Err != nil:
-			out.Bad = append(out.Bad, fmt.Sprintf("%s: %v", names[i], sum.Err))
-		case repository.Hash(sum.SHA256) != want[names[i]]:
-			out.Bad = append(out.Bad, names[i]+": its bytes are not what they were")
+		if repository.Hash(sum.SHA256) != want[names[i]] {
+			out.Bad = append(out.Bad, names[i]+badBytes)
 		}
+	}
+	if unread != nil && len(out.Bad) == 0 {
+		return nil, unread
 	}
 	out.Bad = out.Bad[:min(len(out.Bad), state.MaxSyncBad)]
 	return out, nil
+}
+
+// badBytes is what is said of a file, after its name, whose hash is another than it was.
+const badBytes = ": its bytes are not what they were"
+
+// foundWhole takes back what was found of backups that a verification found whole afterwards: they are hashed again when
+// next looked at. That it cannot be taken back goes to the log only: the status then says too much, not too little.
+func (e *Engine) foundWhole(ctx context.Context, backups []VerifiedBackup) {
+	p, err := e.published()
+	if p == nil || err != nil {
+		return
+	}
+	var ids []string
+	if l, err := e.state.LoadLedger(p.id, p.folder, e.moment()); err == nil {
+		for _, b := range backups {
+			if w := l.Backups[b.BackupID]; b.OK && !b.LocalOnly && w != nil && w.Damaged() {
+				ids = append(ids, b.BackupID)
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	err = p.withLedger(ctx, func(l *state.Ledger) error {
+		for _, id := range ids {
+			if w := l.Backups[id]; w != nil && w.Damaged() {
+				w.Uploaded = nil
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		e.log.Warn().Err(err).Strs("backups", ids).Msg("take back what was found of uploaded files")
+	}
 }
 
 // hashHere hashes files without downloading any: in a child that is not able to, where there is one.

@@ -92,6 +92,7 @@ func (e *Engine) Verify(ctx context.Context, o VerifyOptions) (res *VerifyResult
 	if err := w.run(chosen); err != nil {
 		return nil, explain("verify", "", err)
 	}
+	e.foundWhole(ctx, w.res.Backups)
 	w.res.Duration = e.now().Sub(started)
 	history.Result = repository.StatusCompleted
 	e.statusMu.Lock()

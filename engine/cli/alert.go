@@ -12,7 +12,8 @@ import (
 	"maia-dr/tray/notify"
 )
 
-// tellLimit is how long all telling together may take at the end of a run.
+// tellLimit is how long telling may take at the end of a run, once it is known what there is to tell: finding that out
+// has limits of its own, and OneDrive's silence must not silence this program.
 const tellLimit = time.Minute
 
 // keeper tells the owner of incidents, through the channels of the configuration.
@@ -50,8 +51,7 @@ func (a *app) backupBegins(ctx context.Context, e *engine.Engine) func(*engine.B
 	return func(res *engine.BackupResult, err error) {
 		<-started
 		// Also after Ctrl-C: whether backups work is then to be told as before.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellLimit)
-		defer cancel()
+		ctx := context.WithoutCancel(ctx)
 		switch code := engine.CodeOf(err); {
 		case err == nil:
 			a.ping(ctx, notify.Succeeded, fmt.Sprintf("%s: %s, %s new", res.BackupID, res.Status, size(res.StoredBytes)))
@@ -61,7 +61,13 @@ func (a *app) backupBegins(ctx context.Context, e *engine.Engine) func(*engine.B
 			a.ping(ctx, notify.Failed, err.Error())
 		}
 		k := a.keeper(e)
-		a.untold(a.tell(ctx, e, k))
+		alerts, lookErr := a.alerts(ctx, e)
+		a.untold(lookErr)
+		ctx, cancel := context.WithTimeout(ctx, tellLimit)
+		defer cancel()
+		if lookErr == nil {
+			a.untold(k.Report(ctx, alerts))
+		}
 		if err == nil && a.config.Notify.Success {
 			a.untold(k.Success(ctx, res.BackupID, notify.Message{Event: notify.Completed, Title: "The backup is complete",
 				Text: fmt.Sprintf("%s, %s new, in %s.", count(res.Files, "file", "files"), size(res.StoredBytes), took(res.Duration))}))
@@ -69,24 +75,30 @@ func (a *app) backupBegins(ctx context.Context, e *engine.Engine) func(*engine.B
 	}
 }
 
-// tell tells of what the status says.
-func (a *app) tell(ctx context.Context, e *engine.Engine, k *notify.Keeper) error {
+// alerts is what there is to tell of the status.
+func (a *app) alerts(ctx context.Context, e *engine.Engine) (menu.Alerts, error) {
 	look, err := (&trayEngine{e}).Look(ctx)
 	if err != nil {
-		return err
+		return menu.Alerts{}, err
 	}
 	choices, err := tray.ReadChoices(e.State().Path)
 	if err != nil {
 		a.log.Warn().Err(err).Msg("read the choices")
 	}
-	return k.Report(ctx, menu.Alert(menu.State{Loaded: true, Status: look.Status, Muted: choices.Muted}, a.Env.Now()))
+	return menu.Alert(menu.State{Loaded: true, Status: look.Status, Muted: choices.Muted}, a.Env.Now()), nil
 }
 
 // tellEnd tells of what the status says at the end of a run, however that ended.
 func (a *app) tellEnd(ctx context.Context, e *engine.Engine) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellLimit)
+	ctx = context.WithoutCancel(ctx)
+	alerts, err := a.alerts(ctx, e)
+	if err != nil {
+		a.untold(err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, tellLimit)
 	defer cancel()
-	a.untold(a.tell(ctx, e, a.keeper(e)))
+	a.untold(a.keeper(e).Report(ctx, alerts))
 }
 
 // untold writes down that somebody could not be told.
@@ -98,6 +110,8 @@ func (a *app) untold(err error) {
 
 func (a *app) ping(ctx context.Context, p notify.Pulse, text string) {
 	if a.config.Notify.Healthcheck {
+		ctx, cancel := context.WithTimeout(ctx, tellLimit)
+		defer cancel()
 		a.untold(notify.Ping(ctx, a.address(notify.HealthcheckAccount), p, text))
 	}
 }

@@ -33,6 +33,8 @@ type reportWorld struct {
 	base, root, oneDrive string
 	random               *rand.Rand
 	full                 bool // the disk
+	// provider is asked about uploads.
+	provider onedrive.Provider
 
 	mu    sync.Mutex
 	clock time.Time
@@ -42,7 +44,7 @@ func newReportWorld(t *testing.T) *reportWorld {
 	t.Helper()
 	base := t.TempDir()
 	w := &reportWorld{t: t, base: base, root: base + "/Users/naythan/git/maia", oneDrive: base + "/Users/naythan/Library/CloudStorage/OneDrive-Personal",
-		random: rand.New(rand.NewPCG(1, 2)), clock: time.Date(2025, 8, 14, 2, 59, 0, 0, time.UTC)}
+		random: rand.New(rand.NewPCG(1, 2)), clock: time.Date(2025, 8, 14, 2, 59, 0, 0, time.UTC), provider: uploadedProvider{}}
 	w.write("CLAUDE.md", 4_000)
 	w.write("claude/context/phases.md", 30_000)
 	w.write("claude/data/models/embedding.bin", 2_500_000)
@@ -98,7 +100,7 @@ func (w *reportWorld) engine() *engine.Engine {
 		}},
 		Run:      func(context.Context, string, ...string) ([]byte, error) { return nil, fs.ErrNotExist },
 		Sink:     w.sink,
-		Provider: func(string) onedrive.Provider { return uploadedProvider{} },
+		Provider: func(string) onedrive.Provider { return w.provider },
 	})
 }
 

@@ -170,7 +170,7 @@ func (a *app) choose(e *engine.Engine, change func(*tray.Choices)) (tray.Choices
 // trayEngine is what the menu sees of the engine.
 type trayEngine struct{ e *engine.Engine }
 
-// Look implements tray.Engine.
+// Look implements tray.Engine. The status takes no context: it keeps to limits of its own.
 func (t *trayEngine) Look(context.Context) (tray.Look, error) {
 	raw, _, err := t.e.State().ReadStatus()
 	if err != nil {

@@ -91,10 +91,12 @@ type Hashed struct {
 	Bytes  int64
 	// Evicted: its content is in the cloud only, and was not downloaded.
 	Evicted bool
-	Err     error
+	// Err says why it was not read, or not to its end; nothing is known of its content then.
+	Err error
 }
 
 // Hash hashes files in a child that downloads nothing: one whose content leaves this machine meanwhile is Evicted.
+// When nothing comes for DownloadStall, the files that are left have an Err.
 func (h Helper) Hash(ctx context.Context, paths []string) ([]Hashed, error) {
 	out := make([]Hashed, len(paths))
 	for i := range out {

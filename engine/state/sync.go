@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"maia-dr/engine/fsx"
@@ -50,6 +52,26 @@ type SyncBackup struct {
 	Uploaded *Sync `json:"uploaded,omitempty"`
 }
 
+// Damaged reports whether local files were found to differ when the backup had been uploaded.
+func (b *SyncBackup) Damaged() bool {
+	return b.Uploaded != nil && b.Uploaded.Hash != nil && len(b.Uploaded.Hash.Bad) > 0
+}
+
+// PublishedAgain takes files that were published anew out of those that differ. When none is left, the backup waits to be
+// uploaded and hashed again.
+func (b *SyncBackup) PublishedAgain(names []string) {
+	if !b.Damaged() {
+		return
+	}
+	h := b.Uploaded.Hash
+	h.Bad = slices.DeleteFunc(h.Bad, func(bad string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(bad, name+": ") })
+	})
+	if len(h.Bad) == 0 {
+		b.Uploaded = nil
+	}
+}
+
 // Sync is what the upload of one backup came to. It stands in the history too.
 type Sync struct {
 	At     time.Time     `json:"at"`
@@ -81,7 +103,7 @@ type SyncHash struct {
 	Bytes int64 `json:"bytes"`
 	// Evicted files were not read: that would have downloaded them.
 	Evicted int `json:"evicted,omitempty"`
-	// Bad are files that differ or cannot be read, at most MaxSyncBad of them.
+	// Bad are files that differ, at most MaxSyncBad of them: the name, a colon, and what is wrong.
 	Bad []string `json:"bad,omitempty"`
 }
 
