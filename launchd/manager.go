@@ -129,8 +129,9 @@ func (m Manager) write(path string, b []byte) error {
 func (m Manager) service(label string) string { return "gui/" + strconv.Itoa(m.UID) + "/" + label }
 
 // Remove removes the agent's file and, with stop, has launchd forget it now, which ends it if it runs; without, launchd
-// does so at the next login. It reports whether there was anything. An agent that starts another program is left alone:
-// ErrForeign.
+// does so at the next login. It reports whether there was anything, also with an error of launchd's: the file is gone then.
+// Without a desktop session there is nothing to end, and an agent without a file is not started any more: that is no error.
+// An agent that starts another program is left alone: ErrForeign.
 func (m Manager) Remove(ctx context.Context, label string, stop bool) (removed bool, err error) {
 	st, err := m.Status(ctx, label)
 	if err != nil {
@@ -142,6 +143,9 @@ func (m Manager) Remove(ctx context.Context, label string, stop bool) (removed b
 	var unload error
 	if stop && !m.Elsewhere {
 		unload = Unload(ctx, m.Run, m.UID, label)
+		if errors.Is(unload, ErrNoDesktop) {
+			unload = nil
+		}
 	}
 	if st.File != "" {
 		if err := m.FS.Remove(st.File); err != nil && !errors.Is(err, fs.ErrNotExist) {

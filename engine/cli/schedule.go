@@ -319,15 +319,19 @@ func (a *app) removeSchedule(ctx context.Context, only string, closeMenu bool) (
 		}
 		there, err := a.scheduler().Remove(ctx, job.label, job.stop)
 		if err != nil {
-			return removed, scheduleError("remove the schedule", err)
+			err = scheduleError("remove the schedule", err)
 		}
 		if there {
 			removed = append(removed, job.label)
 		}
-		if there && job.label == BackupLabel {
-			if err := e.ScheduleInstalled(false); err != nil {
-				return removed, err
-			}
+		noted := job.label == BackupLabel && !e.State().LoadSchedule().InstalledAt.IsZero()
+		if noted && (there || err == nil) {
+			// Also with an error, and where an earlier removal was cut off: nothing starts a backup any more, and nobody is to be
+			// told that one is overdue.
+			err = errors.Join(err, e.ScheduleInstalled(false))
+		}
+		if err != nil {
+			return removed, err
 		}
 	}
 	return removed, nil

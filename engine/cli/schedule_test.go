@@ -13,6 +13,8 @@ import (
 
 	"howett.net/plist"
 
+	"maia-dr/engine/schedule"
+	"maia-dr/engine/state"
 	"maia-dr/keychain"
 	"maia-dr/launchd"
 )
@@ -255,10 +257,35 @@ func TestScheduleOverSSH(t *testing.T) {
 	m.exit = 125
 	d.says(d.run(1, "schedule", "install"), "no desktop session", "next login")
 	d.says(d.run(3, "schedule", "status"), "log in at the Mac's desktop")
+	d.says(d.run(0, "schedule", "remove"), "No backup is made by itself")
+	d.notInstalled()
+	d.says(d.run(0, "schedule", "remove"), "There was no schedule")
+
+	// Where an earlier removal was cut off between the file and the note, the next one ends it.
+	if err := (state.Dir{Path: d.state}).SaveSchedule(&schedule.Record{InstalledAt: d.clock}); err != nil {
+		t.Fatal(err)
+	}
+	d.run(0, "schedule", "remove")
+	d.notInstalled()
+
+	// A launchd that refuses: the file is gone, and so it is noted.
+	m.exit = 0
+	d.run(0, "schedule", "install")
+	m.exit = 5
+	d.says(d.run(1, "schedule", "remove", "--only", "backup"), "Login Items")
+	d.notInstalled()
 	m.exit = 0
 	d.run(0, "schedule", "install")
 	if d.run(0, "schedule", "remove", "--only", "backup"); m.loaded["com.maia.disaster-recovery"] {
 		t.Error("it is still loaded")
+	}
+}
+
+// notInstalled requires that no backup is expected to be made by itself.
+func (d *desk) notInstalled() {
+	d.t.Helper()
+	if r := (state.Dir{Path: d.state}).LoadSchedule(); !r.InstalledAt.IsZero() {
+		d.t.Errorf("it is noted as installed: %+v", r)
 	}
 }
 

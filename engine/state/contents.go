@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -16,16 +17,29 @@ import (
 // ours are the names in a state directory, of all parts of the program: those of the menu's as well.
 var ours = []string{
 	lockName, statusName, historyName, identityName, journalName, keepsakesName, secretsName, scheduleName, scheduleLockName, probeName,
-	"block.index", "stat.cache", "recovery-sheet.html", "scratch", "staging",
+	"block.index", "stat.cache", "recovery-sheet.html", reportName,
 	"sync.json", "sync.lock", choicesName, "choices.lock", "incidents.json", "incidents.lock", "tray.lock",
 }
+
+// passing are the names of what the program makes for a while in its folders for that, and clears away: databases being
+// copied, the filesystem's clock, a drill, files without a name in the moment before they lose it; and what waits for its
+// rename into OneDrive, besides temporary files of any name.
+var passing = map[string][]string{
+	"scratch": {"snapshot-*", "clock-*.tmp", "drill", "nameless.*.tmp"},
+	"staging": {"publish" + fsx.TempSuffix},
+}
+
+// temporary is what fsx calls the temporary file that becomes NAME: .NAME.random.tmp.
+var temporary = regexp.MustCompile(`^\.(.+)\.[0-9]+` + regexp.QuoteMeta(fsx.TempSuffix) + `$`)
 
 // mirrored are the names at the top of a mirror, besides its backups.
 var mirrored = []string{repository.ChunksDir, "repository.json", "writer-*.json", "README.txt", "restore_maia.sh"}
 
 // Contents lists what lies in the state directory, by paths below it: what the program has put there, and what is
 // somebody else's, as in a folder that has other things in it. A mirror is the program's if it is one, of the folders for
-// logs and for the scripts of the menu that in them which has the names of such, then the folder itself if it is empty.
+// logs and for the scripts of the menu that in them which has the names of such, then the folder itself if it is empty. The
+// folders scratch and staging, which are names that anybody may choose, are the program's only where its identity lies
+// beside and nothing else is in them, or nothing at all.
 func (d Dir) Contents() (owned, foreign []string, err error) {
 	entries, err := os.ReadDir(d.Path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -37,10 +51,10 @@ func (d Dir) Contents() (owned, foreign []string, err error) {
 	for _, e := range entries {
 		name := e.Name()
 		switch {
-		case slices.Contains(ours, name), strings.HasSuffix(name, fsx.TempSuffix):
+		case slices.Contains(ours, name), isTemporary(e):
 			owned = append(owned, name)
-		case name == "mirror":
-			if d.isMirror() {
+		case name == "mirror" || passing[name] != nil:
+			if name == "mirror" && d.isMirror() || passing[name] != nil && e.IsDir() && d.isPassing(name) {
 				owned = append(owned, name)
 			} else {
 				foreign = append(foreign, name)
@@ -54,6 +68,29 @@ func (d Dir) Contents() (owned, foreign []string, err error) {
 		}
 	}
 	return owned, foreign, nil
+}
+
+// isTemporary reports whether an entry of the state directory is what a killed write of one of the program's files left.
+func isTemporary(e fs.DirEntry) bool {
+	of := temporary.FindStringSubmatch(e.Name())
+	return of != nil && slices.Contains(ours, of[1]) && e.Type().IsRegular()
+}
+
+// isPassing reports whether the folder scratch or staging is the program's, by what is in it and lies beside it. An empty
+// one needs no identity: it is made before.
+func (d Dir) isPassing(name string) bool {
+	entries, err := os.ReadDir(filepath.Join(d.Path, name))
+	if err != nil || len(entries) == 0 {
+		return err == nil
+	}
+	if id, err := d.PeekIdentity(); err != nil || id == nil {
+		return false
+	}
+	return !slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		n := e.Name()
+		return !(name == "staging" && temporary.MatchString(n) && e.Type().IsRegular()) &&
+			!slices.ContainsFunc(passing[name], func(pattern string) bool { ok, err := path.Match(pattern, n); return ok && err == nil })
+	})
 }
 
 // isMirror reports whether the folder mirror has nothing in it but what a mirror has.

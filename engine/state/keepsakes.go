@@ -12,7 +12,10 @@ import (
 	"maia-dr/engine/repository"
 )
 
-const keepsakesName = "keepsakes.json"
+const (
+	keepsakesName = "keepsakes.json"
+	reportName    = "report.html"
+)
 
 // Keepsakes are what the owner did by hand, to be reminded of.
 type Keepsakes struct {
@@ -33,7 +36,7 @@ type Sheet struct {
 func (d Dir) SheetFile() string { return filepath.Join(d.Path, "recovery-sheet.html") }
 
 // ReportFile returns the path of the report's page.
-func (d Dir) ReportFile() string { return filepath.Join(d.Path, "report.html") }
+func (d Dir) ReportFile() string { return filepath.Join(d.Path, reportName) }
 
 // Keepsakes reads them; there are none to begin with.
 func (d Dir) Keepsakes() (*Keepsakes, error) {
