@@ -216,17 +216,16 @@ func (e *Engine) whoIsActive(err error) error {
 	return err
 }
 
-// removeLeftovers removes what killed runs left in the state directory, where everything is ours.
+// removeLeftovers removes what killed runs left in the state directory, by the names that it has: somebody may have named a
+// folder that has other things in it.
 func (e *Engine) removeLeftovers() error {
-	for _, dir := range []string{e.state.Scratch(), e.state.Staging()} {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
+	left, err := e.state.Passing()
+	if err != nil {
+		return err
+	}
+	for _, name := range left {
+		if err := e.removeTree(filepath.Join(e.state.Path, name)); err != nil {
 			return err
-		}
-		for _, entry := range entries {
-			if err := e.removeTree(filepath.Join(dir, entry.Name())); err != nil {
-				return err
-			}
 		}
 	}
 	if err := e.removeTemps(); err != nil {
@@ -273,7 +272,13 @@ func (e *Engine) removeTemps() error {
 		return err
 	}
 	defer lock.Unlock()
-	return e.fs.RemoveTemps(e.state.Path)
+	left, err := e.state.Temporary()
+	for _, name := range left {
+		if rerr := e.fs.Remove(filepath.Join(e.state.Path, name)); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+			return rerr
+		}
+	}
+	return err
 }
 
 // removeTree removes a folder of the scratch, also where a restore has given folders in it modes that forbid that.

@@ -32,6 +32,12 @@ var passing = map[string][]string{
 // temporary is what fsx calls the temporary file that becomes NAME: .NAME.random.tmp.
 var temporary = regexp.MustCompile(`^\.(.+)\.[0-9]+` + regexp.QuoteMeta(fsx.TempSuffix) + `$`)
 
+// logs and scripts are the names in the folders log, with those of full logs that were moved away, and terminal.
+var (
+	logs    = regexp.MustCompile(`^(maia-dr|maia-dr-menu|menu-job|schedule)(-[0-9][0-9T.-]*)?\.log$`)
+	scripts = regexp.MustCompile(`^maia-dr .+\.command$`)
+)
+
 // mirrored are the names at the top of a mirror, besides its backups.
 var mirrored = []string{repository.ChunksDir, "repository.json", "writer-*.json", "README.txt", "restore_maia.sh"}
 
@@ -60,9 +66,9 @@ func (d Dir) Contents() (owned, foreign []string, err error) {
 				foreign = append(foreign, name)
 			}
 		case name == "log":
-			owned, foreign = d.folder(name, "*.log", owned, foreign)
+			owned, foreign = d.folder(name, logs, owned, foreign)
 		case name == "terminal":
-			owned, foreign = d.folder(name, "maia-dr *.command", owned, foreign)
+			owned, foreign = d.folder(name, scripts, owned, foreign)
 		default:
 			foreign = append(foreign, name)
 		}
@@ -86,11 +92,43 @@ func (d Dir) isPassing(name string) bool {
 	if id, err := d.PeekIdentity(); err != nil || id == nil {
 		return false
 	}
-	return !slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
-		n := e.Name()
-		return !(name == "staging" && temporary.MatchString(n) && e.Type().IsRegular()) &&
-			!slices.ContainsFunc(passing[name], func(pattern string) bool { ok, err := path.Match(pattern, n); return ok && err == nil })
-	})
+	return !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !passes(name, e) })
+}
+
+// passes reports whether an entry of scratch or staging is called what the program calls what it makes there.
+func passes(folder string, e fs.DirEntry) bool {
+	if folder == "staging" && temporary.MatchString(e.Name()) && e.Type().IsRegular() {
+		return true
+	}
+	return slices.ContainsFunc(passing[folder], func(pattern string) bool { ok, err := path.Match(pattern, e.Name()); return ok && err == nil })
+}
+
+// Passing lists what killed runs left in scratch and staging, by paths below the state directory; only the holder of the
+// lock may call it. What the program does not call so is somebody else's.
+func (d Dir) Passing() (left []string, err error) {
+	for _, folder := range []string{"scratch", "staging"} {
+		entries, err := os.ReadDir(filepath.Join(d.Path, folder))
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if passes(folder, e) {
+				left = append(left, path.Join(folder, e.Name()))
+			}
+		}
+	}
+	return left, nil
+}
+
+// Temporary lists what killed writes of the program's files left beside them.
+func (d Dir) Temporary() (left []string, err error) {
+	entries, err := os.ReadDir(d.Path)
+	for _, e := range entries {
+		if isTemporary(e) {
+			left = append(left, e.Name())
+		}
+	}
+	return left, err
 }
 
 // isMirror reports whether the folder mirror has nothing in it but what a mirror has.
@@ -107,14 +145,14 @@ func (d Dir) isMirror() bool {
 }
 
 // folder adds what matches in a folder, and the folder where all of it does.
-func (d Dir) folder(name, pattern string, owned, foreign []string) (o, f []string) {
+func (d Dir) folder(name string, pattern *regexp.Regexp, owned, foreign []string) (o, f []string) {
 	entries, err := os.ReadDir(filepath.Join(d.Path, name))
 	if err != nil {
 		return owned, append(foreign, name)
 	}
 	strange := 0
 	for _, e := range entries {
-		if ok, err := path.Match(pattern, e.Name()); ok && err == nil && e.Type().IsRegular() {
+		if pattern.MatchString(e.Name()) && e.Type().IsRegular() {
 			owned = append(owned, path.Join(name, e.Name()))
 		} else {
 			foreign = append(foreign, path.Join(name, e.Name()))

@@ -74,18 +74,15 @@ func namesIn(t *testing.T, folder string) (names []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		for _, decl := range file.Decls {
+			if group, ok := decl.(*ast.GenDecl); ok && group.Tok == token.CONST {
+				addStrings(consts, group)
+			}
+		}
 		ast.Inspect(file, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.ValueSpec:
-				for i, v := range n.Values {
-					if lit, ok := v.(*ast.BasicLit); ok && lit.Kind == token.STRING && i < len(n.Names) {
-						consts[n.Names[i].Name], _ = strconv.Unquote(lit.Value)
-					}
-				}
-			case *ast.CallExpr:
-				if types.ExprString(n.Fun) == "filepath.Join" && stateDir.MatchString(types.ExprString(n.Args[0])) {
-					calls = append(calls, n)
-				}
+			call, ok := n.(*ast.CallExpr)
+			if ok && types.ExprString(call.Fun) == "filepath.Join" && stateDir.MatchString(types.ExprString(call.Args[0])) {
+				calls = append(calls, call)
 			}
 			return true
 		})
@@ -107,4 +104,16 @@ func namesIn(t *testing.T, folder string) (names []string) {
 		}
 	}
 	return names
+}
+
+// addStrings adds the texts that a group of constants names.
+func addStrings(consts map[string]string, group *ast.GenDecl) {
+	for _, spec := range group.Specs {
+		spec := spec.(*ast.ValueSpec)
+		for i, v := range spec.Values {
+			if lit, ok := v.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+				consts[spec.Names[i].Name], _ = strconv.Unquote(lit.Value)
+			}
+		}
+	}
 }

@@ -92,4 +92,16 @@ func TestContentsInAHome(t *testing.T) {
 	put("scratch/novel.txt", "staging/.novel.odt.42.tmp/page")
 	owned("scratch", false)
 	owned("staging", false)
+
+	// A run clears away what is called as its own are, and nothing else.
+	left, err := d.Passing()
+	beside, berr := d.Temporary()
+	want := []string{"scratch/clock-42.tmp", "scratch/drill", "scratch/nameless.42.tmp", "scratch/snapshot-42", "staging/.repository.json.42.tmp", "staging/publish.tmp"}
+	if err != nil || berr != nil || !slices.Equal(left, want) || !slices.Equal(beside, []string{".report.html.17.tmp"}) {
+		t.Errorf("%q, %v; %q, %v", left, err, beside, berr)
+	}
+	put("log/maia-dr-2026-01-05T03-00-00.000.log", "log/maia-dr-menu.log", "log/captain.log")
+	owned("log/maia-dr-2026-01-05T03-00-00.000.log", true)
+	owned("log/maia-dr-menu.log", true)
+	owned("log/captain.log", false)
 }
