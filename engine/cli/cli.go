@@ -71,7 +71,7 @@ type Program struct {
 func NewProgram(env engine.Env, in, out, err *os.File) Program {
 	return Program{
 		Env: env, In: in, Out: out, Err: err, Terminal: term.IsTerminal(int(err.Fd())), OutTerminal: term.IsTerminal(int(out.Fd())),
-		OpenTTY: openTTY, ReadPassword: readPassword, Helper: helper(), OpenURL: openURL, Screen: notify.Screen(env.Getenv, os.Getuid()),
+		OpenTTY: openTTY, ReadPassword: func(question string) ([]byte, error) { return readPassword(question, env.PID) }, Helper: helper(), OpenURL: openURL, Screen: notify.Screen(env.Getenv, os.Getuid()),
 		Keychain:   func(backend string) keychain.Store { return keychain.System(keychain.Options{Backend: backend}) },
 		Executable: executable(), Scheduler: systemScheduler(env), KeepAwake: keepAwake(env.PID),
 		AsksForAccess: launchd.Supported,

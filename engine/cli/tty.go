@@ -13,8 +13,8 @@ import (
 // openTTY opens the process's terminal: questions go there even when the streams are redirected.
 func openTTY() (io.ReadWriteCloser, error) { return os.OpenFile("/dev/tty", os.O_RDWR, 0) }
 
-// readPassword asks on the process's terminal, which shows nothing of what is typed.
-func readPassword(question string) ([]byte, error) {
+// readPassword asks on the terminal of this process, pid, which shows nothing of what is typed.
+func readPassword(question string, pid int) ([]byte, error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func readPassword(question string) ([]byte, error) {
 	b, err := readLine(tty)
 	fmt.Fprintln(tty)
 	if errors.Is(err, errInterrupted) {
-		if err := unix.Kill(os.Getpid(), unix.SIGINT); err != nil {
+		if err := unix.Kill(pid, unix.SIGINT); err != nil {
 			return nil, err
 		}
 	}
