@@ -24,7 +24,7 @@ func TestContentsKnowsEveryPath(t *testing.T) {
 	}
 	var names []string
 	for method, v := range reflect.ValueOf(d).Methods() {
-		if path, ok := v.Interface().(func() string); ok {
+		if path, ok := reflect.TypeAssert[func() string](v); ok {
 			rel, err := filepath.Rel(d.Path, path())
 			if err != nil || strings.HasPrefix(rel, "..") {
 				t.Errorf("%s: %q, %v", method.Name, rel, err)
