@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"maia-dr/engine/onedrive"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/state"
 )
@@ -94,6 +95,8 @@ func (d *Diagnosis) Add(checks ...Check) {
 // downloaded.
 func (e *Engine) Doctor(ctx context.Context, fix bool) *Diagnosis {
 	x := &examination{e: e, ctx: ctx}
+	x.maia, x.rootErr = e.findRoot()
+	x.folder, x.folderErr = e.findOneDrive()
 	x.status, x.statusErr = e.Status()
 	if x.status != nil {
 		x.newest = e.newestManifest(x.status)
@@ -131,6 +134,11 @@ type examination struct {
 	status    *Status
 	statusErr error
 	newest    *repository.Manifest
+	// maia and folder are the Maia root and the OneDrive folder, or why there is none.
+	maia      string
+	rootErr   error
+	folder    onedrive.Folder
+	folderErr error
 }
 
 func ok(name, text string) Check { return Check{Name: name, State: CheckOK, Text: text} }

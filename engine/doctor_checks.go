@@ -38,15 +38,15 @@ func (x *examination) state() []Check {
 }
 
 func (x *examination) root() []Check {
-	if root, err := x.e.findRoot(); err == nil {
-		return []Check{ok(CheckRoot, root)}
+	if x.rootErr == nil {
+		return []Check{ok(CheckRoot, x.maia)}
 	}
 	return x.leftToProblems(CheckRoot)
 }
 
 func (x *examination) oneDrive() []Check {
-	if f, err := x.e.findOneDrive(); err == nil {
-		text := f.Path + ", " + f.Why
+	if x.folderErr == nil {
+		text := x.folder.Path + ", " + x.folder.Why
 		if x.status != nil && x.status.OneDrive.Sync != nil {
 			text += "; asked about uploads: " + x.status.OneDrive.Sync.Source
 		}
@@ -80,11 +80,11 @@ func (x *examination) access() []Check {
 			out = append(out, finding(CheckAccess, CheckFailed, explain("use", "", err)))
 		}
 	}
-	if root, err := x.e.findRoot(); err == nil {
-		try(root, unix.R_OK|unix.X_OK)
+	if x.rootErr == nil {
+		try(x.maia, unix.R_OK|unix.X_OK)
 	}
-	if f, err := x.e.findOneDrive(); err == nil {
-		try(f.Path, unix.R_OK|unix.W_OK|unix.X_OK)
+	if x.folderErr == nil {
+		try(x.folder.Path, unix.R_OK|unix.W_OK|unix.X_OK)
 	}
 	if tried < 2 {
 		return append(out, unknown(CheckAccess, "nothing can be tried before root and folder are known")...)
@@ -141,8 +141,8 @@ func (x *examination) space() []Check {
 		need += x.newest.Stats.SourceBytes
 	}
 	try("for the state directory, where drills restore to", x.e.state.Path, need)
-	if f, err := x.e.findOneDrive(); err == nil {
-		try("for OneDrive's folder", f.Path, leastSpace)
+	if x.folderErr == nil {
+		try("for OneDrive's folder", x.folder.Path, leastSpace)
 	}
 	return out
 }
@@ -159,15 +159,14 @@ func (x *examination) repository() []Check {
 
 // tools asks git, where there is a history it should answer for, and says what else the newest backup could ask.
 func (x *examination) tools() []Check {
-	root, err := x.e.findRoot()
-	if err != nil {
+	if x.rootErr != nil {
 		return unknown(CheckTools, "which are needed depends on the Maia root")
 	}
 	run := x.e.opt.Run
 	if run == nil {
 		run = component.NewRunner(x.e.env.Home, x.e.env.Getenv)
 	}
-	git := component.CaptureGit(x.ctx, root, run, runtime.GOOS)
+	git := component.CaptureGit(x.ctx, x.maia, run, runtime.GOOS)
 	switch {
 	case git.Present && git.Problem != "":
 		return []Check{{Name: CheckTools, State: CheckAttention, Text: "unpushed commits are in no backup: " + git.Problem,

@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -27,9 +28,9 @@ import (
 var disk *fsx.FS
 
 func main() {
+	log.SetFlags(0)
 	if err := run(os.Args[1:], os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "app:", err)
-		os.Exit(1)
+		log.Fatalf("app: %v", err)
 	}
 }
 
