@@ -37,7 +37,10 @@ type BackupResult struct {
 	Files       int
 	NewChunks   int
 	Duration    time.Duration
-	Warnings    []repository.Warning
+	// Published is the part of Duration until the backup was complete in the OneDrive folder: retention and the light
+	// drill follow.
+	Published time.Duration
+	Warnings  []repository.Warning
 	// SyncState is the rung of the sync ladder that the backup has reached.
 	SyncState string
 	// Pruned are the backups that retention removed afterwards.
@@ -100,6 +103,7 @@ type backup struct {
 	attempt
 	// storedBytes is what the backup adds to the repository, manifest and index included.
 	storedBytes int64
+	published   time.Duration
 	pruned      []string
 	late        []repository.Warning
 	drill       *state.Drill // the light one afterwards; nil: it could not be done
@@ -152,6 +156,7 @@ func (b *backup) run() error {
 	if err := b.publishAll(b.ctx); err != nil {
 		return err
 	}
+	b.published = b.e.now().Sub(b.started)
 	pruned, err := b.applyRetention()
 	if err != nil {
 		return err
@@ -438,7 +443,7 @@ func (b *backup) result() *BackupResult {
 	}
 	return &BackupResult{
 		BackupID: m.BackupID, Status: status, Manifest: m, StoredBytes: b.storedBytes, SourceBytes: m.Stats.SourceBytes,
-		Files: m.Stats.SourceFiles, NewChunks: m.Stats.NewChunks, Duration: b.e.now().Sub(b.started), Warnings: append(slices.Clone(m.Warnings), b.late...),
+		Files: m.Stats.SourceFiles, NewChunks: m.Stats.NewChunks, Duration: b.e.now().Sub(b.started), Published: b.published, Warnings: append(slices.Clone(m.Warnings), b.late...),
 		SyncState: b.syncState(), Pruned: b.pruned,
 	}
 }

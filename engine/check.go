@@ -80,9 +80,10 @@ type fileProblem struct {
 }
 
 // checkStreams assembles files out of their chunks in scratch and compares their hashes. observe, which may be nil, is
-// asked for a writer that is given each file's bytes, and a function that is called at their end.
-func (e *Engine) checkStreams(ctx context.Context, src *repository.Source, m *repository.Manifest, groups []streamFiles, observe func(*repository.File) (io.Writer, func())) ([]*repository.ChunkError, []fileProblem, error) {
-	var pieces []repository.Piece
+// asked for a writer that is given each file's bytes, and a function that is called at their end. more is what else is
+// wanted of the chunks, so that each is read once.
+func (e *Engine) checkStreams(ctx context.Context, src *repository.Source, m *repository.Manifest, groups []streamFiles, observe func(*repository.File) (io.Writer, func()), more ...repository.Piece) ([]*repository.ChunkError, []fileProblem, error) {
+	pieces := more
 	scratch := make([]*fsx.File, len(groups))
 	defer func() {
 		for _, f := range scratch {

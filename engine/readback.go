@@ -42,7 +42,7 @@ func (b *backup) readStreams() error {
 	s := b.newScan()
 	s.bytes(namesOnly, "", b.userNames())
 	src := &repository.Source{Dirs: []string{b.mirror.Dir}}
-	bad, problems, err := b.e.checkStreams(b.ctx, src, b.manifest, groups, s.file)
+	bad, problems, err := b.e.checkStreams(b.ctx, src, b.manifest, groups, s.file, s.chunks(numbers)...)
 	switch {
 	case err != nil:
 		return err
@@ -50,9 +50,6 @@ func (b *backup) readStreams() error {
 		return bad[0]
 	case len(problems) > 0:
 		return fmt.Errorf("%s: %w", joinProblems(problems), repository.ErrDamaged)
-	}
-	if err := s.chunks(numbers); err != nil {
-		return err
 	}
 	if b.seal.fresh {
 		if err := s.earlier(); err != nil {

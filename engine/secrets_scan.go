@@ -11,7 +11,6 @@ import (
 	"unicode/utf8"
 
 	"maia-dr/engine/component"
-	"maia-dr/engine/event"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/state"
 	"maia-dr/engine/vault"
@@ -158,9 +157,9 @@ func isText(b []byte) bool {
 	return bytes.IndexByte(head, 0) < 0 && (utf8.Valid(head) || len(head) == 8<<10)
 }
 
-// chunks reads chunks to their end, which also checks them, and scans what is in them. Streams that a value spans are
+// chunks asks for chunks to their end, which also checks them, and scans what comes. Streams that a value spans are
 // scanned file by file; this finds what stands in databases, and in bytes that no file refers to.
-func (s *scan) chunks(numbers []int) error {
+func (s *scan) chunks(numbers []int) []repository.Piece {
 	b := s.b
 	owners, fresh := b.owners(), b.freshChunks()
 	var pieces []repository.Piece
@@ -177,19 +176,7 @@ func (s *scan) chunks(numbers []int) error {
 		})
 		pieces = append(pieces, repository.Piece{Extent: repository.Extent{Chunk: n, Length: c.RawBytes}, Dst: sequential{st}})
 	}
-	var total, done int64
-	for _, n := range numbers {
-		total += b.manifest.Chunks[n].RawBytes
-	}
-	src := &repository.Source{Dirs: []string{b.mirror.Dir}}
-	bad, err := src.Copy(b.ctx, b.manifest.Chunks, pieces, false, b.e.counter(event.Verify, total, &done))
-	if err != nil {
-		return err
-	}
-	if len(bad) > 0 {
-		return bad[0]
-	}
-	return nil
+	return pieces
 }
 
 // earlier scans the chunks in the mirror that this backup does not refer to: a value that stands there was published

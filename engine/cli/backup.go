@@ -90,8 +90,10 @@ Exit code 4: the backup is complete, and its upload goes on; whatever runs next,
 // backupLine is the summary of a backup.
 type backupLine struct {
 	runLine
-	Files     int      `json:"files"`
-	NewChunks int      `json:"new_chunks"`
+	Files     int `json:"files"`
+	NewChunks int `json:"new_chunks"`
+	// Published is how much of the time it took until the backup was in the OneDrive folder; the light drill follows.
+	Published float64  `json:"published_s"`
 	Pruned    []string `json:"pruned,omitempty"`
 }
 
@@ -99,7 +101,7 @@ func backupSummary(r *engine.BackupResult, w *waited, exit int) backupLine {
 	return backupLine{
 		runLine: summary("backup", r.Status, exit, runFields{BackupID: r.BackupID, StoredBytes: r.StoredBytes, SourceBytes: r.SourceBytes,
 			Seconds: r.Duration.Seconds(), Warnings: r.Warnings, Sync: w.summary()}),
-		Files: r.Files, NewChunks: r.NewChunks, Pruned: r.Pruned,
+		Files: r.Files, NewChunks: r.NewChunks, Published: r.Published.Seconds(), Pruned: r.Pruned,
 	}
 }
 
