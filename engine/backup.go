@@ -413,7 +413,7 @@ func (b *backup) numberChunks() {
 	}
 }
 
-// saveCaches writes index and stat cache, after the manifest they belong to.
+// saveCaches writes index, stat cache and package lists, after the manifest they belong to.
 func (b *backup) saveCaches() {
 	if err := b.index.Save(b.e.fs, b.e.state.BlockIndex()); err != nil {
 		// The old index is still right about the chunks it names, and it is rebuilt where it is not.
@@ -433,6 +433,7 @@ func (b *backup) saveCaches() {
 	if err := cache.save(b.e.fs, b.e.state.StatCache()); err != nil {
 		b.e.log.Warn().Err(err).Msg("save stat cache")
 	}
+	b.savePackageLists()
 }
 
 func (b *backup) result() *BackupResult {

@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"time"
 
@@ -33,6 +35,7 @@ type details struct {
 	deps     component.DependencyInfo
 	files    map[string][]byte
 	warnings []string
+	lists    *component.PackageLists
 	// bundle is what no remote has of the history; nil: nothing, or bundleProblem says why.
 	bundle        []byte
 	bundleProblem string
@@ -40,7 +43,7 @@ type details struct {
 
 // gatherDetails begins to ask. addDetails awaits it; cancelling ctx ends it soon.
 func (b *backup) gatherDetails(ctx context.Context) *details {
-	d := &details{done: make(chan struct{})}
+	d := &details{done: make(chan struct{}), lists: loadPackageLists(b.e.state.PackageLists())}
 	run := b.e.opt.Run
 	if run == nil {
 		run = component.NewRunner(b.e.env.Home, b.e.env.Getenv)
@@ -50,7 +53,7 @@ func (b *backup) gatherDetails(ctx context.Context) *details {
 		defer close(d.done)
 		git := make(chan component.GitState, 1)
 		go func() { git <- component.CaptureGit(ctx, b.root, run, "") }()
-		d.files, d.deps, d.warnings = component.CaptureDependencies(ctx, component.Deps{Inventory: b.inventory, Run: run})
+		d.files, d.deps, d.warnings = component.CaptureDependencies(ctx, component.Deps{Inventory: b.inventory, Run: run, Lists: d.lists})
 		d.system.SystemInfo = component.CaptureSystem(ctx, component.SystemOptions{
 			Inventory: b.inventory, Dependencies: d.deps, Run: run, Getenv: b.e.env.Getenv, Now: b.started,
 			Zone: b.e.env.Zone, Hostname: b.e.env.Hostname,
@@ -64,6 +67,32 @@ func (b *backup) gatherDetails(ctx context.Context) *details {
 		}
 	}()
 	return d
+}
+
+// loadPackageLists reads the lists of the last backup; none, where they cannot be read.
+func loadPackageLists(path string) *component.PackageLists {
+	known := map[string]component.PackageList{}
+	if b, err := os.ReadFile(path); err == nil && json.Unmarshal(b, &known) != nil {
+		known = nil
+	}
+	return component.NewPackageLists(known)
+}
+
+// savePackageLists keeps the lists for the next backup, as clean of captured values as they are in this one.
+func (b *backup) savePackageLists() {
+	clean := map[string]component.PackageList{}
+	for key, l := range b.details.lists.Used() {
+		clean[key] = component.PackageList{List: b.seal.scrub(l.List), Freeze: b.seal.scrub(l.Freeze)}
+	}
+	body := mustJSON(clean)
+	path := b.e.state.PackageLists()
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, body) {
+		return
+	}
+	if err := b.e.fs.WriteAtomic(path, 0o600, body); err != nil {
+		// They are asked for once more.
+		b.e.log.Warn().Err(err).Msg("save package lists")
+	}
 }
 
 // addDetails adds the package lists and the system metadata.

@@ -31,6 +31,8 @@ type Deps struct {
 	GOOS string
 	// Timeout is for each tool; 0: DefaultTimeout.
 	Timeout time.Duration
+	// Lists may be nil. It saves asking for lists that are known.
+	Lists *PackageLists
 }
 
 // Tool states.
@@ -76,16 +78,20 @@ type Interpreter struct {
 	// Named are the paths by which agents name it.
 	Named []string `json:"named,omitempty"`
 
-	prefix string
-	list   []byte
-	freeze []byte
+	prefix    string
+	installed string // stands for what is installed; empty: unknown
+	list      []byte
+	freeze    []byte
 }
 
 // CaptureDependencies asks the tools for what is installed and returns the files of the component by name; a tool that
 // is not there has no file. Warnings are about tools that are there and fail. It returns early, with what it has, when
 // ctx is done.
 func CaptureDependencies(ctx context.Context, d Deps) (files map[string][]byte, info DependencyInfo, warnings []string) {
-	c := &depCapture{inv: d.Inventory, tools: newTools(d.Run, d.GOOS, d.Timeout), files: map[string][]byte{}}
+	c := &depCapture{inv: d.Inventory, tools: newTools(d.Run, d.GOOS, d.Timeout), lists: d.Lists, files: map[string][]byte{}}
+	if c.lists == nil {
+		c.lists = new(PackageLists)
+	}
 	c.info.VirtualEnvs = d.Inventory.VirtualEnvs
 	var g errgroup.Group
 	g.Go(func() error { c.pythons(ctx); return nil })
@@ -99,6 +105,9 @@ func CaptureDependencies(ctx context.Context, d Deps) (files map[string][]byte, 
 type depCapture struct {
 	inv   *Inventory
 	tools *tools
+	lists *PackageLists
+
+	answers sync.Map // of Pythons, by the path asked for: func() (identity, error)
 
 	mu       sync.Mutex
 	files    map[string][]byte
@@ -185,7 +194,9 @@ func (c *depCapture) interpreters(ctx context.Context) []*Interpreter {
 		return a
 	}
 	used := false
-	for _, w := range c.wanted() {
+	wanted := c.wanted()
+	c.askAhead(ctx, wanted)
+	for _, w := range wanted {
 		in := resolve(w)
 		if in.Interpreter == nil {
 			continue
@@ -221,13 +232,32 @@ func compareBool(a, b bool) int {
 	return -1
 }
 
+// askAhead asks all Pythons at once: each takes as long as one takes to start.
+func (c *depCapture) askAhead(ctx context.Context, wanted []want) {
+	var g errgroup.Group
+	g.SetLimit(4)
+	for _, w := range wanted {
+		g.Go(func() error {
+			_, _ = c.identify(ctx, w.paths[0]) // kept for whoever wants it
+			return nil
+		})
+	}
+	_ = g.Wait() // no function fails
+}
+
+// identify asks a Python who it is, once.
+func (c *depCapture) identify(ctx context.Context, python string) (identity, error) {
+	ask, _ := c.answers.LoadOrStore(python, sync.OnceValues(func() (identity, error) { return c.tools.identify(ctx, python) }))
+	return ask.(func() (identity, error))()
+}
+
 // interpreter asks at the first place where there is something.
 func (c *depCapture) interpreter(ctx context.Context, w want) *Interpreter {
 	for _, p := range w.paths {
-		id, err := c.tools.identify(ctx, p)
+		id, err := c.identify(ctx, p)
 		switch {
 		case err == nil:
-			in := &Interpreter{Path: id.Executable, Version: id.Version, Pip: ToolAbsent, Managed: id.Managed, prefix: id.Prefix}
+			in := &Interpreter{Path: id.Executable, Version: id.Version, Pip: ToolAbsent, Managed: id.Managed, prefix: id.Prefix, installed: installedKey(&id)}
 			if id.Pip {
 				in.Pip = ToolPresent
 			}
@@ -248,38 +278,6 @@ func (c *depCapture) interpreter(ctx context.Context, w want) *Interpreter {
 		c.mu.Unlock()
 	}
 	return nil
-}
-
-// packages lists what is installed for an interpreter.
-func (c *depCapture) packages(ctx context.Context, in *Interpreter, freeze bool) {
-	defer func() {
-		in.Packages = countPackages(in.list)
-		in.Added = in.Packages
-		for line := range bytes.Lines(in.list) {
-			if name, _, ok := bytes.Cut(line, []byte("==")); ok && slices.Contains([]string{"pip", "setuptools", "wheel"}, string(name)) {
-				in.Added--
-			}
-		}
-	}()
-	if in.Pip == ToolAbsent {
-		if out, err := c.tools.run(ctx, in.Path, "-c", listing); err == nil {
-			in.list = RedactURLs(lines(out))
-		}
-		return
-	}
-	out, err := c.tools.run(ctx, in.Path, "-m", "pip", "list", "--format=freeze")
-	if err == nil {
-		in.list = RedactURLs(lines(out))
-	}
-	if freeze && err == nil {
-		if out, err = c.tools.run(ctx, in.Path, "-m", "pip", "freeze"); err == nil {
-			in.freeze = RedactURLs(lines(out))
-		}
-	}
-	if err != nil && ctx.Err() == nil {
-		in.Pip = ToolFailed
-		c.warn("pip of %s does not list its packages: %v", in.Path, err)
-	}
 }
 
 // lines ends a tool's output with a newline and never returns nil.

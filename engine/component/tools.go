@@ -126,7 +126,9 @@ func absent(err error) bool {
 	return errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) || errors.As(err, &exit) && exit.ExitCode() == 127
 }
 
-// probe asks a Python who it is. It must work in every version of it.
+// probe asks a Python who it is, and for what pip's lists follow from: the names, inodes and times of what is installed, and
+// pip's configuration. Of something installed from a working copy pip also says what is checked out there: then for nothing.
+// It must work in every version of it.
 const probe = `import sys, json
 try:
     from importlib.util import find_spec
@@ -144,7 +146,39 @@ try:
     managed = sys.prefix == sys.base_prefix and os.path.exists(os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED"))
 except Exception:
     pass
-print(json.dumps({"executable": sys.executable, "version": version, "prefix": sys.prefix, "pip": pip, "managed": managed}))
+def state(path, *more):
+    st = os.stat(path)
+    return "%s %d %d %r %s" % (path, st.st_ino, st.st_size, st.st_mtime, more)
+def installed():
+    found = []
+    for place in sys.path:
+        if not os.path.isabs(place) or not os.path.exists(place):
+            continue
+        found.append(place)
+        if not os.path.isdir(place):
+            found.append(state(place))
+            continue
+        for name in sorted(os.listdir(place)):
+            path = os.path.join(place, name)
+            if name.endswith((".egg-link", ".egg")) or name.startswith("__editable__"):
+                return []
+            if name.endswith((".dist-info", ".egg-info")):
+                origin = ""
+                if os.path.exists(os.path.join(path, "direct_url.json")):
+                    origin = open(os.path.join(path, "direct_url.json")).read()
+                if "editable" in origin:
+                    return []
+                found.append(state(path, origin))
+    home = os.path.expanduser("~")
+    for place in [sys.prefix, "/etc", "/etc/xdg/pip", "/Library/Application Support/pip", home + "/.pip", home + "/.config/pip", home + "/Library/Application Support/pip"]:
+        if os.path.exists(os.path.join(place, "pip.conf")):
+            found.append(state(os.path.join(place, "pip.conf")))
+    return found
+try:
+    packages = installed()
+except Exception:
+    packages = []
+print(json.dumps({"executable": sys.executable, "version": version, "prefix": sys.prefix, "pip": pip, "managed": managed, "installed": packages}))
 `
 
 // listing prints what is installed where there is no pip, as pip would.
@@ -167,6 +201,7 @@ type identity struct {
 	Prefix     string
 	Pip        bool
 	Managed    bool
+	Installed  []string
 }
 
 func (t *tools) identify(ctx context.Context, python string) (id identity, err error) {

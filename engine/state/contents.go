@@ -17,7 +17,7 @@ import (
 // ours are the names in a state directory, of all parts of the program: those of the menu's as well.
 var ours = []string{
 	lockName, statusName, historyName, identityName, journalName, keepsakesName, secretsName, scheduleName, scheduleLockName, probeName,
-	"block.index", "stat.cache", "recovery-sheet.html", reportName,
+	"block.index", "stat.cache", packagesName, "recovery-sheet.html", reportName,
 	"sync.json", "sync.lock", choicesName, "choices.lock", "incidents.json", "incidents.lock", "tray.lock",
 }
 

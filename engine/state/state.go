@@ -32,6 +32,7 @@ const (
 	historyName  = "history.jsonl"
 	identityName = "identity.json"
 	journalName  = "prune.journal"
+	packagesName = "packages.json"
 )
 
 // Create makes the directory where it is missing, with mode 0700.
@@ -65,6 +66,9 @@ func (d Dir) BlockIndex() string { return filepath.Join(d.Path, "block.index") }
 
 // StatCache returns the path of the stat cache.
 func (d Dir) StatCache() string { return filepath.Join(d.Path, "stat.cache") }
+
+// PackageLists returns the path of the lists of packages that are known.
+func (d Dir) PackageLists() string { return filepath.Join(d.Path, packagesName) }
 
 // Lock takes the run lock without waiting; fsx.ErrLocked says that a run is active.
 func (d Dir) Lock() (*fsx.Lock, error) { return fsx.TryLock(filepath.Join(d.Path, lockName)) }

@@ -1,0 +1,134 @@
+package component
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What pip said is believed for as long as the same is installed, and asked for again otherwise.
+func TestKnownPackageLists(t *testing.T) {
+	h := home(t, map[string]string{"Library/LaunchAgents/com.maia.a.plist": agentPlist("a", "/opt/p/python3", "x.py")})
+	inv := takeOptions(t, Options{Root: maia(t, nil), Home: h})
+	const one = "/opt/p/python3"
+	answer := func(installed string) string {
+		return strings.Replace(python(one, "3.12.0", "/opt/p", true), "}", `, "installed": [`+installed+`]}`, 1)
+	}
+	r := &recorded{answers: map[string]string{
+		one + " -c PROBE":                    answer(`"a"`),
+		one + " -m pip freeze":               "six==1.16.0\n",
+		one + " -m pip list --format=freeze": "pip==24\nsix==1.16.0\n",
+	}}
+	known := map[string]PackageList{}
+	capture := func(what string, asked bool) {
+		t.Helper()
+		r.ran = nil
+		lists := NewPackageLists(known)
+		files, info, warnings := CaptureDependencies(t.Context(), Deps{Inventory: inv, Run: r.run, GOOS: "linux", Lists: lists})
+		if string(files[FreezeFile]) != r.answers[one+" -m pip freeze"] || info.PipPackages != 2 || len(warnings) > 0 {
+			t.Errorf("%s: %q, %+v, %q", what, files[FreezeFile], info, warnings)
+		}
+		if r.did(one+" -m pip freeze") != asked || r.did(one+" -m pip list --format=freeze") != asked {
+			t.Errorf("%s: ran %q", what, r.ran)
+		}
+		b, err := json.Marshal(lists.Used())
+		if err != nil {
+			t.Fatal(err)
+		}
+		known = map[string]PackageList{}
+		if err := json.Unmarshal(b, &known); err != nil {
+			t.Fatal(err)
+		}
+	}
+	capture("first", true)
+	capture("the same", false)
+	capture("the same again", false)
+	r.answers[one+" -c PROBE"] = answer(`"a", "b"`)
+	r.answers[one+" -m pip freeze"] = "six==1.17.0\n"
+	capture("another package", true)
+	for key := range known {
+		known[key] = PackageList{List: known[key].List} // as where it was not the first interpreter
+	}
+	capture("no freeze known", true)
+	r.answers[one+" -c PROBE"] = answer("")
+	capture("a working copy is installed", true)
+	capture("a working copy is installed still", true)
+	r.errs = map[string]error{one + " -m pip freeze": exec.ErrDot}
+	r.answers[one+" -c PROBE"] = answer(`"c"`)
+	lists := new(PackageLists)
+	if _, _, warnings := CaptureDependencies(t.Context(), Deps{Inventory: inv, Run: r.run, GOOS: "linux", Lists: lists}); len(warnings) != 1 || len(lists.Used()) > 0 {
+		t.Errorf("a failing pip: %q, remembered %v", warnings, slices.Collect(maps.Keys(lists.Used())))
+	}
+}
+
+// TestInstalledKey asks a real Python: whatever is done to a folder of packages changes the key, or says that there is none.
+func TestInstalledKey(t *testing.T) {
+	dir := t.TempDir()
+	key := func() string {
+		t.Helper()
+		run := func(ctx context.Context, name string, args ...string) ([]byte, error) {
+			cmd := exec.CommandContext(ctx, name, args...)
+			cmd.Env, cmd.Dir = []string{"PYTHONPATH=" + dir, "HOME=" + dir, "PYTHONDONTWRITEBYTECODE=1"}, "/"
+			return cmd.Output()
+		}
+		id, err := newTools(run, "linux", 0).identify(t.Context(), "python3")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return installedKey(&id)
+	}
+	put := func(name, content string) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := key()
+	if last == "" || key() != last {
+		t.Fatalf("the key of what does not change: %q", last)
+	}
+	for _, step := range []struct {
+		what string
+		do   func()
+		none bool // there is no key
+		back bool // it is again as it was
+	}{
+		{"installed", func() { put("six-1.16.0.dist-info/METADATA", "Name: six") }, false, false},
+		{"upgraded", func() {
+			if err := os.Rename(filepath.Join(dir, "six-1.16.0.dist-info"), filepath.Join(dir, "six-1.17.0.dist-info")); err != nil {
+				t.Fatal(err)
+			}
+		}, false, false},
+		{"from elsewhere", func() { put("six-1.17.0.dist-info/direct_url.json", `{"url": "https://example.org/six.zip"}`) }, false, false},
+		{"pip configured", func() { put(".config/pip/pip.conf", "[freeze]\nexclude = six\n") }, false, false},
+		{"from a working copy", func() { put("mine-1.dist-info/direct_url.json", `{"url": "file:///x", "dir_info": {"editable": true}}`) }, true, false},
+		{"removed", func() {
+			if err := os.RemoveAll(filepath.Join(dir, "mine-1.dist-info")); err != nil {
+				t.Fatal(err)
+			}
+		}, false, true},
+		{"from a working copy, by an old pip", func() { put("mine.egg-link", "/x") }, true, false},
+	} {
+		step.do()
+		now := key()
+		switch {
+		case step.none && now != "":
+			t.Errorf("%s: there is a key", step.what)
+		case !step.none && (now == "" || (now == last) != step.back):
+			t.Errorf("%s: the key is %q, before %q", step.what, now, last)
+		}
+		if !step.none {
+			last = now
+		}
+	}
+}
