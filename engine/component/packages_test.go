@@ -111,7 +111,9 @@ func TestInstalledKey(t *testing.T) {
 		}, false, false},
 		{"from elsewhere", func() { put("six-1.17.0.dist-info/direct_url.json", `{"url": "https://example.org/six.zip"}`) }, false, false},
 		{"pip configured", func() { put(".config/pip/pip.conf", "[freeze]\nexclude = six\n") }, false, false},
-		{"from a working copy", func() { put("mine-1.dist-info/direct_url.json", `{"url": "file:///x", "dir_info": {"editable": true}}`) }, true, false},
+		{"from a working copy", func() {
+			put("mine-1.dist-info/direct_url.json", `{"url": "file:///x", "dir_info": {"editable": true}}`)
+		}, true, false},
 		{"removed", func() {
 			if err := os.RemoveAll(filepath.Join(dir, "mine-1.dist-info")); err != nil {
 				t.Fatal(err)
