@@ -43,7 +43,7 @@ type details struct {
 
 // gatherDetails begins to ask. addDetails awaits it; cancelling ctx ends it soon.
 func (b *backup) gatherDetails(ctx context.Context) *details {
-	d := &details{done: make(chan struct{}), lists: loadPackageLists(b.e.state.PackageLists())}
+	d := &details{done: make(chan struct{}), lists: b.loadPackageLists()}
 	run := b.e.opt.Run
 	if run == nil {
 		run = component.NewRunner(b.e.env.Home, b.e.env.Getenv)
@@ -69,28 +69,30 @@ func (b *backup) gatherDetails(ctx context.Context) *details {
 	return d
 }
 
-// loadPackageLists reads the lists of the last backup; none, where they cannot be read.
-func loadPackageLists(path string) *component.PackageLists {
-	known := map[string]component.PackageList{}
-	if b, err := os.ReadFile(path); err == nil && json.Unmarshal(b, &known) != nil {
-		known = nil
+// loadPackageLists reads what is known of packages from the last backup; nothing, where it cannot be read.
+func (b *backup) loadPackageLists() *component.PackageLists {
+	lists := &component.PackageLists{Since: b.started}
+	if body, err := os.ReadFile(b.e.state.PackageLists()); err == nil {
+		if err := json.Unmarshal(body, &lists.Known); err != nil {
+			lists.Known = component.KnownPackages{}
+		}
 	}
-	return component.NewPackageLists(known)
+	return lists
 }
 
-// savePackageLists keeps the lists for the next backup, as clean of captured values as they are in this one.
+// savePackageLists keeps what is known for the next backup, as clean of captured values as it is in this one.
 func (b *backup) savePackageLists() {
-	clean := map[string]component.PackageList{}
-	for key, l := range b.details.lists.Used() {
-		clean[key] = component.PackageList{List: b.seal.scrub(l.List), Freeze: b.seal.scrub(l.Freeze)}
+	used := b.details.lists.Used()
+	for key, l := range used.Lists {
+		used.Lists[key] = component.PackageList{List: b.seal.scrub(l.List), Freeze: b.seal.scrub(l.Freeze)}
 	}
-	body := mustJSON(clean)
+	body := mustJSON(used)
 	path := b.e.state.PackageLists()
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, body) {
 		return
 	}
 	if err := b.e.fs.WriteAtomic(path, 0o600, body); err != nil {
-		// They are asked for once more.
+		// All is asked for once more.
 		b.e.log.Warn().Err(err).Msg("save package lists")
 	}
 }

@@ -247,7 +247,16 @@ func (c *depCapture) askAhead(ctx context.Context, wanted []want) {
 
 // identify asks a Python who it is, once.
 func (c *depCapture) identify(ctx context.Context, python string) (identity, error) {
-	ask, _ := c.answers.LoadOrStore(python, sync.OnceValues(func() (identity, error) { return c.tools.identify(ctx, python) }))
+	ask, _ := c.answers.LoadOrStore(python, sync.OnceValues(func() (identity, error) {
+		if id, ok := c.lists.python(python, c.tools.goos); ok {
+			return id, nil
+		}
+		id, err := c.tools.identify(ctx, python)
+		if err == nil {
+			c.lists.remember(python, id, c.tools.goos)
+		}
+		return id, err
+	}))
 	return ask.(func() (identity, error))()
 }
 

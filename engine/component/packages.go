@@ -6,8 +6,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 )
 
 // PackageList is what a Python had installed.
@@ -17,41 +23,146 @@ type PackageList struct {
 	Freeze []byte `json:"freeze"`
 }
 
-// PackageLists remembers lists by what lay in the folders of packages when they were made: pip takes half a second to say
-// the same again. Safe for concurrent use. The zero value knows none.
-type PackageLists struct {
-	mu    sync.Mutex
-	known map[string]PackageList
-	used  map[string]PackageList
+// KnownPackages is what Pythons said before, to be kept from one backup to the next.
+type KnownPackages struct {
+	// Pythons are the answers by the path that was asked for, Lists the lists by what lay in the folders of packages.
+	Pythons map[string]PythonAnswer `json:"pythons"`
+	Lists   map[string]PackageList  `json:"lists"`
 }
 
-// NewPackageLists returns lists that are known from an earlier backup's Used.
-func NewPackageLists(known map[string]PackageList) *PackageLists { return &PackageLists{known: known} }
+// PythonAnswer is what a Python said of itself, and of which files and folders that was true.
+type PythonAnswer struct {
+	Seen     map[string]Stat `json:"seen"`
+	Identity identity        `json:"identity"`
+}
 
-// Used returns the lists that were asked for: those that were known, and the new ones.
-func (p *PackageLists) Used() map[string]PackageList {
+// PackageLists saves asking for what is known: a Python takes a tenth of a second to start, and pip half a second to say
+// the same again. Safe for concurrent use. The zero value knows nothing.
+type PackageLists struct {
+	// Known is what is known from an earlier backup.
+	Known KnownPackages
+	// Since is before all questions: what changed in the two seconds before it, or later, is asked for again the next time.
+	Since time.Time
+
+	mu   sync.Mutex
+	used KnownPackages
+}
+
+// Used returns what was asked for: that which was known, and the new.
+func (p *PackageLists) Used() KnownPackages {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.used
 }
 
-func (p *PackageLists) get(key string) (PackageList, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l, ok := p.known[key]
+func (p *PackageLists) list(key string) (PackageList, bool) {
+	l, ok := p.Known.Lists[key]
 	return l, ok && key != ""
 }
 
-func (p *PackageLists) put(key string, l PackageList) {
+func (p *PackageLists) keepList(key string, l PackageList) {
 	if key == "" {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.used == nil {
-		p.used = map[string]PackageList{}
+	if p.used.Lists == nil {
+		p.used.Lists = map[string]PackageList{}
 	}
-	p.used[key] = l
+	p.used.Lists[key] = l
+}
+
+// python returns a Python's answer if all is as it was when that was given.
+func (p *PackageLists) python(path, goos string) (identity, bool) {
+	a, ok := p.Known.Pythons[path]
+	if !ok || !maps.Equal(a.Seen, lookAt(path, &a.Identity, goos)) {
+		return identity{}, false
+	}
+	p.keepPython(path, a)
+	return a.Identity, true
+}
+
+// remember keeps an answer that was just given, if it follows from what can be seen and has rested.
+func (p *PackageLists) remember(path string, id identity, goos string) {
+	seen := lookAt(path, &id, goos)
+	limit := p.Since.Add(-2 * time.Second).UnixNano()
+	for _, st := range seen {
+		if max(st.MTimeNS, st.CTimeNS) >= limit {
+			return
+		}
+	}
+	if seen != nil {
+		p.keepPython(path, PythonAnswer{Seen: seen, Identity: id})
+	}
+}
+
+func (p *PackageLists) keepPython(path string, a PythonAnswer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.used.Pythons == nil {
+		p.used.Pythons = map[string]PythonAnswer{}
+	}
+	p.used.Pythons[path] = a
+}
+
+// lookAt returns the state of all that a Python's answer follows from: the program with every link to it, the environment's
+// configuration, and the places that the answer names; the zero Stat is of what is not there. nil: the answer depends on more,
+// as with a script that looks for the real one (pyenv), or macOS's own stand-in.
+func lookAt(python string, id *identity, goos string) map[string]Stat {
+	if !filepath.IsAbs(python) || len(id.Places) == 0 {
+		return nil
+	}
+	seen := map[string]Stat{}
+	look := func(path string) fs.FileInfo {
+		fi, err := os.Lstat(path)
+		if err != nil {
+			seen[path] = Stat{}
+			return nil
+		}
+		seen[path] = StatOf(fi)
+		return fi
+	}
+	for at, hops := python, 0; ; hops++ {
+		fi := look(at)
+		dir := filepath.Dir(at)
+		if fi == nil || hops == looksAtLinks || goos == "darwin" && dir == "/usr/bin" {
+			return nil
+		}
+		look(filepath.Join(dir, "pyvenv.cfg"))
+		look(filepath.Join(filepath.Dir(dir), "pyvenv.cfg"))
+		if fi.Mode()&fs.ModeSymlink == 0 {
+			if isScriptFile(at) {
+				return nil
+			}
+			break
+		}
+		target, err := os.Readlink(at)
+		if err != nil {
+			return nil
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(dir, target)
+		}
+		at = target
+	}
+	for _, place := range id.Places {
+		look(place)
+	}
+	return seen
+}
+
+// looksAtLinks is how many links may lead to a Python.
+const looksAtLinks = 16
+
+func isScriptFile(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	head := make([]byte, 2)
+	_, err = io.ReadFull(f, head)
+	return err != nil || string(head) == "#!"
 }
 
 // packages lists what is installed for an interpreter.
@@ -65,13 +176,13 @@ func (c *depCapture) packages(ctx context.Context, in *Interpreter, freeze bool)
 			}
 		}
 	}()
-	l, ok := c.lists.get(in.installed)
+	l, ok := c.lists.list(in.installed)
 	if !ok || freeze && in.Pip != ToolAbsent && l.Freeze == nil {
 		if l, ok = c.askForPackages(ctx, in, freeze); ok {
-			c.lists.put(in.installed, l)
+			c.lists.keepList(in.installed, l)
 		}
 	} else {
-		c.lists.put(in.installed, l)
+		c.lists.keepList(in.installed, l)
 	}
 	in.list = l.List
 	if freeze {

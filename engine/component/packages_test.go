@@ -3,6 +3,7 @@ package component
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What pip said is believed for as long as the same is installed, and asked for again otherwise.
@@ -25,11 +27,11 @@ func TestKnownPackageLists(t *testing.T) {
 		one + " -m pip freeze":               "six==1.16.0\n",
 		one + " -m pip list --format=freeze": "pip==24\nsix==1.16.0\n",
 	}}
-	known := map[string]PackageList{}
+	var known KnownPackages
 	capture := func(what string, asked bool) {
 		t.Helper()
 		r.ran = nil
-		lists := NewPackageLists(known)
+		lists := &PackageLists{Known: known}
 		files, info, warnings := CaptureDependencies(t.Context(), Deps{Inventory: inv, Run: r.run, GOOS: "linux", Lists: lists})
 		if string(files[FreezeFile]) != r.answers[one+" -m pip freeze"] || info.PipPackages != 2 || len(warnings) > 0 {
 			t.Errorf("%s: %q, %+v, %q", what, files[FreezeFile], info, warnings)
@@ -41,7 +43,7 @@ func TestKnownPackageLists(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		known = map[string]PackageList{}
+		known = KnownPackages{}
 		if err := json.Unmarshal(b, &known); err != nil {
 			t.Fatal(err)
 		}
@@ -52,8 +54,8 @@ func TestKnownPackageLists(t *testing.T) {
 	r.answers[one+" -c PROBE"] = answer(`"a", "b"`)
 	r.answers[one+" -m pip freeze"] = "six==1.17.0\n"
 	capture("another package", true)
-	for key := range known {
-		known[key] = PackageList{List: known[key].List} // as where it was not the first interpreter
+	for key, l := range known.Lists {
+		known.Lists[key] = PackageList{List: l.List} // as where it was not the first interpreter
 	}
 	capture("no freeze known", true)
 	r.answers[one+" -c PROBE"] = answer("")
@@ -62,8 +64,8 @@ func TestKnownPackageLists(t *testing.T) {
 	r.errs = map[string]error{one + " -m pip freeze": exec.ErrDot}
 	r.answers[one+" -c PROBE"] = answer(`"c"`)
 	lists := new(PackageLists)
-	if _, _, warnings := CaptureDependencies(t.Context(), Deps{Inventory: inv, Run: r.run, GOOS: "linux", Lists: lists}); len(warnings) != 1 || len(lists.Used()) > 0 {
-		t.Errorf("a failing pip: %q, remembered %v", warnings, slices.Collect(maps.Keys(lists.Used())))
+	if _, _, warnings := CaptureDependencies(t.Context(), Deps{Inventory: inv, Run: r.run, GOOS: "linux", Lists: lists}); len(warnings) != 1 || len(lists.Used().Lists) > 0 {
+		t.Errorf("a failing pip: %q, remembered %v", warnings, slices.Collect(maps.Keys(lists.Used().Lists)))
 	}
 }
 
@@ -133,4 +135,68 @@ func TestInstalledKey(t *testing.T) {
 			last = now
 		}
 	}
+}
+
+// A Python is not started where its program, the links to it and its folders are as they were; and is where that cannot be
+// known.
+func TestPythonIsNotAskedAgain(t *testing.T) {
+	dir := t.TempDir()
+	program, link, site := filepath.Join(dir, "python3.12"), filepath.Join(dir, "bin", "python3"), filepath.Join(dir, "site-packages")
+	put := func(path, content string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(program, "\x7fELF")
+	put(filepath.Join(site, "six.py"), "")
+	if err := os.Mkdir(filepath.Dir(link), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("../python3.12", link); err != nil {
+		t.Fatal(err)
+	}
+	inv := takeOptions(t, Options{Root: maia(t, nil), Home: home(t, map[string]string{
+		"Library/LaunchAgents/com.maia.a.plist": agentPlist("a", link, "x.py"),
+	})})
+	r := &recorded{answers: map[string]string{
+		link + " -c PROBE":   strings.Replace(python(link, "3.12.0", dir, false), "}", fmt.Sprintf(`, "installed": ["x"], "places": [%q, %q]}`, site, dir+"/pip.conf"), 1),
+		link + " -c LISTING": "six==1\n",
+	}}
+	var known KnownPackages
+	since := time.Now().Add(time.Hour)
+	asked := func(what string, want bool) {
+		t.Helper()
+		r.ran = nil
+		lists := &PackageLists{Known: known, Since: since}
+		_, info, _ := CaptureDependencies(t.Context(), Deps{Inventory: inv, Run: r.run, GOOS: "linux", Lists: lists})
+		if len(info.Interpreters) != 1 || info.PipPackages != 1 || r.did(link+" -c PROBE") != want {
+			t.Errorf("%s: %+v, ran %q", what, info.Interpreters, r.ran)
+		}
+		known = lists.Used()
+	}
+	asked("first", true)
+	asked("the same", false)
+	put(filepath.Join(site, "new.py"), "")
+	asked("another file in a folder", true)
+	asked("the same again", false)
+	put(filepath.Join(dir, "pyvenv.cfg"), "")
+	asked("an environment's configuration", true)
+	put(program, "\x7fELF2")
+	asked("another program", true)
+	put(dir+"/pip.conf", "")
+	asked("pip is configured", true)
+	asked("the same once more", false)
+	since = time.Now()
+	asked("the same, just made", false)
+	put(filepath.Join(site, "newer.py"), "")
+	asked("what has not rested", true)
+	asked("what has not rested is not believed", true)
+	since = time.Now().Add(time.Hour)
+	put(program, "#!/bin/sh\n")
+	asked("a script", true)
+	asked("a script may find another", true)
 }

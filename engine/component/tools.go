@@ -127,9 +127,9 @@ func absent(err error) bool {
 }
 
 // probe asks a Python who it is, and for what pip's lists follow from: the names, inodes and times of what is installed, and
-// pip's configuration. Of something installed from a working copy pip also says what is checked out there: then for nothing.
+// pip's configuration; places are the folders and files that this follows from. Of something installed from a working copy pip also says what is checked out there: then for nothing.
 // It must work in every version of it.
-const probe = `import sys, json
+const probe = `import json, os, sys
 try:
     from importlib.util import find_spec
     pip = find_spec("pip") is not None
@@ -142,17 +142,18 @@ except Exception:
 version = ".".join(str(n) for n in sys.version_info[:3])
 managed = False
 try:
-    import os, sysconfig
+    import sysconfig
     managed = sys.prefix == sys.base_prefix and os.path.exists(os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED"))
 except Exception:
     pass
 def state(path, *more):
     st = os.stat(path)
     return "%s %d %d %r %s" % (path, st.st_ino, st.st_size, st.st_mtime, more)
+places = [place for place in sys.path if os.path.isabs(place)]
 def installed():
     found = []
-    for place in sys.path:
-        if not os.path.isabs(place) or not os.path.exists(place):
+    for place in places:
+        if not os.path.exists(place):
             continue
         found.append(place)
         if not os.path.isdir(place):
@@ -169,16 +170,15 @@ def installed():
                 if "editable" in origin:
                     return []
                 found.append(state(path, origin))
-    home = os.path.expanduser("~")
-    for place in [sys.prefix, "/etc", "/etc/xdg/pip", "/Library/Application Support/pip", home + "/.pip", home + "/.config/pip", home + "/Library/Application Support/pip"]:
-        if os.path.exists(os.path.join(place, "pip.conf")):
-            found.append(state(os.path.join(place, "pip.conf")))
+    found.extend([state(place) for place in configuration if os.path.exists(place)])
     return found
+home = os.path.expanduser("~")
+configuration = [os.path.join(place, "pip.conf") for place in [sys.prefix, "/etc", "/etc/xdg/pip", "/Library/Application Support/pip", home + "/.pip", home + "/.config/pip", home + "/Library/Application Support/pip"]]
 try:
     packages = installed()
 except Exception:
     packages = []
-print(json.dumps({"executable": sys.executable, "version": version, "prefix": sys.prefix, "pip": pip, "managed": managed, "installed": packages}))
+print(json.dumps({"executable": sys.executable, "version": version, "prefix": sys.prefix, "pip": pip, "managed": managed, "installed": packages, "places": packages and places + configuration}))
 `
 
 // listing prints what is installed where there is no pip, as pip would.
@@ -202,6 +202,7 @@ type identity struct {
 	Pip        bool
 	Managed    bool
 	Installed  []string
+	Places     []string // whose states Installed follows from
 }
 
 func (t *tools) identify(ctx context.Context, python string) (id identity, err error) {
