@@ -121,6 +121,7 @@ type attempt struct {
 	large     []repository.File // the large databases, which come after the tars in files
 	small     map[string][]byte // the files of the backup's folder
 	archived  map[string][]byte // the files in its archives, by place
+	git       *gitAnswer
 	details   *details
 	own       []string // captured values in what this program wrote, and where
 }
@@ -172,6 +173,11 @@ func (b *backup) run() error {
 // make makes everything but the files of the backup's folder, which it leaves in memory.
 func (b *backup) make() error {
 	b.attempt = attempt{small: map[string][]byte{}, archived: map[string][]byte{}}
+	ctx, cancel := context.WithCancel(b.ctx)
+	b.git = b.askGit(ctx)
+	// Whatever happens, the tools do not outlive the run.
+	defer func() { cancel(); <-b.git.done }()
+	blocks := b.readIndex()
 	if err := b.takeInventory(); err != nil {
 		return err
 	}
@@ -181,7 +187,7 @@ func (b *backup) make() error {
 	b.cap.redacted = b.seal.redacted
 	// The key derivation does not outlive the attempt.
 	defer b.seal.wait()
-	if err := b.loadIndex(); err != nil {
+	if err := b.loadIndex(<-blocks); err != nil {
 		return err
 	}
 	return b.captureAll()
@@ -255,7 +261,7 @@ func (b *backup) captureAll() (err error) {
 	}
 	ctx, cancel := context.WithCancel(b.ctx)
 	b.details = b.gatherDetails(ctx)
-	// Whatever happens, the tools do not outlive the run.
+	// Nor do these tools.
 	defer func() { cancel(); <-b.details.done }()
 	c := b.cap
 	c.index = b.index
@@ -419,6 +425,10 @@ func (b *backup) saveCaches() {
 		// The old index is still right about the chunks it names, and it is rebuilt where it is not.
 		b.e.log.Warn().Err(err).Msg("save block index")
 	}
+	b.savePackageLists()
+	if !b.cap.read && len(b.cap.kept) == len(b.cap.old.Entries) {
+		return // the old one says the same
+	}
 	cache := newStatCache(b.descriptor.RepositoryID)
 	numbers := chunkNumbers{cache: cache, number: map[repository.Hash]int{}}
 	for key, en := range b.cap.kept {
@@ -433,7 +443,6 @@ func (b *backup) saveCaches() {
 	if err := cache.save(b.e.fs, b.e.state.StatCache()); err != nil {
 		b.e.log.Warn().Err(err).Msg("save stat cache")
 	}
-	b.savePackageLists()
 }
 
 func (b *backup) result() *BackupResult {

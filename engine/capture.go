@@ -29,6 +29,7 @@ type capture struct {
 	// oldChunk maps the old cache's chunks to the index's numbers; -1: gone.
 	oldChunk []int
 	kept     map[string]cacheEntry // for the next cache; extents count in the index
+	read     bool                  // something in kept was read, not taken from the old cache
 
 	buf, small  []byte
 	done, total int64
@@ -333,6 +334,7 @@ func (c *capture) remember(en *component.Entry, padded bool, began time.Time, st
 		return nil
 	}
 	return func(x repository.Extents) {
+		c.read = true
 		c.kept[cacheKey(en.Source, padded)] = cacheEntry{
 			Kind: en.Kind, Stat: st, WAL: wal, Size: k.size, SHA256: k.sha256, Extents: x, Facts: k.facts,
 		}

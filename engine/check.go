@@ -170,7 +170,11 @@ func checkFolder(r repository.Repo, m *repository.Manifest, raw []byte) (files [
 	if content[repository.FilesName] == nil {
 		return nil, problems
 	}
+	// The two lists are decoded side by side.
+	index := make(chan decodedIndex, 1)
+	go func() { index <- readRestoreIndex(r, m.BackupID) }()
 	files, err := repository.DecodeFiles(content[repository.FilesName])
+	x := <-index
 	if err != nil {
 		problem(repository.FilesName, err)
 		return nil, problems
@@ -186,27 +190,41 @@ func checkFolder(r repository.Repo, m *repository.Manifest, raw []byte) (files [
 			problem(archive, err)
 		}
 	}
-	if err := checkRestoreIndex(r, m, raw, files); err != nil {
+	if err := x.check(m, raw, files); err != nil {
 		problem(repository.RestoreIndexName, err)
 	}
 	slices.Sort(problems)
 	return files, problems
 }
 
-// checkRestoreIndex derives the index once more: a restore by the script must find what the manifest says.
-func checkRestoreIndex(r repository.Repo, m *repository.Manifest, raw []byte, files []repository.File) error {
-	b, err := r.ReadSmall(m.BackupID, repository.RestoreIndexName)
+// decodedIndex is a backup's restore index, or why there is none.
+type decodedIndex struct {
+	index *repository.RestoreIndex
+	err   error
+}
+
+func readRestoreIndex(r repository.Repo, id string) (d decodedIndex) {
+	b, err := r.ReadSmall(id, repository.RestoreIndexName)
 	if err != nil {
-		return err
+		return decodedIndex{err: err}
 	}
-	x, err := repository.DecodeRestoreIndex(b)
-	if err != nil {
-		return err
+	d.index, d.err = repository.DecodeRestoreIndex(b)
+	return d
+}
+
+// check derives the index once more: a restore by the script must find what the manifest says.
+func (d decodedIndex) check(m *repository.Manifest, raw []byte, files []repository.File) error {
+	if d.err != nil {
+		return d.err
 	}
-	if !x.Equal(repository.NewRestoreIndex(m, raw, files, originOf(m))) {
+	if !d.index.Equal(repository.NewRestoreIndex(m, raw, files, originOf(m))) {
 		return fmt.Errorf("it does not say what the manifest says: %w", repository.ErrDamaged)
 	}
 	return nil
+}
+
+func checkRestoreIndex(r repository.Repo, m *repository.Manifest, raw []byte, files []repository.File) error {
+	return readRestoreIndex(r, m.BackupID).check(m, raw, files)
 }
 
 func filesOf(files []repository.File, name string) []repository.File {

@@ -66,23 +66,18 @@ func (b *backup) commit() error {
 	if err := b.e.fs.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	for _, f := range m.Files {
-		if err := b.mirror.WriteFile(m.BackupID+"/"+f.Path, b.small[f.Path]); err != nil {
-			return err
-		}
-	}
 	index, err := repository.NewRestoreIndex(m, b.raw, b.files, originOf(m)).Encode()
 	if err != nil {
 		return err
 	}
 	b.storedBytes = m.Stats.StoredBytes + int64(len(index)) + int64(len(b.raw))
-	if err := b.mirror.WriteFile(m.BackupID+"/"+repository.RestoreIndexName, index); err != nil {
-		return err
-	}
+	files := maps.Clone(b.small)
+	files[repository.RestoreIndexName] = index
 	if b.seal.keys != nil {
-		if err := b.mirror.WriteFile(m.BackupID+"/"+repository.MACName, b.seal.keys.MAC(index)); err != nil {
-			return err
-		}
+		files[repository.MACName] = b.seal.keys.MAC(index)
+	}
+	if err := b.mirror.WriteFiles(m.BackupID, files); err != nil {
+		return err
 	}
 	if err := b.readBack(); err != nil {
 		return fmt.Errorf("check what was written: %w", err)

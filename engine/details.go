@@ -41,24 +41,45 @@ type details struct {
 	bundleProblem string
 }
 
+// gitAnswer is what git says, once done is closed.
+type gitAnswer struct {
+	done  chan struct{}
+	state component.GitState
+}
+
+// askGit begins to ask git, which needs to know nothing but the root. Cancelling ctx ends it soon.
+func (b *backup) askGit(ctx context.Context) *gitAnswer {
+	g := &gitAnswer{done: make(chan struct{})}
+	run := b.runner()
+	go func() {
+		defer close(g.done)
+		g.state = component.CaptureGit(ctx, b.root, run, "")
+	}()
+	return g
+}
+
+func (b *backup) runner() component.Runner {
+	if run := b.e.opt.Run; run != nil {
+		return run
+	}
+	return component.NewRunner(b.e.env.Home, b.e.env.Getenv)
+}
+
 // gatherDetails begins to ask. addDetails awaits it; cancelling ctx ends it soon.
 func (b *backup) gatherDetails(ctx context.Context) *details {
 	d := &details{done: make(chan struct{}), lists: b.loadPackageLists()}
-	run := b.e.opt.Run
-	if run == nil {
-		run = component.NewRunner(b.e.env.Home, b.e.env.Getenv)
-	}
+	run := b.runner()
 	sealing := b.seal.derived != nil
+	git := b.git
 	go func() {
 		defer close(d.done)
-		git := make(chan component.GitState, 1)
-		go func() { git <- component.CaptureGit(ctx, b.root, run, "") }()
 		d.files, d.deps, d.warnings = component.CaptureDependencies(ctx, component.Deps{Inventory: b.inventory, Run: run, Lists: d.lists})
 		d.system.SystemInfo = component.CaptureSystem(ctx, component.SystemOptions{
 			Inventory: b.inventory, Dependencies: d.deps, Run: run, Getenv: b.e.env.Getenv, Now: b.started,
 			Zone: b.e.env.Zone, Hostname: b.e.env.Hostname,
 		})
-		d.system.Git = <-git
+		<-git.done
+		d.system.Git = git.state
 		if g := d.system.Git; sealing && !g.NoRemote && (g.Unpushed > 0 || g.Stashes > 0) {
 			var err error
 			if d.bundle, err = component.BundleGit(ctx, b.root, g.Stashes > 0, run, ""); err != nil {

@@ -14,17 +14,30 @@ import (
 // referring to. One chunk a run is stored afresh, the emptiest first: it bounds how many chunks a restore reads.
 const rebaseBelow = 30
 
-// loadIndex loads the block index, or rebuilds it from the mirror. Whatever it names then lies in the mirror with the
-// recorded size.
-func (b *backup) loadIndex() error {
+// readIndex reads the block index beside other work; nil: it cannot be read.
+func (b *backup) readIndex() <-chan *repository.Index {
+	path, id := b.e.state.BlockIndex(), b.descriptor.RepositoryID
+	out := make(chan *repository.Index, 1)
+	go func() {
+		x, err := repository.LoadIndex(path, id)
+		if err != nil {
+			x = nil
+		}
+		out <- x
+	}()
+	return out
+}
+
+// loadIndex takes the block index that was read, or rebuilds it from the mirror. Whatever it names then lies in the mirror
+// with the recorded size.
+func (b *backup) loadIndex(x *repository.Index) error {
 	present, err := b.mirror.List()
 	if err != nil {
 		return err
 	}
 	inMirror := func(ref repository.ChunkRef) bool { return present.Chunks[ref.SHA256] == ref.SizeBytes }
-	x, err := repository.LoadIndex(b.e.state.BlockIndex(), b.descriptor.RepositoryID)
 	last := b.last()
-	if err != nil || !namesAll(x, last) {
+	if !namesAll(x, last) {
 		if last == nil {
 			x = repository.NewIndex(b.descriptor.RepositoryID, int(b.cap.total/4096))
 		} else {

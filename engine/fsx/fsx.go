@@ -190,28 +190,46 @@ func (f *FS) open(path string, flag int, perm fs.FileMode) (*File, error) {
 // WriteDurable replaces path with what write produces: a temporary file beside it, synced, renamed, folder synced.
 // When it returns nil the content survives a power cut; when it fails the old content stands.
 func (f *FS) WriteDurable(path string, perm fs.FileMode, write func(io.Writer) error) error {
-	return f.replace(filepath.Dir(path), path, perm, true, write)
+	return f.replace(filepath.Dir(path), path, perm, durable, write)
 }
 
 // WriteDurableVia is WriteDurable with the temporary file in another folder, so that a crash leaves nothing beside
 // path. If that folder is on another volume, the temporary file is beside path after all.
 func (f *FS) WriteDurableVia(temp, path string, perm fs.FileMode, write func(io.Writer) error) error {
-	err := f.replace(temp, path, perm, true, write)
+	if err := f.WriteSynced(temp, path, perm, write); err != nil {
+		return err
+	}
+	return f.SyncDir(filepath.Dir(path))
+}
+
+// WriteSynced is WriteDurableVia for one of several files of a folder, which the caller syncs once behind the last: before
+// that a crash may leave the old content.
+func (f *FS) WriteSynced(temp, path string, perm fs.FileMode, write func(io.Writer) error) error {
+	err := f.replace(temp, path, perm, synced, write)
 	if errors.Is(err, syscall.EXDEV) {
-		return f.replace(filepath.Dir(path), path, perm, true, write)
+		return f.replace(filepath.Dir(path), path, perm, synced, write)
 	}
 	return err
 }
 
 // WriteAtomic replaces path with data without syncing: a reader sees the old or the new content, never a part.
 func (f *FS) WriteAtomic(path string, perm fs.FileMode, data []byte) error {
-	return f.replace(filepath.Dir(path), path, perm, false, func(w io.Writer) error {
+	return f.replace(filepath.Dir(path), path, perm, renamed, func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
 	})
 }
 
-func (f *FS) replace(temp, path string, perm fs.FileMode, durable bool, write func(io.Writer) error) (err error) {
+// How much of a write survives a crash.
+type survival int
+
+const (
+	renamed survival = iota // the old or the new content, or an empty file
+	synced                  // the old or the new content
+	durable                 // the new content
+)
+
+func (f *FS) replace(temp, path string, perm fs.FileMode, survives survival, write func(io.Writer) error) (err error) {
 	file, err := f.CreateTemp(temp, "."+filepath.Base(path)+".")
 	if err != nil {
 		return err
@@ -228,7 +246,7 @@ func (f *FS) replace(temp, path string, perm fs.FileMode, durable bool, write fu
 	if err = file.Chmod(perm); err != nil {
 		return err
 	}
-	if durable {
+	if survives >= synced {
 		// A failed sync may have dropped the dirty pages: the object is written anew by whoever tries again,
 		// never synced a second time.
 		if err = file.Sync(); err != nil {
@@ -241,7 +259,7 @@ func (f *FS) replace(temp, path string, perm fs.FileMode, durable bool, write fu
 	if err = f.Rename(file.Name(), path); err != nil {
 		return err
 	}
-	if durable {
+	if survives == durable {
 		return f.SyncDir(filepath.Dir(path))
 	}
 	return nil

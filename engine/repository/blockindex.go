@@ -19,6 +19,7 @@ type Index struct {
 	chunks       []indexChunk
 	table        []indexEntry
 	count        int
+	saved        bool // the file it was read from says the same
 }
 
 type indexChunk struct {
@@ -95,17 +96,19 @@ func (x *Index) Add(h *Hash, chunk int, offset, length int64) {
 		x.count++
 	}
 	*e = indexEntry{hash: *h, chunk: uint32(chunk + 1), offset: uint32(offset), length: uint32(length)}
+	x.saved = false
 }
 
 // AddChunk gives a chunk a number. Its blocks can be found at once; a chunk that is still being written gets its
 // hash and size by SetChunk later.
 func (x *Index) AddChunk(ref ChunkRef) int {
 	x.chunks = append(x.chunks, indexChunk{ref: ref, alive: true})
+	x.saved = false
 	return len(x.chunks) - 1
 }
 
 // SetChunk sets what AddChunk did not know yet.
-func (x *Index) SetChunk(chunk int, ref ChunkRef) { x.chunks[chunk].ref = ref }
+func (x *Index) SetChunk(chunk int, ref ChunkRef) { x.chunks[chunk].ref, x.saved = ref, false }
 
 // Chunk returns a chunk's reference by its number.
 func (x *Index) Chunk(chunk int) ChunkRef { return x.chunks[chunk].ref }
@@ -121,20 +124,23 @@ func (x *Index) FindChunk(h Hash) (int, bool) {
 }
 
 // Drop forgets a chunk: its blocks do not exist any more.
-func (x *Index) Drop(chunk int) { x.chunks[chunk].alive = false }
+func (x *Index) Drop(chunk int) { x.chunks[chunk].alive, x.saved = false, false }
 
 // Retain drops every chunk for which keep is false.
 func (x *Index) Retain(keep func(ChunkRef) bool) {
 	for i := range x.chunks {
 		if x.chunks[i].alive && !keep(x.chunks[i].ref) {
-			x.chunks[i].alive = false
+			x.Drop(i)
 		}
 	}
 }
 
-// Save replaces the index file. Dropped chunks and their blocks are left out. The file ends with a SHA-256 of all
+// Save replaces the index file, unless that says the same already. Dropped chunks and their blocks are left out. The file ends with a SHA-256 of all
 // before it.
 func (x *Index) Save(fs *fsx.FS, path string) error {
+	if x.saved {
+		return nil
+	}
 	number := make([]uint32, len(x.chunks))
 	var chunks []indexChunk
 	for i, c := range x.chunks {
@@ -205,6 +211,7 @@ func LoadIndex(path, repositoryID string) (*Index, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read block index: %w", err)
 	}
+	x.saved = true
 	return x, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -114,17 +115,28 @@ func (r Repo) WriteJSON(name string, v any) error {
 
 // WriteFile durably writes a small file; name is relative to the repository.
 func (r Repo) WriteFile(name string, b []byte) error {
-	path := r.Path(name)
+	dir, file := filepath.Split(name)
+	return r.WriteFiles(dir, map[string][]byte{file: b})
+}
+
+// WriteFiles durably writes small files of one folder, which must exist; dir is relative to the repository. When it
+// fails, some may have been written.
+func (r Repo) WriteFiles(dir string, files map[string][]byte) error {
 	staging := r.Staging
 	if staging == "" {
-		staging = filepath.Dir(path)
+		staging = r.Path(dir)
 	}
-	err := r.FS.WriteDurableVia(staging, path, 0o600, func(w io.Writer) error {
-		_, err := w.Write(b)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		err := r.FS.WriteSynced(staging, r.Path(dir, name), 0o600, func(w io.Writer) error {
+			_, err := w.Write(files[name])
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("write %s: %w", filepath.Join(dir, name), err)
+		}
+	}
+	if err := r.FS.SyncDir(r.Path(dir)); err != nil {
+		return fmt.Errorf("write %s: %w", r.Path(dir), err)
 	}
 	return nil
 }
