@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -104,7 +105,11 @@ func (b *backup) warnSecrets() {
 	}
 	hint := "set a vault password with `maia-dr password set`, or say with --no-vault that this is meant"
 	if b.passwordProblem != nil {
-		b.cap.warn("password_unavailable", "", "the vault password could not be read: "+b.passwordProblem.Error(), "see `maia-dr password check`")
+		why, advice := b.passwordProblem, "see `maia-dr password check`"
+		if known, ok := errors.AsType[*Error](why); ok && known.Err != nil {
+			why, advice = known.Err, known.Advice()
+		}
+		b.cap.warn("password_unavailable", "", "the vault password could not be read: "+why.Error(), advice)
 	} else {
 		b.cap.warn("vault_missing", "", "there is no vault password, so there is no vault in the backup", hint)
 	}

@@ -123,7 +123,7 @@ func (b *backup) saveMemory() {
 func findings(m *state.Secrets, words []string) []state.Problem {
 	var out []state.Problem
 	if len(words) > 0 {
-		out = append(out, state.Problem{Code: "secret_is_a_word", Text: fmt.Sprintf("too simple to be searched for in the backup, and to be safe: %s", strings.Join(words, ", ")),
+		out = append(out, state.Problem{Code: "secret_is_a_word", Text: fmt.Sprintf("too simple to be safe, and to be searched for in the backup: %s", strings.Join(words, ", ")),
 			Hint: "change these secrets where they are used"})
 	}
 	for _, path := range slices.Sorted(maps.Keys(m.Likely)) {

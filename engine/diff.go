@@ -98,7 +98,8 @@ func (v *view) resolveBefore(name string, m *repository.Manifest) (*repository.M
 			return before, nil
 		}
 	}
-	return nil, &Error{Op: "choose a backup", Path: m.BackupID, Code: CodeUnknownBackup, Err: errors.New("there is none before it")}
+	return nil, &Error{Op: "choose a backup", Path: m.BackupID, Code: CodeUnknownBackup, Err: errors.New("there is none before it to compare it with"),
+		Hint: "make another with `maia-dr backup`, or name two from `maia-dr list`"}
 }
 
 func (v *view) diff(before, after *repository.Manifest) (*Diff, error) {

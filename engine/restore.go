@@ -191,6 +191,9 @@ func (r *restore) prepare() error {
 		return r.onlyPhases(phases)
 	}
 	for _, s := range r.m.Coverage.Secrets {
+		if !r.asked(s.Component) || !matchesAny(r.opt.Paths, string(s.Path)) {
+			continue
+		}
 		switch {
 		case !s.Captured:
 			r.plan.NotInBackup = append(r.plan.NotInBackup, string(s.Path))

@@ -112,7 +112,7 @@ func (r *restore) whyNoPackages() error {
 	case r.home == nil || r.home.root != realPath(r.e.env.Home):
 		return &Error{Op: "install packages", Code: CodeUsage, Err: errors.New("they go to your own home alone"), Hint: "run it as the user whose home it is, with --target-home"}
 	case !r.e.inPath("xcode-select"):
-		return &Error{Op: "install packages", Code: CodeUsage, Err: errors.New("this is no Mac"), Hint: "the lists lie in " + BesideDir + "/packages"}
+		return &Error{Op: "install packages", Code: CodeUsage, Err: errors.New("that is for a Mac alone"), Hint: "the lists lie in " + BesideDir + "/packages"}
 	}
 	return nil
 }

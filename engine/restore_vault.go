@@ -120,6 +120,11 @@ func (r *restore) wanted(f *repository.File) bool {
 		slices.Contains(r.opt.Only, component.Secrets) && r.sealed[place(f.Component, string(f.Path))] != nil
 }
 
+// asked reports whether the secret-bearing files of a component were asked for.
+func (r *restore) asked(name string) bool {
+	return len(r.opt.Only) == 0 || slices.Contains(r.opt.Only, name) || slices.Contains(r.opt.Only, component.Secrets)
+}
+
 // needsVault refuses to restore the secrets alone out of a vault that stays closed.
 func (r *restore) needsVault() error {
 	if !slices.Contains(r.opt.Only, component.Secrets) || r.vault != nil {

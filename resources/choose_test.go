@@ -23,6 +23,7 @@ func TestOptions(t *testing.T) {
 	}{
 		{[]string{"--nonsense"}, "there is no option --nonsense"},
 		{[]string{"stray"}, "there is no option stray"},
+		{[]string{"/Users/kim/OneDrive-B/MaiaBackups/restore_maia.sh"}, "there is more than one MaiaBackups"},
 		{[]string{"--to"}, "--to needs a value"},
 		{[]string{"--to="}, "--to needs a value"},
 		{[]string{"--to", ""}, "--to needs a value"},
@@ -54,9 +55,9 @@ func TestOptions(t *testing.T) {
 	password := filepath.Join(m.home, "password")
 	for _, bad := range []string{"", "\n", "a\nb", "a\n\n", "a\r\n", "a\x00b", "a\x00", strings.Repeat("x", 513), strings.Repeat("x", 2000)} {
 		write(t, password, []byte(bad))
-		m.run(script, "--to", to, "--yes", "--vault-password-file", password).want(t, 12, "no vault password")
+		m.run(script, "--to", to, "--yes", "--vault-password-file", password).want(t, 12, "cannot be a vault password")
 	}
-	m.run(script, "--to", to, "--yes", "--vault-password-file", "-").want(t, 12, "no vault password")
+	m.run(script, "--to", to, "--yes", "--vault-password-file", "-").want(t, 12, "cannot be a vault password")
 	write(t, password, []byte("some password"))
 
 	// Options of what is not in this backup are taken, and said to change nothing.

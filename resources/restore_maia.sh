@@ -140,7 +140,7 @@ age() {
 # ask QUESTION: the answer, in REPLY. Questions go to the terminal, wherever the output goes.
 ask() {
   printf '%s' "$1" > /dev/tty
-  IFS= read -r REPLY < /dev/tty || die "$CANCELLED" 'cancelled: no answer.'
+  IFS= read -r REPLY < /dev/tty || die "$CANCELLED" 'cancelled: no answer.' 'run the same command again. Nothing was written.'
 }
 
 has_terminal() { { : < /dev/tty; } 2> /dev/null; }
@@ -233,6 +233,10 @@ parse_arguments() {
       --help | -h)
         usage
         exit "$DONE"
+        ;;
+      */MaiaBackups/*)
+        # OneDrive* names the folders of several accounts: the shell put them all into the command.
+        die "$USAGE" "there is more than one MaiaBackups: ${name%/*} is one of them." "name one folder in the place of the *: bash '$name'"
         ;;
       *) wrong_usage "there is no option $name." ;;
     esac
@@ -724,11 +728,11 @@ choose_repository() {
   done
   ask 'Which one? [1] '
   case ${REPLY:-1} in
-    *[!0-9]* | ???*) die "$USAGE" "there is no number $REPLY." ;;
+    *[!0-9]* | ???*) die "$USAGE" "there is no number $REPLY." 'run it again and type one of the numbers, or name the folder with --repository DIR.' ;;
   esac
   number=${REPLY:-1}
   if [ "$number" -lt 1 ] || [ "$number" -gt $# ]; then
-    die "$USAGE" "there is no number $number."
+    die "$USAGE" "there is no number $number." 'run it again and type one of the numbers, or name the folder with --repository DIR.'
   fi
   shift $((number - 1))
   REPO=$1
@@ -770,7 +774,7 @@ choose_backup() {
     die "$FAILED" "no backup in $REPO can be restored." 'wait until OneDrive has synced, then run the same command again.'
   fi
   note "No backup is complete. $usable is the newest that can be restored in part."
-  open_backup "$usable" || die "$FAILED" "$usable cannot be restored: $REPLY."
+  open_backup "$usable" || die "$FAILED" "$usable cannot be restored: $REPLY." 'wait until OneDrive has synced, then run the same command again.'
   ID=$usable
 }
 
@@ -1217,7 +1221,7 @@ read_password_file() {
   PASSWORD=${PASSWORD%$'\n'}
   # A read that stops before the end has found a NUL, or more than any password.
   if [ -z "$ended" ] || ! is_password; then
-    die "$WRONG_PASSWORD" 'this is no vault password: it has 1 to 512 bytes, on one line.' 'look at what --vault-password-file names.'
+    die "$WRONG_PASSWORD" 'what was given cannot be a vault password: one has 1 to 512 bytes, on one line.' 'look at what --vault-password-file names.'
   fi
 }
 
@@ -1488,7 +1492,7 @@ resolve_place() {
       die "$FAILED" "$base is not a folder." 'choose another place with --to DIR.'
     fi
     case ${base##*/} in
-      ..) die "$USAGE" "--to $TO leads through a folder that is not there." ;;
+      ..) die "$USAGE" "--to $TO leads through a folder that is not there." 'write the path without .. in it.' ;;
       '' | .) ;;
       *) rest=/${base##*/}$rest ;;
     esac
@@ -3853,8 +3857,10 @@ print_summary() {
   fi
   print_secrets ''
   if grep -q '^1 ' "$WORK/secrets"; then code=$INCOMPLETE; fi
-  case "$ONLY " in ' ' | *' secrets '*) if [ -n "$CLOSED" ]; then code=$INCOMPLETE; fi ;; esac
+  # Whoever asked for components without secrets misses nothing of a closed vault.
+  case "$ONLY " in ' ' | *' secrets '*) ;; *) grep -q '^1 ' "$WORK/secrets" || CLOSED='' ;; esac
   if [ -n "$CLOSED" ]; then
+    code=$INCOMPLETE
     say "NOT COMPLETE: $CLOSED, and only the vault has the secrets."
     say 'What to do: run the same command again with the vault password: what is in place stays.'
   elif [ "$VAULT" = open ]; then
@@ -4097,7 +4103,7 @@ main_phases() {
     die "$WRONG_PASSWORD" "packages are installed only from a proven backup: $UNPROVEN." 'give the password with --vault-password-file FILE.'
   fi
   if [ ! -d "$TO" ]; then die "$FAILED" "there is no Maia in $TO." 'restore it first, or say where it is with --to DIR.'; fi
-  if [ -n "$ONLY_PACKAGES" ]; then command -v xcode-select > /dev/null 2>&1 || die "$FAILED" 'this is no Mac.'; fi
+  if [ -n "$ONLY_PACKAGES" ]; then command -v xcode-select > /dev/null 2>&1 || die "$FAILED" 'packages are installed on a Mac alone.' 'their lists lie in the Maia root, in maia-recovered/packages.'; fi
   if [ -n "$ONLY_GIT" ]; then
     case $NO_HISTORY in unproven) die "$WRONG_PASSWORD" "git history is brought back only from a proven backup: $UNPROVEN." 'give the password with --vault-password-file FILE.' ;; esac
     print_git

@@ -70,7 +70,11 @@ func TestNoPassword(t *testing.T) {
 	checkTree(t, to, b.items)
 	r = m.run(script, "--to", to, "--yes")
 	r.want(t, 3, append(wholeNames, "There is nothing to do.", "NOT COMPLETE")...)
-	m.run(script, "--to", newTarget(t), "--yes", "--only", "maia_data_small").want(t, 0, "not authenticated")
+	r = m.run(script, "--to", newTarget(t), "--yes", "--only", "maia_data_small")
+	r.want(t, 0, "not authenticated", "Everything that was asked for")
+	if strings.Contains(r.text, "NOT COMPLETE") {
+		t.Errorf("nothing of it is in the vault:\n%s", r.text)
+	}
 	m.run(script, "--to", newTarget(t), "--yes", "--only", "launchagents").want(t, 3, wholeNames[0])
 	m.run(script, "--to", newTarget(t), "--yes", "--only", "secrets").want(t, 12, "the vault was not opened")
 	// With it, the whole files replace the copies, which are kept.

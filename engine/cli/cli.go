@@ -146,8 +146,10 @@ func (r *reportedError) Unwrap() error { return r.err }
 func (a *app) report(err error) {
 	var known *engine.Error
 	if !errors.As(err, &known) {
-		fmt.Fprintf(a.Err, "maia-dr: %s\n", cleanLines(err.Error()))
-		return
+		known = &engine.Error{Op: err.Error(), Code: engine.CodeFailed}
+		if errors.Is(err, context.Canceled) {
+			known = &engine.Error{Op: "cancelled", Code: engine.CodeCancelled}
+		}
 	}
 	fmt.Fprintf(a.Err, "maia-dr: %s\n", cleanLines(known.Error()))
 	if advice := known.Advice(); advice != "" {
@@ -207,7 +209,7 @@ func usageErrorFor(cmd *cobra.Command, err error) error {
 func argsBetween(low, high int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < low {
-			return usageErrorFor(cmd, errors.New("an argument is missing"))
+			return usageErrorFor(cmd, fmt.Errorf("an argument is missing: %s", cmd.UseLine()))
 		}
 		if high >= 0 && len(args) > high {
 			return usageErrorFor(cmd, fmt.Errorf("%q is one argument too many", args[high]))

@@ -63,7 +63,7 @@ func (a *app) printDrill(r *engine.DrillResult) {
 		kind = "light"
 	}
 	if !r.Passed {
-		a.printf("The %s drill of %s FAILED:\n", kind, r.BackupID)
+		a.printf("The %s drill of %s failed:\n", kind, r.BackupID)
 		a.printProblems(r.Problems)
 		a.say("what to do: `maia-dr verify --all` mends what it can; then make a new backup and rehearse that.\n")
 		return

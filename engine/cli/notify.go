@@ -111,7 +111,7 @@ func (a *app) inKeychain(ctx context.Context, done string, f func(context.Contex
 		return err
 	}
 	if err := f(ctx, a.keychain()); err != nil {
-		return &engine.Error{Op: "use the Keychain", Code: engine.CodeFailed, Err: err, Hint: keychainHint(err)}
+		return &engine.Error{Op: "use the Keychain", Code: engine.CodeFailed, Err: err, Hint: storeHint(err)}
 	}
 	a.say("%s\n", done)
 	return nil

@@ -106,7 +106,7 @@ func (a *app) sayStrength(p vault.Password) {
 // store1 writes the password into the Keychain. The store reads it back.
 func (a *app) store1(ctx context.Context, p vault.Password) error {
 	if err := a.keychain().Set(ctx, vaultItem, keychain.NewSecret(p.Reveal())); err != nil {
-		return &engine.Error{Op: "put the vault password into the Keychain", Code: engine.CodeFailed, Err: err, Hint: keychainHint(err)}
+		return &engine.Error{Op: "put the vault password into the Keychain", Code: engine.CodeFailed, Err: err, Hint: storeHint(err)}
 	}
 	return nil
 }
@@ -261,7 +261,7 @@ func (a *app) passwordDelete() *cobra.Command {
 				return &engine.Error{Op: "delete the vault password", Code: engine.CodePasswordMissing, Err: err, Hint: "there is nothing to delete"}
 			}
 			if err != nil {
-				return &engine.Error{Op: "delete the vault password", Code: engine.CodeFailed, Err: err, Hint: keychainHint(err)}
+				return &engine.Error{Op: "delete the vault password", Code: engine.CodeFailed, Err: err, Hint: storeHint(err)}
 			}
 			a.printf("The vault password is no longer in the Keychain.\n")
 			return nil

@@ -174,7 +174,7 @@ func TestPasswordAtADesk(t *testing.T) {
 		t.Errorf("asked %q", d.asked)
 	}
 	d.typed = []string{"no", "nor this", "never"}
-	d.says(d.run(3, "restore", old, "--to", filepath.Join(d.state, "..", "restored-2"), "--yes"), "STILL SEALED", "not authenticated")
+	d.says(d.run(3, "restore", old, "--to", filepath.Join(d.state, "..", "restored-2"), "--yes"), "still sealed", "not authenticated")
 }
 
 // TestKeychainTrouble: a Keychain that is locked, denied, slow or absent costs the vault, not the backup, and each is told

@@ -91,6 +91,9 @@ With --path and without --to, each file is restored next to the original under a
 			if err := a.restoreDone(res, o.DryRun, e.SyncState(res.Plan.BackupID)); err != nil {
 				return err
 			}
+			if res.Done && o.BesideOriginal && !a.flags.json {
+				a.say("Each lies beside its original, with .restored-%s in its name.\n", strings.TrimPrefix(res.Plan.BackupID, "full_"))
+			}
 			if res.Done && res.Plan.TargetHome != "" && len(o.Only) == 0 && len(o.Paths) == 0 {
 				a.keepReport(e, res)
 			}
@@ -303,13 +306,13 @@ func (a *app) restoreDone(r *engine.RestoreResult, dryRun bool, sync string) err
 // printRestored says what a restore came to.
 func (a *app) printRestored(r *engine.RestoreResult) {
 	for _, f := range r.Failed {
-		fmt.Fprintf(a.Err, "NOT RESTORED: %s\n", clean(f))
+		fmt.Fprintf(a.Err, "not restored: %s\n", clean(f))
 	}
 	for _, f := range r.Plan.Sealed {
-		fmt.Fprintf(a.Err, "STILL SEALED: %s\n", clean(f))
+		fmt.Fprintf(a.Err, "still sealed: %s\n", clean(f))
 	}
 	for _, f := range r.Doubtful {
-		fmt.Fprintf(a.Err, "DOUBTFUL: %s\n", clean(f))
+		fmt.Fprintf(a.Err, "restored, but SQLite finds fault with it: %s\n", clean(f))
 	}
 	a.printf("Restored %s, %s, to %s in %s; %s.\n", count(r.Restored, "file", "files"), size(r.Bytes), clean(r.Plan.To), took(r.Duration),
 		count(r.Databases, "database checked", "databases checked"))
@@ -323,6 +326,9 @@ func (a *app) printRestored(r *engine.RestoreResult) {
 	a.printHealth(r)
 	if len(r.Failed) > 0 {
 		a.say("what to do: try an earlier backup for these with --path, or wait until OneDrive has synced and run the same command again.\n")
+	}
+	if len(r.Plan.Sealed) > 0 {
+		a.say("what to do: run the same command again with the vault password (--vault-password-file FILE): what is in place stays.\n")
 	}
 }
 

@@ -17,7 +17,7 @@ func (a *app) printRelocation(p *engine.RestorePlan) {
 		a.say("  %s\n", clean(f.Path))
 		switch {
 		case f.Unchanged != "":
-			a.say("    STAYS AS IT IS: %s\n", f.Unchanged)
+			a.say("    stays as it is: %s\n", f.Unchanged)
 		case f.Component == component.LaunchAgents || f.Sealed:
 			for _, c := range onlyOnce(f.Changes) {
 				a.say("    %s -> %s\n", clean(c.Old), clean(c.New))
@@ -68,9 +68,9 @@ func (a *app) printAgents(agents []engine.AgentResult) {
 			loaded++
 			a.say("agent loaded: %s\n", clean(r.Label))
 		case engine.AgentFailed:
-			fmt.Fprintf(a.Err, "AGENT NOT LOADED: %s: %s\n", clean(r.File), clean(r.Reason))
+			fmt.Fprintf(a.Err, "agent not loaded: %s: %s\n", clean(r.File), clean(r.Reason))
 		case engine.AgentProgramMissing:
-			fmt.Fprintf(a.Err, "AGENT NOT LOADED: %s: its program is missing: %s\n", clean(r.File), clean(r.Reason))
+			fmt.Fprintf(a.Err, "agent not loaded: %s: its program is missing: %s\n", clean(r.File), clean(r.Reason))
 		default:
 			reasons[r.Reason] = append(reasons[r.Reason], r.File)
 		}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,7 +51,9 @@ func (a *app) fromKeychain(ctx context.Context) (vault.Password, error) {
 	case errors.Is(err, keychain.ErrNotFound):
 		return vault.Password{}, engine.ErrNoPassword
 	case err != nil:
-		return vault.Password{}, &engine.Error{Op: "read the vault password from the Keychain", Code: engine.CodePasswordMissing, Err: err, Hint: keychainHint(err)}
+		// Its own "read vault from keychain" would say the same twice.
+		return vault.Password{}, &engine.Error{Op: "read the vault password from the Keychain", Code: engine.CodePasswordMissing,
+			Err: cmp.Or(errors.Unwrap(err), err), Hint: keychainHint(err)}
 	}
 	p, err := vault.NewPassword(s.Bytes())
 	if err != nil {
@@ -60,18 +63,28 @@ func (a *app) fromKeychain(ctx context.Context) (vault.Password, error) {
 	return p, nil
 }
 
+// keychainHint says what to do where the vault password cannot be read: it can come from elsewhere.
 func keychainHint(err error) string {
+	switch {
+	case errors.Is(err, keychain.ErrDenied), errors.Is(err, keychain.ErrUnavailable):
+		return storeHint(err) + ", or give the password with --vault-password-file"
+	case errors.Is(err, keychain.ErrLocked), errors.Is(err, keychain.ErrTimeout):
+		return storeHint(err)
+	}
+	return "set the password with `maia-dr password set`, or give it with --vault-password-file"
+}
+
+// storeHint says what to do where the Keychain fails, whatever was asked of it.
+func storeHint(err error) string {
 	switch {
 	case errors.Is(err, keychain.ErrLocked):
 		return "log in at the desktop, or unlock the Keychain, and try again"
 	case errors.Is(err, keychain.ErrDenied):
-		return "try again and allow maia-dr to use the item, or give the password with --vault-password-file"
+		return "try again and allow maia-dr to use the item"
 	case errors.Is(err, keychain.ErrTimeout):
 		return "look for a question of the Keychain on the screen, and try again"
-	case errors.Is(err, keychain.ErrUnavailable):
-		return "run it in a desktop session, or give the password with --vault-password-file"
 	}
-	return "set the password with `maia-dr password set`, or give it with --vault-password-file"
+	return "run it in a desktop session"
 }
 
 // backupPassword is where a backup has its password from if no file is given: the Keychain, else, where a person looks

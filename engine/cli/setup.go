@@ -139,7 +139,7 @@ func (s *setup) worse(code int) {
 }
 
 func (a *app) printStep(title string, r stepReport) {
-	lead := map[string]string{stepDone: "", stepAlready: "already there: ", stepSkipped: "SKIPPED: ", stepFailed: "FAILED: "}[r.State]
+	lead := map[string]string{stepDone: "", stepAlready: "already there: ", stepSkipped: "not done: ", stepFailed: "failed: "}[r.State]
 	a.printf("%s: %s%s\n", title, lead, clean(r.Text))
 	if r.Hint != "" {
 		a.printf("  what to do: %s\n", clean(r.Hint))

@@ -15,6 +15,7 @@ import (
 	"maia-dr/engine/schedule"
 	"maia-dr/engine/state"
 	"maia-dr/engine/vault"
+	"maia-dr/keychain"
 )
 
 const (
@@ -49,7 +50,7 @@ func (s *setup) setPassword() (state, text string, err error) {
 			return "", "", err
 		}
 	}
-	const without = "no password, so no vault: your credentials are in NO backup"
+	const without = "no password, so no vault: your credentials are in no backup"
 	if s.yes {
 		s.worse(ExitIncomplete)
 		return stepSkipped, without + "; set one with `maia-dr password set`", nil
@@ -86,6 +87,9 @@ func (s *setup) passwordFromFile() (state, text string, err error) {
 		return "", "", &engine.Error{Op: "set the vault password", Code: engine.CodeUsage, Err: errors.New("the Keychain holds another one already"),
 			Hint: "`maia-dr password rotate` replaces it"}
 	case !errors.Is(err, engine.ErrNoPassword):
+		if known, ok := errors.AsType[*engine.Error](err); ok && errors.Is(err, keychain.ErrUnavailable) {
+			known.Hint = "this run's backup is sealed with the file's password; those of the schedule need it in the Keychain: run it in a desktop session"
+		}
 		return "", "", err
 	}
 	s.sayStrength(p)

@@ -88,7 +88,7 @@ func TestSetupRefused(t *testing.T) {
 		return m.run(ctx, name, args...)
 	}}
 	out := d.run(1, "setup", "--yes")
-	d.says(out, "Access: FAILED", "cannot use /Users/kim/OneDrive (operation not permitted)", "Full Disk Access", "First backup: full_", "SKIPPED: no password", "Not everything is done")
+	d.says(out, "Access: failed", "cannot use /Users/kim/OneDrive (operation not permitted)", "Full Disk Access", "First backup: full_", "not done: no password", "Not everything is done")
 	if strings.Contains(out, "/Users/kim (") {
 		t.Error("the home folder itself is not needed")
 	}

@@ -80,7 +80,7 @@ func (a *app) printVerify(r *engine.VerifyResult) {
 		if len(b.Problems) == 0 {
 			continue
 		}
-		a.printf("%s is DAMAGED:\n", b.BackupID)
+		a.printf("%s is damaged:\n", b.BackupID)
 		a.printProblems(b.Problems)
 	}
 	for _, c := range r.Repaired {

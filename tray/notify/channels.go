@@ -26,7 +26,7 @@ func CheckAddress(address string) error {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil || u.Host == "":
-		return errors.New("it is no address; it begins with https://")
+		return errors.New("that is no address: one begins with https://")
 	case u.Scheme == "https":
 		return nil
 	case u.Scheme == "http" && isLoopback(u.Hostname()):
