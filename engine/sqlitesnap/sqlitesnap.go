@@ -133,6 +133,15 @@ type Snapshot struct {
 	file    *os.File  // the bytes, in the ways plain (src's own) and copy
 	db      *database // immutable in the ways plain and copy, else the transaction that holds the state
 	scratch string    // own folder in Options.Scratch, or ""
+	check   *check    // begun, where it can go on while the bytes are read
+}
+
+// check is a check of a state, on its way until done is closed.
+type check struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+	facts  Facts
+	err    error
 }
 
 // Open takes a snapshot of the database at path, which must have at least one byte. Nothing that happens to the
@@ -163,6 +172,7 @@ func (s *Snapshot) Read(ctx context.Context, fn func(p []byte) error) error {
 	var n int64
 	var err error
 	if s.file != nil {
+		s.beginCheck(ctx)
 		n, err = readFile(ctx, s.file, s.size, fn)
 	} else {
 		n, err = s.db.pages(ctx, fn)
@@ -186,6 +196,32 @@ type callbackError struct{ err error }
 
 func (c *callbackError) Error() string { return c.err.Error() }
 
+// beginCheck begins the check of a file that is read beside the connection that checks it.
+func (s *Snapshot) beginCheck(ctx context.Context) {
+	if s.o.NoCheck || s.check != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	c := &check{cancel: cancel, done: make(chan struct{})}
+	s.check = c
+	db, full := s.db, s.o.FullCheck
+	go func() {
+		defer close(c.done)
+		c.err = db.check(ctx, full, &c.facts)
+	}()
+}
+
+// finishCheck waits for the check, or makes it.
+func (s *Snapshot) finishCheck(ctx context.Context, f *Facts) error {
+	if s.check == nil {
+		return s.db.check(ctx, s.o.FullCheck, f)
+	}
+	<-s.check.done
+	found := &s.check.facts
+	f.Check, f.CheckResult, f.ForeignKeyProblems, f.Tables = found.Check, found.CheckResult, found.ForeignKeyProblems, found.Tables
+	return s.check.err
+}
+
 // Finish checks the database in the state that Read delivered and makes sure that this was one state. ErrChanged: it
 // was not, and what was read is worthless. A check that finds problems is no error; Facts.CheckResult has them.
 func (s *Snapshot) Finish(ctx context.Context) (Facts, error) {
@@ -194,7 +230,7 @@ func (s *Snapshot) Finish(ctx context.Context) (Facts, error) {
 	f.Check = checkNone
 	var err error
 	if !s.o.NoCheck {
-		err = s.db.check(ctx, s.o.FullCheck, &f)
+		err = s.finishCheck(ctx, &f)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -214,6 +250,10 @@ func (s *Snapshot) moved() bool { return s.bracket != nil && s.bracket.moved() }
 // Close releases the locks and removes what was put into scratch. It must be called, and may be called again.
 func (s *Snapshot) Close() error {
 	var errs []error
+	if s.check != nil {
+		s.check.cancel()
+		<-s.check.done
+	}
 	if s.db != nil {
 		errs = append(errs, s.db.close())
 		s.db = nil
