@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"maia-dr/engine/component"
 	"maia-dr/engine/repository"
@@ -66,4 +67,28 @@ func completeComponents(more ...string) cobra.CompletionFunc {
 		}
 		return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 	}
+}
+
+// completePlainly has the shell offer no files where a command takes none, and folders where a flag takes one.
+func completePlainly(c *cobra.Command) {
+	if c.ValidArgsFunction == nil && c.ValidArgs == nil && c.Args != nil && c.Args(c, []string{""}) != nil {
+		c.ValidArgsFunction = cobra.NoFileCompletions
+	}
+	for _, flags := range []*pflag.FlagSet{c.PersistentFlags(), c.LocalNonPersistentFlags()} {
+		for _, f := range flagsOf(flags) {
+			if f.value == "DIR" {
+				completeFlag(c, f.name, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+					return nil, cobra.ShellCompDirectiveFilterDirs
+				})
+			}
+		}
+	}
+	for _, child := range c.Commands() {
+		completePlainly(child)
+	}
+}
+
+// completeWords offers words for a flag.
+func completeWords(words ...string) cobra.CompletionFunc {
+	return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
 }
