@@ -40,9 +40,9 @@ func TestShellsComplete(t *testing.T) {
 		"help sch": "schedule", "help exit": "exit-codes", "help schedule ins": "install", "help --ma": "--man", "completion f": "fish",
 		"restore --only maia_da": "maia_data_small", "status --format p": "prometheus", "tray --pause t": "tomorrow", "notify set w": "webhook",
 	}
-	lines := slices.Concat([]string{""}, slices.Collect(maps.Keys(short)))
+	lines := slices.Concat([]string{"", "show ", "verify latest "}, slices.Collect(maps.Keys(short)))
 	for _, line := range takeBackups {
-		lines = append(lines, line+" ", line+" full_2")
+		lines = append(lines, line+" full_2")
 	}
 	for shell, ask := range map[string]func([]string) map[string][]string{"bash": w.bash, "fish": w.fish} {
 		offered := ask(lines)
@@ -51,10 +51,13 @@ func TestShellsComplete(t *testing.T) {
 				t.Errorf("%s does not offer %s: %q", shell, c, offered[""])
 			}
 		}
+		if got := offered["show "]; !slices.Contains(got, id) || !slices.Contains(got, "latest") {
+			t.Errorf("%s offers no backups: %q", shell, got)
+		}
+		if got := offered["verify latest "]; !slices.Equal(got, []string{id}) {
+			t.Errorf("%s offers %q after latest", shell, got)
+		}
 		for _, line := range takeBackups {
-			if got := offered[line+" "]; !slices.Contains(got, id) {
-				t.Errorf("%s offers no backup after %q: %q", shell, line, got)
-			}
 			if got := offered[line+" full_2"]; !slices.Equal(got, []string{id}) {
 				t.Errorf("%s makes %q of %q", shell, got, line+" full_2")
 			}

@@ -192,7 +192,7 @@ func (w *reader) here(text string) string {
 
 // read runs a document's statements in one shell, and returns those that ended otherwise than it says.
 func (w *reader) read(d *policy.Document) (problems []string) {
-	const mark = "\x01"
+	const mark = "\x1e"
 	script := &strings.Builder{}
 	var all []statement
 	for _, s := range toRun(d) {
@@ -201,7 +201,7 @@ func (w *reader) read(d *policy.Document) (problems []string) {
 			continue
 		}
 		all = append(all, s)
-		fmt.Fprintf(script, "%s\nprintf '%s%%d%s' $?\n", w.here(s.text), mark, mark)
+		fmt.Fprintf(script, "%s\nprintf '\\036%%d\\036' $?\n", w.here(s.text))
 	}
 	ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Minute)
 	defer cancel()

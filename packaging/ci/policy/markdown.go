@@ -53,7 +53,7 @@ func ParseDocument(text string) *Document {
 			d.endParagraph()
 		}
 		switch m := fence.FindStringSubmatch(line); {
-		case strings.HasPrefix(strings.TrimSpace(line), "<!--") && !(isIndented(line) && blank && !inList):
+		case strings.HasPrefix(strings.TrimSpace(line), "<!--") && (!isIndented(line) || !blank || inList):
 			end := i
 			for end < len(lines)-1 && !strings.Contains(lines[end], "-->") {
 				end++
