@@ -164,13 +164,13 @@ backup is whole, and brings everything back on a fresh Mac with one command.
 
 It answers three questions: is my work safe, is it in the cloud, would a restore work? What it does not know, it
 does not show as success. Without a command it shows the menu in the menu bar.`,
-		Example: `  maia-dr setup                               # from nothing to a proven backup; asks what it must
-  maia-dr backup                              # one more backup, now
-  maia-dr status                              # the three answers
-  maia-dr list
-  maia-dr restore --to ~/look --dry-run       # what a restore would do
-  maia-dr restore --path CLAUDE.md            # one file, beside the original
-  maia-dr drill                               # prove that a restore works`,
+		Example: `  maia-dr setup                           # from nothing to a proven backup
+  maia-dr backup                          # one more, now
+  maia-dr status                          # the three answers
+  maia-dr list                            # the backups, newest first
+  maia-dr restore --to ~/look --dry-run   # what a restore would do
+  maia-dr restore --path CLAUDE.md        # one file, beside the original
+  maia-dr drill                           # prove that a restore works`,
 		SilenceUsage: true, SilenceErrors: true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {

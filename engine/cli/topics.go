@@ -60,7 +60,8 @@ var files = []entry{
 	{"~/.config/maia-dr/config.toml", "The configuration; it may be missing. docs/configuration.md has its keys."},
 	{"~/Library/Application Support/Maia Recovery/", "On a Mac, this machine's state: the local copy of the last two backups, the history, " +
 		"log/maia-dr.log and log/schedule.log, the report, the recovery sheet. It is never in OneDrive."},
-	{"~/.local/state/maia-dr/", "The same on other systems."},
+	{"~/Library/Logs/Maia Recovery/", "On a Mac, what the schedule and the menu write before there is a log."},
+	{"~/.local/state/maia-dr/", "On other systems, this machine's state."},
 	{"~/Library/LaunchAgents/" + BackupLabel + ".plist", "On a Mac, the daily backup; " + MenuLabel + ".plist beside it is the menu at login."},
 	{"~/.config/systemd/user/" + BackupLabel + ".timer", "On Linux, the daily backup."},
 	{"OneDrive/MaiaBackups/", "The repository: the backups, the chunks that they share, README.txt."},
