@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -8,6 +10,7 @@ import (
 
 	"maia-dr/engine/component"
 	"maia-dr/engine/repository"
+	"maia-dr/tray"
 )
 
 // completeBackups offers the backups' ids to the shell, with their local time. It reads no manifest: nobody waits for a
@@ -66,6 +69,33 @@ func completeComponents(more ...string) cobra.CompletionFunc {
 			out = append(out, before+name)
 		}
 		return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
+}
+
+// completeProblems offers the codes of the problems there are, or of those that are muted.
+func (a *app) completeProblems(there bool) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, _ string) (out []string, _ cobra.ShellCompDirective) {
+		e, err := a.engine(nil)
+		if err != nil || len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		if !there {
+			c, err := tray.ReadChoices(e.State().Path)
+			if err != nil {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return slices.Sorted(maps.Keys(c.Muted)), cobra.ShellCompDirectiveNoFileComp
+		}
+		s, err := e.Status()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		for _, p := range s.Problems {
+			if !slices.ContainsFunc(out, func(o string) bool { return strings.HasPrefix(o, p.Code+"\t") }) {
+				out = append(out, cobra.CompletionWithDesc(p.Code, clean(p.Text)))
+			}
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
