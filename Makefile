@@ -18,7 +18,7 @@ TOOLS = sqlite3:sqlite3 bsdtar:libarchive-tools zsh:zsh mksh:mksh original-awk:o
 	openssl:openssl perl:perl git:git python3:python3 plistutil:libplist-utils busybox:busybox \
 	dbus-daemon:dbus gnome-keyring-daemon:gnome-keyring secret-tool:libsecret-tools \
 	systemd-analyze:systemd desktop-file-validate:desktop-file-utils icns2png:icnsutils \
-	ruby:ruby file:file \
+	ruby:ruby file:file mandoc:mandoc fish:fish dh_bash-completion:bash-completion \
 	gcc:gcc,libc6-dev
 
 # The tests run under the race detector, but for UNWATCHED. It leaves out some packages that are not ours and whose loops it slows

@@ -29,6 +29,9 @@ another run is waited for, half an hour at most; the weekly restore drill follow
 
 Then it waits for OneDrive, where OneDrive can be asked, for at most --wait (default: sync.wait of the configuration, 5m).
 Exit code 4: the backup is complete, and its upload goes on; whatever runs next, status too, carries the watching on.`,
+		Example: `  maia-dr backup
+  maia-dr backup --wait 10m
+  maia-dr backup --no-vault --no-wait`,
 		Args: argsBetween(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if passwordFile != "" {
@@ -80,7 +83,7 @@ Exit code 4: the backup is complete, and its upload goes on; whatever runs next,
 	f := cmd.Flags()
 	f.BoolVar(&o.NoVault, "no-vault", false, "leave secret-bearing files out by choice")
 	f.BoolVar(&o.Adopt, "adopt", false, "take over a repository that another installation wrote")
-	f.DurationVar(&wait, "wait", 0, "how long to wait for OneDrive, where it can be asked (default: as configured)")
+	f.DurationVar(&wait, "wait", 0, "the `DURATION` to wait for OneDrive, where it can be asked: 90s, 10m (default: as configured)")
 	f.BoolVar(&noWait, "no-wait", false, "do not wait for OneDrive")
 	f.BoolVar(&scheduled, "scheduled", false, "this run was started by the schedule")
 	fileFlag(cmd, &passwordFile)

@@ -162,7 +162,17 @@ func (a *app) root() *cobra.Command {
 		Use:   "maia-dr",
 		Short: "Back up Maia into OneDrive, and bring it back on a fresh Mac",
 		Long: `maia-dr backs up a developer's working system ("Maia") into the OneDrive folder, proves that the
-backup is whole, and brings everything back on a fresh Mac with one command.`,
+backup is whole, and brings everything back on a fresh Mac with one command.
+
+It answers three questions: is my work safe, is it in the cloud, would a restore work? What it does not know, it
+does not show as success. Without a command it shows the menu in the menu bar.`,
+		Example: `  maia-dr setup                           # from nothing to a proven backup
+  maia-dr backup                          # one more, now
+  maia-dr status                          # the three answers
+  maia-dr list                            # the backups, newest first
+  maia-dr restore --to ~/look --dry-run   # what a restore would do
+  maia-dr restore --path CLAUDE.md        # one file, beside the original
+  maia-dr drill                           # prove that a restore works`,
 		SilenceUsage: true, SilenceErrors: true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -192,7 +202,14 @@ backup is whole, and brings everything back on a fresh Mac with one command.`,
 	})
 	root.AddCommand(a.backupCommand(), a.listCommand(), a.showCommand(), a.findCommand(), a.diffCommand(), a.exportCommand(), a.verifyCommand(), a.restoreCommand(), a.drillCommand(),
 		a.pruneCommand(), a.statusCommand(), a.reportCommand(), a.doctorCommand(), a.scheduleCommand(), a.passwordCommand(), a.oneDriveCommand(), a.trayCommand(), a.notifyCommand(),
-		a.setupCommand(), a.uninstallCommand(), a.probeCommand(), a.helperCommand(), a.demoCommand(), a.versionCommand())
+		a.setupCommand(), a.uninstallCommand(), a.probeCommand(), a.helperCommand(), a.demoCommand(), a.completionCommand(), a.versionCommand())
+	root.SetHelpCommand(a.helpCommand())
+	root.InitDefaultHelpCmd()
+	for _, t := range topics() {
+		root.AddCommand(t.command())
+	}
+	completePlainly(root)
+	foldHelp(root)
 	return root
 }
 

@@ -1,12 +1,16 @@
 package cli
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"maia-dr/engine/component"
 	"maia-dr/engine/repository"
+	"maia-dr/tray"
 )
 
 // completeBackups offers the backups' ids to the shell, with their local time. It reads no manifest: nobody waits for a
@@ -66,4 +70,55 @@ func completeComponents(more ...string) cobra.CompletionFunc {
 		}
 		return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 	}
+}
+
+// completeProblems offers the codes of the problems there are, or of those that are muted.
+func (a *app) completeProblems(there bool) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, _ string) (out []string, _ cobra.ShellCompDirective) {
+		e, err := a.engine(nil)
+		if err != nil || len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		if !there {
+			c, err := tray.ReadChoices(e.State().Path)
+			if err != nil {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return slices.Sorted(maps.Keys(c.Muted)), cobra.ShellCompDirectiveNoFileComp
+		}
+		s, err := e.Status()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		for _, p := range s.Problems {
+			if !slices.ContainsFunc(out, func(o string) bool { return strings.HasPrefix(o, p.Code+"\t") }) {
+				out = append(out, cobra.CompletionWithDesc(p.Code, clean(p.Text)))
+			}
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completePlainly has the shell offer no files where a command takes none, and folders where a flag takes one.
+func completePlainly(c *cobra.Command) {
+	if c.ValidArgsFunction == nil && c.ValidArgs == nil && c.Args != nil && c.Args(c, []string{""}) != nil {
+		c.ValidArgsFunction = cobra.NoFileCompletions
+	}
+	for _, flags := range []*pflag.FlagSet{c.PersistentFlags(), c.LocalNonPersistentFlags()} {
+		for _, f := range flagsOf(flags) {
+			if f.value == "DIR" {
+				completeFlag(c, f.name, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+					return nil, cobra.ShellCompDirectiveFilterDirs
+				})
+			}
+		}
+	}
+	for _, child := range c.Commands() {
+		completePlainly(child)
+	}
+}
+
+// completeWords offers words for a flag.
+func completeWords(words ...string) cobra.CompletionFunc {
+	return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
 }

@@ -17,6 +17,9 @@ every hash, mode and time is compared, every database and property list is check
 is measured. Only a full drill proves that a restore works. Without a name, the newest backup.
 
 Exit code 0: it passed, 3: it passed with warnings, the vault stayed closed for one, 1: it found something wrong.`,
+		Example: `  maia-dr drill
+  maia-dr drill --light
+  maia-dr drill --script`,
 		ValidArgsFunction: a.completeUpTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {

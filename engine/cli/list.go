@@ -92,6 +92,9 @@ func (a *app) showCommand() *cobra.Command {
 		Use: "show [BACKUP] [--files [GLOB]]", Short: "Show one backup in full", Args: argsBetween(0, 2),
 		Long: `Show one backup in full, with where every file under the Maia root went. BACKUP is an id, a unique prefix
 of one, or "latest". --files lists the captured files, those that match GLOB if one is given.`,
+		Example: `  maia-dr show
+  maia-dr show latest --files 'claude/tools/**'
+  maia-dr show --secrets`,
 		ValidArgsFunction: a.completeUpTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			listFiles := cmd.Flags().Changed("files")

@@ -149,7 +149,8 @@ func (a *app) muteCommand(mute bool) *cobra.Command {
 	}
 	return &cobra.Command{
 		Use: use, Short: short, Args: argsBetween(1, 1),
-		Long: short + ".\n\nThe codes are those of `maia-dr status --json`; that a backup failed is backup_failed.",
+		ValidArgsFunction: a.completeProblems(mute),
+		Long:              short + ".\n\nThe codes are those of `maia-dr status --json`; that a backup failed is backup_failed.",
 		RunE: func(_ *cobra.Command, args []string) error {
 			key, err := cleanKey(args[0])
 			if err != nil {

@@ -15,6 +15,7 @@ func (a *app) pruneCommand() *cobra.Command {
 		Use: "prune", Short: "Remove old backups by the retention rule", Args: argsBetween(0, 0),
 		Long: `Remove old backups: 7 daily, 4 weekly and 12 monthly ones stay, and further ones for reasons that are shown.
 Every backup run does this at its end.`,
+		Example: `  maia-dr prune --dry-run`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			e, err := a.engine(nil)
 			if err != nil {

@@ -19,6 +19,8 @@ func (a *app) reportCommand() *cobra.Command {
 		Long: `Write one self-contained HTML page: the three answers, a calendar of the last 60 days, sizes and times, what the backup
 holds and what it does not, what needs you, and which rule keeps each backup. It needs no network and no script, and
 prints. Its path is the answer; it is in the state directory unless --output names a file (- is standard output).`,
+		Example: `  maia-dr report --open
+  maia-dr report --output ~/Desktop/maia.html`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d := a.diagnose(cmd.Context(), false)

@@ -20,7 +20,7 @@ import (
 	"maia-dr/engine/repository"
 )
 
-var updateReport = flag.Bool("update", false, "write the golden file of the report")
+var updateGolden = flag.Bool("update", false, "write the golden files, the manual page and docs/commands.md")
 
 // TestReport makes the pages of three histories and compares them with what happened. MAIA_TEST_PAGES names a folder for
 // the pages, to look at them.
@@ -173,7 +173,7 @@ func goldenReport(t *testing.T, r *engine.Report, base string) {
 	b = regexp.MustCompile(`T[0-9:.]+Z"`).ReplaceAll(b, []byte(`T00:00:00Z"`))
 	b = append(b, '\n')
 	golden := filepath.Join("testdata", "report-first.golden.json")
-	if *updateReport {
+	if *updateGolden {
 		if err := os.WriteFile(golden, b, 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -33,6 +33,11 @@ from what the vault has of it, so that git status shows what it showed; a .git t
 leaves it out, --only git does it alone, now or again.
 
 With --path and without --to, each file is restored next to the original under a name of its own.`,
+		Example: `  maia-dr restore --to ~/look --dry-run
+  maia-dr restore --to ~/git/maia --target-home ~
+  maia-dr restore full_20251013 --path 'claude/context/**'
+  maia-dr restore --to ~/look --only maia_data_small,maia_data_large
+  maia-dr restore --to ~/git/maia --target-home ~ --only packages`,
 		ValidArgsFunction: a.completeUpTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Backup = "latest"
@@ -105,7 +110,7 @@ With --path and without --to, each file is restored next to the original under a
 	f.StringVar(&o.TargetHome, "target-home", "", "the home `DIR` for agents and shell files; without it they are laid beside")
 	f.StringSliceVar(&o.Only, "only", nil, "restore only these `COMPONENTS`; or, alone, packages, git")
 	f.StringArrayVar(&o.Paths, "path", nil, "restore only what matches `GLOB` (may be repeated)")
-	f.StringArrayVar(&maps, "map", nil, "map a path in agents and shell files, `OLD=NEW` (may be repeated)")
+	f.StringArrayVar(&maps, "map", nil, "the mapping `OLD=NEW` of a path in agents and shell files (may be repeated)")
 	f.BoolVar(&o.DryRun, "dry-run", false, "only show the plan")
 	f.BoolVar(&yes, "yes", false, "ask nothing")
 	f.BoolVar(&noPackages, "no-packages", false, "install no packages")

@@ -33,7 +33,8 @@ func (a *app) scheduleCommand() *cobra.Command {
 
 // onlyFlag chooses one of the two jobs.
 func onlyFlag(cmd *cobra.Command, only *string) {
-	cmd.Flags().StringVar(only, "only", "", "only the daily `backup` or only the menu at login (backup, menu)")
+	cmd.Flags().StringVar(only, "only", "", "only one of the two `PART`s: backup (daily) or menu (at login)")
+	completeFlag(cmd, "only", completeWords("backup", "menu"))
 }
 
 func checkOnly(cmd *cobra.Command, only string) error {
@@ -50,6 +51,9 @@ func (a *app) scheduleInstall() *cobra.Command {
 		Long: `Have the system start a backup every day, and again at the times of schedule.catch_up in case the first was missed
 (asleep, off) or failed: there is one complete backup a day, never two. On a Mac these are LaunchAgents, on Linux systemd
 units of yours. A LaunchAgent of the plan's first version is taken over: its password goes into the Keychain.`,
+		Example: `  maia-dr schedule install
+  maia-dr schedule install --at 02:30
+  maia-dr schedule install --only menu`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOnly(cmd, only); err != nil {
 				return err

@@ -54,6 +54,8 @@ make the first backup, rehearse a restore of it, have backups made every day, an
 what it did. Run it again whenever you like: what is done already stays as it is.
 
 With --yes nothing is asked: without --vault-password-file there is then no vault, and the exit code is 3.`,
+		Example: `  maia-dr setup
+  maia-dr setup --yes --at 02:30`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s.ctx = cmd.Context()
 			if s.at != "" {

@@ -19,6 +19,9 @@ func (a *app) statusCommand() *cobra.Command {
 		Long: `Answer three questions. Exit code 0: fine, 3: something needs attention, 1: the state cannot be read.
 
 --format prometheus writes the answers as metrics, for a textfile collector; what is not known has none.`,
+		Example: `  maia-dr status
+  maia-dr status --json
+  maia-dr status --format prometheus`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if format != formatText && format != formatPrometheus {
 				return usageErrorFor(cmd, fmt.Errorf("there is no format %q: there are %s and %s", format, formatText, formatPrometheus))
@@ -48,8 +51,8 @@ func (a *app) statusCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", formatText, "`FORMAT` of the answer: text or prometheus")
-	completeFlag(cmd, "format", cobra.FixedCompletions([]string{formatText, formatPrometheus}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().StringVar(&format, "format", formatText, "the `FORMAT` of the answer: text or prometheus")
+	completeFlag(cmd, "format", completeWords(formatText, formatPrometheus))
 	return cmd
 }
 

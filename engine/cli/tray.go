@@ -29,6 +29,8 @@ func (a *app) trayCommand() *cobra.Command {
 		Long: `Show the menu in the menu bar, until it is told to quit. It is what maia-dr does without a command.
 
 A second one leaves it to the first. With --print the menu is written as text, which needs no screen.`,
+		Example: `  maia-dr tray --print
+  maia-dr tray --pause tomorrow`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case printed:
@@ -40,7 +42,8 @@ A second one leaves it to the first. With --print the menu is written as text, w
 		},
 	}
 	cmd.Flags().BoolVar(&printed, "print", false, "write the menu as text")
-	cmd.Flags().StringVar(&pause, "pause", "", "pause scheduled backups: `hour`, tomorrow (until then), or off")
+	cmd.Flags().StringVar(&pause, "pause", "", "pause scheduled backups; `WHEN` is hour, tomorrow (until then), or off")
+	completeFlag(cmd, "pause", completeWords("hour", "tomorrow", "off"))
 	return cmd
 }
 

@@ -13,6 +13,8 @@ func (a *app) verifyCommand() *cobra.Command {
 		Use: "verify [BACKUP…]", Short: "Compare stored bytes with their hashes", Args: argsBetween(0, -1),
 		Long: `Compare stored bytes with their hashes: every file of a backup, every chunk it refers to, every file and
 database in it. Without a name, the newest complete backup.`,
+		Example: `  maia-dr verify
+  maia-dr verify --all`,
 		ValidArgsFunction: a.completeBackups,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Backups = args

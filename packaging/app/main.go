@@ -2,7 +2,7 @@
 // signs and calls it.
 //
 //	app icon ICNS PNG...
-//	app bundle -version 1.2.3 -icon FILE -license FILE -out DIR PROGRAM...
+//	app bundle -version 1.2.3 -icon FILE -license FILE -manual FILE -out DIR PROGRAM...
 //	app zip -out FILE APP
 //	app checksums FILE...
 //	app brew -version 1.2.3 -repository OWNER/NAME -zip FILE -source FILE -out DIR
@@ -36,7 +36,7 @@ func main() {
 
 // options are the flags of all verbs.
 type options struct {
-	version, icon, license, out, repository, zip, source string
+	version, icon, license, manual, out, repository, zip, source string
 }
 
 func run(args []string, stdout io.Writer) error {
@@ -51,6 +51,7 @@ func run(args []string, stdout io.Writer) error {
 	f.StringVar(&o.version, "version", "", "the release")
 	f.StringVar(&o.icon, "icon", "", "the icon: .icns, or one PNG to make it of")
 	f.StringVar(&o.license, "license", "LICENSE", "the licence")
+	f.StringVar(&o.manual, "manual", "resources/maia-dr.1", "the page for man")
 	f.StringVar(&o.out, "out", "", "where to write to")
 	f.StringVar(&o.repository, "repository", "", "OWNER/NAME on GitHub")
 	f.StringVar(&o.zip, "zip", "", "the zip of the bundle")
@@ -96,6 +97,9 @@ func makeBundle(o *options, args []string, stdout io.Writer) error {
 		return err
 	}
 	if a.License, err = os.ReadFile(o.license); err != nil {
+		return err
+	}
+	if a.Manual, err = os.ReadFile(o.manual); err != nil {
 		return err
 	}
 	for _, path := range args {

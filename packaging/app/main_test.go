@@ -50,6 +50,7 @@ func newWorkshop(t *testing.T, system string) *workshop {
 	}
 	w.put("packaging/make-app.sh", string(script), 0o755)
 	w.put("LICENSE", "MIT\n", 0o644)
+	w.put("resources/maia-dr.1", ".Dt MAIA-DR 1\n", 0o644)
 	w.put("resources/icons/app.png", icon.String(), 0o644)
 	w.put("main.go", "package main\n\nfunc main() { println(\"Maia\") }\n", 0o644)
 	note := "printf '%s' \"${0##*/}\" >> \"$CALLS\"\nprintf ' %s' \"$@\" >> \"$CALLS\"\necho >> \"$CALLS\"\n"

@@ -32,8 +32,8 @@ type App struct {
 	Programs [][]byte
 	// Icon is an .icns file.
 	Icon []byte
-	// License is laid beside it.
-	License []byte
+	// License and Manual, the page for man, are laid beside it.
+	License, Manual []byte
 }
 
 var versionPattern = regexp.MustCompile(`^v?([0-9]+\.[0-9]+\.[0-9]+)(-[0-9A-Za-z.-]+)?$`)
@@ -116,6 +116,7 @@ func (a App) Write(dir string) (path string, err error) {
 		{"MacOS/" + Program, program, 0o755},
 		{"Resources/" + iconFile, a.Icon, 0o644},
 		{"Resources/LICENSE", a.License, 0o644},
+		{"Resources/" + Program + ".1", a.Manual, 0o644},
 	} {
 		to := filepath.Join(path, "Contents", f.name)
 		err := disk.MkdirAll(filepath.Dir(to), 0o755)

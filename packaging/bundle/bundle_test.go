@@ -71,6 +71,7 @@ func TestBundle(t *testing.T) {
 	want := []string{
 		"-rw-r--r-- Maia Recovery.app/Contents/Info.plist", "-rwxr-xr-x Maia Recovery.app/Contents/MacOS/maia-dr", "-rw-r--r-- Maia Recovery.app/Contents/PkgInfo",
 		"-rw-r--r-- Maia Recovery.app/Contents/Resources/LICENSE", "-rw-r--r-- Maia Recovery.app/Contents/Resources/app.icns",
+		"-rw-r--r-- Maia Recovery.app/Contents/Resources/maia-dr.1",
 	}
 	if err != nil || !slices.Equal(names, want) {
 		t.Errorf("%v\n%s", err, strings.Join(names, "\n"))
@@ -225,8 +226,8 @@ func TestBrew(t *testing.T) {
 		want []string
 	}{
 		"cask": {r.Cask, []string{`sha256 "` + sum + `"`, `version "1.2.3"`, "https://github.com/kim/maia-dr/releases/download/v#{version}/Maia-Recovery-#{version}.zip",
-			`binary "#{appdir}/Maia Recovery.app/Contents/MacOS/maia-dr"`}},
-		"formula": {r.Formula, []string{`sha256 "` + other + `"`, "tags/v1.2.3.tar.gz", `"go" => :build`}},
+			`binary "#{appdir}/Maia Recovery.app/Contents/MacOS/maia-dr"`, `manpage "#{appdir}/Maia Recovery.app/Contents/Resources/maia-dr.1"`}},
+		"formula": {r.Formula, []string{`sha256 "` + other + `"`, "tags/v1.2.3.tar.gz", `"go" => :build`, `man1.install "resources/maia-dr.1"`}},
 	} {
 		b, err := c.fill()
 		if err != nil {
