@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -33,7 +34,8 @@ type placement struct {
 	inWay     bool
 	// staged is where the verified content waits; empty: not restorable.
 	staged string
-	body   []byte // content of a file of an archive or of the backup's folder
+	check  *databaseCheck // nil: it is checked in its place
+	body   []byte         // content of a file of an archive or of the backup's folder
 	reason string
 	// asItWas: the paths in it could not be changed.
 	asItWas bool
@@ -61,7 +63,7 @@ type restore struct {
 	password *vault.Password
 	res      *RestoreResult
 	// stagedFiles counts the files of tars that were staged: it names the next.
-	stagedFiles int
+	stagedFiles atomic.Int64
 	// rehearsal is set in a drill: the target is scratch.
 	rehearsal *rehearsal
 }

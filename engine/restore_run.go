@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -9,18 +8,19 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"maia-dr/engine/component"
 	"maia-dr/engine/event"
 	"maia-dr/engine/fsx"
 	"maia-dr/engine/repository"
-	"maia-dr/engine/sqlitesnap"
 )
 
 // run writes, verifies and moves into place.
@@ -35,6 +35,7 @@ func (r *restore) run() (err error) {
 		}
 		defer func() { err = errors.Join(err, done()) }()
 	}
+	defer r.endChecks()
 	if err := r.fetch(); err != nil {
 		return err
 	}
@@ -123,17 +124,18 @@ func (r *restore) fetchStreams(groups []streamFiles, wanted map[*repository.File
 			r.rehearsal.problem("%v", b)
 		}
 	}
+	var staging errgroup.Group
+	staging.SetLimit(runtime.GOMAXPROCS(0))
 	for i, g := range groups {
 		for _, f := range g.files {
-			if err := r.stageFile(scratch[i], &g, f, wanted[f], badChunk); err != nil {
-				return err
-			}
+			staging.Go(func() error { return r.stageFile(scratch[i], &g, f, wanted[f], badChunk) })
 		}
 	}
-	return nil
+	return staging.Wait()
 }
 
-// stageFile verifies one file's bytes. A database's stream becomes the file itself; a file of a tar is copied out.
+// stageFile verifies one file's bytes. A database's stream becomes the file itself, whose check begins; a file of a tar is
+// copied out. It is called from several goroutines.
 func (r *restore) stageFile(scratch *fsx.File, g *streamFiles, f *repository.File, p *placement, bad map[repository.Hash]error) error {
 	if err := r.ctx.Err(); err != nil {
 		return err
@@ -142,13 +144,13 @@ func (r *restore) stageFile(scratch *fsx.File, g *streamFiles, f *repository.Fil
 	in := io.NewSectionReader(scratch, f.Offset, f.SizeBytes)
 	staged := scratch.Name()
 	if f.Type == repository.TypeLarge {
+		r.beginCheck(p, staged)
 		if _, err := io.Copy(sum, in); err != nil {
 			return err
 		}
 	} else {
 		// Two entries of a file list that was tampered with may lie at one offset.
-		r.stagedFiles++
-		staged = filepath.Join(r.target.stage, "file."+strconv.Itoa(r.stagedFiles))
+		staged = filepath.Join(r.target.stage, "file."+strconv.FormatInt(r.stagedFiles.Add(1), 10))
 		out, err := r.e.fs.Create(staged, 0o600)
 		if err != nil {
 			return err
@@ -220,12 +222,22 @@ func archiveOf(name string) string {
 	return ""
 }
 
-// putAll moves everything into place: folders first, so that none is missing, then files and links.
+// putAll moves everything into place: folders first, so that none is missing, then files and links, and databases that
+// are still being checked last.
 func (r *restore) putAll() error {
 	var done int64
-	for _, dirs := range []bool{true, false} {
+	turn := func(p *placement) int {
+		switch {
+		case p.file.Type == repository.TypeDir:
+			return 0
+		case p.check == nil:
+			return 1
+		}
+		return 2
+	}
+	for now := range 3 {
 		for _, p := range r.places {
-			if (p.file.Type == repository.TypeDir) != dirs {
+			if turn(p) != now {
 				continue
 			}
 			if err := r.ctx.Err(); err != nil {
@@ -283,6 +295,9 @@ func (r *restore) put(p *placement) error {
 				return err
 			}
 		}
+	}
+	if p.check != nil {
+		<-p.check.done // it knows the file by its name
 	}
 	if err := r.e.fs.Rename(staged, p.dest); err != nil {
 		return err
@@ -356,51 +371,6 @@ func (r *restore) finishDirs() error {
 		}
 	}
 	return nil
-}
-
-// checkDatabases runs SQLite's own check on every database that was restored.
-func (r *restore) checkDatabases() error {
-	var dbs []*placement
-	for _, p := range r.places {
-		if (p.file.Type == repository.TypeDatabase || p.file.Type == repository.TypeLarge) && !p.equal && p.staged != "" {
-			dbs = append(dbs, p)
-		}
-	}
-	known := r.brokenAtCapture()
-	r.e.phase(event.Check, int64(len(dbs)))
-	for i, p := range dbs {
-		facts, err := sqlitesnap.CheckFile(r.ctx, p.dest, r.rehearsal == nil || !r.rehearsal.light())
-		if errors.Is(err, context.Canceled) {
-			return err
-		}
-		if r.rehearsal != nil {
-			r.rehearsal.database(p, &facts, err)
-		}
-		r.e.progress(event.Check, int64(i+1), int64(len(dbs)))
-		r.res.Databases++
-		switch {
-		case known[string(p.file.Path)]:
-			r.res.Doubtful = append(r.res.Doubtful, p.rel+": it failed its check when it was backed up already, and is restored as it was")
-		case err != nil:
-			r.res.Doubtful = append(r.res.Doubtful, fmt.Sprintf("%s: it cannot be checked: %v", p.rel, err))
-		case facts.CheckResult != "ok":
-			r.res.Doubtful = append(r.res.Doubtful, p.rel+": "+facts.CheckResult)
-		}
-	}
-	return nil
-}
-
-// brokenAtCapture returns the databases that were damaged when they were captured, or not captured as databases.
-func (r *restore) brokenAtCapture() map[string]bool {
-	out := map[string]bool{}
-	for _, c := range r.m.Components {
-		for _, db := range c.Databases {
-			if db.Facts.CheckResult != "ok" {
-				out[string(db.Path)] = true
-			}
-		}
-	}
-	return out
 }
 
 func isNotDir(err error) bool { return errors.Is(err, unix.ENOTDIR) }

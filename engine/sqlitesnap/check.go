@@ -18,9 +18,9 @@ const (
 
 // check fills in the facts that it finds out. Only what says nothing about the database is an error: ctx's, or a disk's
 // that cannot be read.
-func (d *database) check(ctx context.Context, full bool, f *Facts) error {
+func (d *database) check(ctx context.Context, depth Depth, f *Facts) error {
 	f.Check = checkQuick
-	if full {
+	if depth >= Integrity {
 		f.Check = checkFull
 	}
 	problems, complete, err := d.integrity(ctx, f.Check)
@@ -28,7 +28,7 @@ func (d *database) check(ctx context.Context, full bool, f *Facts) error {
 		return err
 	}
 	f.CheckResult = result(problems)
-	if full {
+	if depth == Full {
 		counted, err := d.countRows(ctx, f)
 		if err != nil {
 			return err

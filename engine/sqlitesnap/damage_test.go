@@ -74,7 +74,7 @@ func TestNoDatabase(t *testing.T) {
 				if !errors.Is(err, tc.want) {
 					t.Errorf("capture: %v, want %v", err, tc.want)
 				}
-				if _, err := CheckFile(t.Context(), path, true); !errors.Is(err, tc.want) {
+				if _, err := CheckFile(t.Context(), path, Full); !errors.Is(err, tc.want) {
 					t.Errorf("check: %v, want %v", err, tc.want)
 				}
 				sameTree(t, before, tree(t, dir))
@@ -99,7 +99,7 @@ func TestNoFile(t *testing.T) {
 		if _, err := capture(t, filepath.Join(dir, name), Options{}); !errors.Is(err, want) {
 			t.Errorf("%s: capture: %v", name, err)
 		}
-		if _, err := CheckFile(t.Context(), filepath.Join(dir, name), false); !errors.Is(err, want) {
+		if _, err := CheckFile(t.Context(), filepath.Join(dir, name), Quick); !errors.Is(err, want) {
 			t.Errorf("%s: check: %v", name, err)
 		}
 	}

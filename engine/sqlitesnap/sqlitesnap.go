@@ -204,17 +204,17 @@ func (s *Snapshot) beginCheck(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &check{cancel: cancel, done: make(chan struct{})}
 	s.check = c
-	db, full := s.db, s.o.FullCheck
+	db, depth := s.db, s.o.depth()
 	go func() {
 		defer close(c.done)
-		c.err = db.check(ctx, full, &c.facts)
+		c.err = db.check(ctx, depth, &c.facts)
 	}()
 }
 
 // finishCheck waits for the check, or makes it.
 func (s *Snapshot) finishCheck(ctx context.Context, f *Facts) error {
 	if s.check == nil {
-		return s.db.check(ctx, s.o.FullCheck, f)
+		return s.db.check(ctx, s.o.depth(), f)
 	}
 	<-s.check.done
 	found := &s.check.facts
@@ -274,18 +274,37 @@ func (s *Snapshot) Close() error {
 	return errors.Join(errs...)
 }
 
+// Depth is how thoroughly a database is checked.
+type Depth int
+
+const (
+	// Quick is quick_check: the pages and rows, but not whether indexes agree with them.
+	Quick Depth = iota
+	// Integrity is integrity_check.
+	Integrity
+	// Full also counts rows and looks for those that refer to nothing, as Options.FullCheck does.
+	Full
+)
+
+func (o *Options) depth() Depth {
+	if o.FullCheck {
+		return Full
+	}
+	return Quick
+}
+
 // CheckFile checks a database that nobody writes, such as one that was restored, and creates nothing beside it. Any
-// -wal or -journal beside it is ignored. full asks for what Options.FullCheck does. Problems found are in
+// -wal or -journal beside it is ignored. Problems found are in
 // Facts.CheckResult; the error is ErrNotDatabase, ErrCorrupt, the file system's or ctx's.
-func CheckFile(ctx context.Context, path string, full bool) (Facts, error) {
-	f, err := checkFile(ctx, path, full)
+func CheckFile(ctx context.Context, path string, depth Depth) (Facts, error) {
+	f, err := checkFile(ctx, path, depth)
 	if err != nil {
 		return Facts{}, fmt.Errorf("check database %s: %w", path, err)
 	}
 	return f, nil
 }
 
-func checkFile(ctx context.Context, path string, full bool) (Facts, error) {
+func checkFile(ctx context.Context, path string, depth Depth) (Facts, error) {
 	path, err := resolve(path)
 	if err != nil {
 		return Facts{}, err
@@ -309,7 +328,7 @@ func checkFile(ctx context.Context, path string, full bool) (Facts, error) {
 	}
 	f := head.facts()
 	f.Way, f.Pages = WayPlain, fi.Size()/int64(head.pageSize)
-	err = errors.Join(db.check(ctx, full, &f), db.close())
+	err = errors.Join(db.check(ctx, depth, &f), db.close())
 	return f, err
 }
 

@@ -251,7 +251,7 @@ func TestAtRest(t *testing.T) {
 			}
 			before := tree(t, dir)
 			c := mustCapture(t, path, Options{FullCheck: true})
-			checked, err := CheckFile(t.Context(), path, true)
+			checked, err := CheckFile(t.Context(), path, Full)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,0 +1,105 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"maia-dr/engine/event"
+	"maia-dr/engine/repository"
+	"maia-dr/engine/sqlitesnap"
+)
+
+// databaseCheck is SQLite's check of a restored database, on its way until done is closed.
+type databaseCheck struct {
+	done   chan struct{}
+	cancel context.CancelFunc
+	facts  sqlitesnap.Facts
+	err    error
+}
+
+// depth is how thoroughly databases are checked. Rows are counted where somebody compares them.
+func (r *restore) depth() sqlitesnap.Depth {
+	switch {
+	case r.rehearsal == nil:
+		return sqlitesnap.Integrity
+	case r.rehearsal.light():
+		return sqlitesnap.Quick
+	}
+	return sqlitesnap.Full
+}
+
+// beginCheck begins to check a large database while other files are verified and put in place.
+func (r *restore) beginCheck(p *placement, path string) {
+	ctx, cancel := context.WithCancel(r.ctx)
+	c := &databaseCheck{done: make(chan struct{}), cancel: cancel}
+	p.check = c
+	go func() {
+		defer close(c.done)
+		c.facts, c.err = sqlitesnap.CheckFile(ctx, path, r.depth())
+	}()
+}
+
+// endChecks ends what a restore that failed has begun.
+func (r *restore) endChecks() {
+	for _, p := range r.places {
+		if p.check != nil {
+			p.check.cancel()
+			<-p.check.done
+		}
+	}
+}
+
+// checked returns what the check of a database that is in its place found.
+func (r *restore) checked(p *placement) (sqlitesnap.Facts, error) {
+	if p.check == nil {
+		return sqlitesnap.CheckFile(r.ctx, p.dest, r.depth())
+	}
+	<-p.check.done
+	return p.check.facts, p.check.err
+}
+
+// checkDatabases runs SQLite's own check on every database that was restored.
+func (r *restore) checkDatabases() error {
+	var dbs []*placement
+	for _, p := range r.places {
+		if (p.file.Type == repository.TypeDatabase || p.file.Type == repository.TypeLarge) && !p.equal && p.staged != "" {
+			dbs = append(dbs, p)
+		}
+	}
+	known := r.brokenAtCapture()
+	r.e.phase(event.Check, int64(len(dbs)))
+	for i, p := range dbs {
+		facts, err := r.checked(p)
+		if errors.Is(err, context.Canceled) {
+			return err
+		}
+		if r.rehearsal != nil {
+			r.rehearsal.database(p, &facts, err)
+		}
+		r.e.progress(event.Check, int64(i+1), int64(len(dbs)))
+		r.res.Databases++
+		switch {
+		case known[string(p.file.Path)]:
+			r.res.Doubtful = append(r.res.Doubtful, p.rel+": it failed its check when it was backed up already, and is restored as it was")
+		case err != nil:
+			r.res.Doubtful = append(r.res.Doubtful, fmt.Sprintf("%s: it cannot be checked: %v", p.rel, err))
+		case facts.CheckResult != "ok":
+			r.res.Doubtful = append(r.res.Doubtful, p.rel+": "+facts.CheckResult)
+		}
+	}
+	return nil
+}
+
+// brokenAtCapture returns the databases that were damaged when they were captured, or not captured as databases.
+func (r *restore) brokenAtCapture() map[string]bool {
+	out := map[string]bool{}
+	for _, c := range r.m.Components {
+		for _, db := range c.Databases {
+			if db.Facts.CheckResult != "ok" {
+				out[string(db.Path)] = true
+			}
+		}
+	}
+	return out
+}
