@@ -46,7 +46,7 @@ func (o options) curves(ctx context.Context, p *programs, r *report) error {
 	if s, err = makeSample(ctx, o.work, size, larger); err != nil {
 		return err
 	}
-	if err := o.curve(ctx, p, r, s, fmt.Sprintf("a database of %.1f GB", float64(larger)/1e9)); err != nil {
+	if err := o.curve(ctx, p, r, s, "a database of "+figure(float64(larger)/1e9)+" GB"); err != nil {
 		return err
 	}
 	return renew(s.base)
@@ -101,7 +101,7 @@ func curveTable(curves []curve) string {
 		if c.Year > 0 {
 			most, each := largest(c.Result.EachDay, added), c.Result.EachDay
 			fmt.Fprintf(&years, "| %s | %s | %s | %s | %s | %.0f | %s | %s |\n", c.Sample, megabytes(f.repository), megabytes(largest(each, stored)), megabytes(f.added),
-				megabytes(most), largest(each, func(r run) float64 { return float64(r.Chunks) }), figure(f.day), yearVerdict(f.repository, most))
+				megabytes(most), largest(each, func(r run) float64 { return float64(r.Chunks) }), figure(f.day), yearVerdict(c.Year, f.repository, most))
 			continue
 		}
 		fmt.Fprintf(&grown, "| %s | %s | %s | %s | %s | %s | %s | %s | %.0f |\n", c.Sample, figure(f.first), megabytes(f.stored), figure(f.unchanged),
@@ -121,9 +121,15 @@ func curveTable(curves []curve) string {
 	return t.String()
 }
 
+// goalDays is how many days the goals are about.
+const goalDays = 360
+
 // yearVerdict holds a year against its goals: under 2 GB at the end, and no day over 6 MB.
-func yearVerdict(repository, largestDay float64) string {
-	if repository > 0 && repository < 2e9 && largestDay <= 6e6 {
+func yearVerdict(days int, repository, largestDay float64) string {
+	switch {
+	case days < goalDays || repository <= 0:
+		return "not measured"
+	case repository < 2e9 && largestDay <= 6e6:
 		return "met"
 	}
 	return "missed"

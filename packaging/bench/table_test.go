@@ -102,7 +102,7 @@ func TestCurveTable(t *testing.T) {
 			t.Errorf("lacks %q:\n%s", want, text)
 		}
 	}
-	if yearVerdict(1.9e9, 6e6) != "met" || yearVerdict(2.1e9, 1) != "missed" || yearVerdict(0, 0) != "missed" {
+	if yearVerdict(360, 1.9e9, 6e6) != "met" || yearVerdict(360, 2.1e9, 1) != "missed" || yearVerdict(359, 1, 1) != "not measured" {
 		t.Error("the verdict on a year")
 	}
 }

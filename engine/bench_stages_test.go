@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"maia-dr/engine"
+	"maia-dr/engine/repository"
 )
 
 // BenchmarkAnswers measures what asks and changes nothing, on the small sample after a week.
@@ -40,6 +41,26 @@ func BenchmarkAnswers(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if err := q.ask(r.engine()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkReadBack reads the streams of a backup back as every run does: assembled from their chunks, each file hashed.
+func BenchmarkReadBack(b *testing.B) {
+	for _, s := range benchSizes {
+		b.Run("size="+s.name, func(b *testing.B) {
+			r := benchRig(b, s.size)
+			res := r.backup()
+			files, err := repository.DecodeFiles(read(b, filepath.Join(r.repo(), res.BackupID, repository.FilesName)))
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(res.SourceBytes)
+			for b.Loop() {
+				if err := r.engine().CheckStreams(b.Context(), r.repo(), res.Manifest, files); err != nil {
 					b.Fatal(err)
 				}
 			}
