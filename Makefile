@@ -98,8 +98,8 @@ else
 	$(GOTEST) $(RACE) $(TEST_ARGS) $(PACKAGES)
 endif
 
-# The program beside its peers: a table for README.md and docs/benchmarks.md, see there. It takes about forty minutes, in which
-# the machine should do nothing else, and 10 GB of disk. BENCH_ARGS: go run ./packaging/bench -help lists them.
+# The program beside its peers: a table for README.md and docs/benchmarks.md, see there. It takes about half an hour, in which
+# the machine should do nothing else, and 16 GB of disk. BENCH_ARGS: go run ./packaging/bench -help lists them.
 bench:
 	@.ci/install-tools $(PEERS)
 	$(GO) run ./packaging/bench -update $(BENCH_ARGS)

@@ -1,6 +1,6 @@
 // Command bench compares the program with its peers: restic, borg, rclone, and tar with pigz as in the plan, those that
 // are installed. It makes a sample of the user's working system, runs one after the other on the same data, and prints
-// a table with medians and ratios, and what was promised beside what was measured. It needs some 10 GB of disk.
+// a table with medians and ratios, and what was promised beside what was measured. It needs some 16 GB of disk.
 //
 //	go run ./packaging/bench              the comparison
 //	go run ./packaging/bench -quick       a small sample, one round: only to see that it works

@@ -21,7 +21,9 @@ type report struct {
 	Days    int       `json:"days"`
 	Results []*result `json:"results"`
 	LeftOut []string  `json:"left_out,omitempty"`
-	Curves  []curve   `json:"curves,omitempty"`
+	// Pip is what pip's two lists take by themselves, which the program asks for in each run; 0: there is no pip.
+	Pip    float64 `json:"pip_seconds,omitempty"`
+	Curves []curve `json:"curves,omitempty"`
 }
 
 // result is what one tool took.
@@ -65,6 +67,7 @@ type bench struct {
 	log    func(format string, args ...any)
 	ctx    context.Context // of the one run that this is
 	tools  []tool
+	turn   int // how often all tools were asked for something
 	report *report
 }
 
@@ -86,9 +89,12 @@ func (b *bench) each(what string, do func(t tool, r *result) error) error {
 	return b.eachOf(func(tool) bool { return true }, what, do)
 }
 
+// eachOf does it with those picked. Each time another one begins: it would be the one that finds the day's files fresh in memory.
 func (b *bench) eachOf(pick func(tool) bool, what string, do func(t tool, r *result) error) error {
-	for i, t := range b.tools {
-		r := b.report.Results[i]
+	b.turn++
+	for n := range b.tools {
+		i := (n + b.turn) % len(b.tools)
+		t, r := b.tools[i], b.report.Results[i]
 		if r.Failed != "" || !pick(t) {
 			continue
 		}
@@ -108,7 +114,7 @@ func (b *bench) eachOf(pick func(tool) bool, what string, do func(t tool, r *res
 
 // run is the whole protocol, in the order of the document.
 func (b *bench) run() error {
-	for _, step := range []func() error{b.start, b.first, b.unchanged, b.eachDay, b.restores, b.verifies, b.scripts} {
+	for _, step := range []func() error{b.start, b.pip, b.first, b.unchanged, b.eachDay, b.restores, b.verifies, b.scripts} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -127,6 +133,20 @@ func (b *bench) start() error {
 			r.Version, m.start = runs, medianOf(runs, seconds)
 		}
 	}
+	return b.ctx.Err()
+}
+
+// pip measures what a run spends on waiting for pip, where there is one.
+func (b *bench) pip() error {
+	var runs []run
+	for range b.runs {
+		r, _, err := measure(b.ctx, command{args: []string{"/bin/sh", "-c", "python3 -m pip list --format=freeze && python3 -m pip freeze"}, env: b.env()})
+		if err != nil {
+			return b.ctx.Err()
+		}
+		runs = append(runs, r)
+	}
+	b.report.Pip = medianOf(runs, seconds)
 	return nil
 }
 

@@ -110,6 +110,9 @@ func (r *report) notes() string {
 			fmt.Fprintf(&n, "  It failed and was given up. %s\n", oneLine(one.Failed))
 		}
 	}
+	if r.Pip > 0 {
+		fmt.Fprintf(&n, "- In each run the program asks pip for its two lists of packages, which by themselves take %s s here.\n", figure(r.Pip))
+	}
 	for _, text := range r.LeftOut {
 		fmt.Fprintf(&n, "- Left out: %s.\n", oneLine(text))
 	}
@@ -117,15 +120,6 @@ func (r *report) notes() string {
 }
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
-
-// howMeasured explains the table; it is the same in each run.
-const howMeasured = `Each tool reads the same live tree, without what the program's rules leave out, and writes to the same disk, one after the
-other, in rounds: whatever else the machine does meets all of them. In brackets: how many times the program's figure. Making an empty repository
-is not counted. The peers make no snapshot of the databases and do not read back what they wrote, to their benefit; the program does both,
-keeps a second copy in its local mirror, and also stores agents, shell files and package lists. "Added" are new and changed files of the
-repository as wholes, as OneDrive uploads them. Peak memory is that of the largest process. For the days, the program's clock is moved on a
-day each time (packaging/bench/ahead), because its retention rule thins backups of one day, and it is set to keep all.
-`
 
 // head says when, where and how.
 func (r *report) head() string {

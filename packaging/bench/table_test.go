@@ -25,7 +25,7 @@ func sampleReport() *report {
 	copied := &result{Name: "rclone copy", First: runs(run{Seconds: 1, StoredBytes: 400e6}, 3), EachDay: runs(run{Seconds: 0.5}, 4)}
 	broken := &result{Name: "borg zstd", History: true, First: runs(run{Seconds: 0.1}, 3), EachDay: runs(run{Seconds: 0.1}, 4), Failed: "day 3: no\nspace"}
 	return &report{Date: "2026-01-02", Machine: "a machine", Command: "make bench", Sample: "the sample", Runs: 3, Days: 4,
-		Results: []*result{plain, vault, restic, broken, fixed, copied}, LeftOut: []string{"kopia: not there"}}
+		Results: []*result{plain, vault, restic, broken, fixed, copied}, LeftOut: []string{"kopia: not there"}, Pip: 0.8}
 }
 
 func TestGoals(t *testing.T) {
@@ -66,7 +66,7 @@ func TestTable(t *testing.T) {
 		"| maia-dr, until the commit | 2.00 | 5.00 | 125 | 0.10 | 1.00 | 4.00 | 9 | 1.70 | 1.10 | 349 | 140/70/80 |\n",
 		"| maia-dr, the whole command | 3.00 |  |  | 0.50 | 1.50 |  |  |  |  |  |  |\n",
 		"| restic | 4.00 (2.00×) | 6.00 (1.20×) | 100 (0.80×) | 0.61 (6.10×) | 3.00 (3.00×) | 60.0 (15.0×) | 0 | 2.00 (1.18×) | 1.00 (0.91×) | 1700 (4.87×) | 0/0/0 |\n",
-		"- maia-dr: plain.\n", "given up. day 3: no space\n", "- Left out: kopia: not there.\n", "medians of 3, of a day of 4", "`make bench`",
+		"- maia-dr: plain.\n", "given up. day 3: no space\n", "- Left out: kopia: not there.\n", "take 0.80 s here", "medians of 3, of a day of 4", "`make bench`",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("lacks %q:\n%s", want, text)
