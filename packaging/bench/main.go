@@ -173,7 +173,7 @@ func (o options) compare(ctx context.Context, p *programs, r *report) error {
 func (o options) bench(ctx context.Context, s *sample, r *report) *bench {
 	return &bench{
 		place:  place{work: o.work, home: s.fix.Home, root: s.fix.Root, excluded: s.fix.Excluded},
-		sample: s, runs: o.runs, days: o.days, log: o.log, ctx: ctx, report: r,
+		sample: s, runs: o.runs, days: o.days, pause: pause, log: o.log, ctx: ctx, report: r,
 	}
 }
 

@@ -119,9 +119,9 @@ func peakRSS(state *os.ProcessState) int64 {
 		return 0
 	}
 	if runtime.GOOS == "darwin" {
-		return int64(usage.Maxrss)
+		return usage.Maxrss
 	}
-	return int64(usage.Maxrss) * 1024
+	return usage.Maxrss * 1024
 }
 
 // flush writes out what earlier steps left in the system's buffers, so that the next one does not pay for it.

@@ -66,6 +66,8 @@ type bench struct {
 	days   int
 	log    func(format string, args ...any)
 	ctx    context.Context // of the one run that this is
+	// pause is the rest after files were written.
+	pause  time.Duration
 	tools  []tool
 	turn   int // how often all tools were asked for something
 	report *report
@@ -189,12 +191,15 @@ func (b *bench) unchanged() error {
 	return nil
 }
 
-// rest waits until the times of files just written are believed; see statcache.go in engine.
+// pause is longer than the time after which the program believes the times of files; see statcache.go in engine.
+const pause = 3 * time.Second
+
+// rest waits until the times of files just written are believed.
 func (b *bench) rest() error {
 	select {
 	case <-b.ctx.Done():
 		return b.ctx.Err()
-	case <-time.After(3 * time.Second):
+	case <-time.After(b.pause):
 		return nil
 	}
 }
