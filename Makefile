@@ -1,9 +1,10 @@
 # make test is the gate: everything that must hold, in a fresh clone with Go, git and make.
-# The rest: build app bench fuzz lint vuln icons clean. Works with the make 3.81 of macOS.
+# The rest: build app bench gobench fuzz lint vuln icons clean. Works with the make 3.81 of macOS.
 
 GO        ?= go
 FUZZTIME  ?= 30s
 BENCH     ?= .
+BENCH_ARGS ?=
 TEST_ARGS ?=
 PACKAGES  ?= ./...
 
@@ -20,6 +21,9 @@ TOOLS = sqlite3:sqlite3 bsdtar:libarchive-tools zsh:zsh mksh:mksh original-awk:o
 	systemd-analyze:systemd desktop-file-validate:desktop-file-utils icns2png:icnsutils \
 	ruby:ruby file:file mandoc:mandoc fish:fish dh_bash-completion:bash-completion \
 	gcc:gcc,libc6-dev
+
+# Peers that make bench compares with; restic it builds itself.
+PEERS = borg:borgbackup pigz:pigz rclone:rclone perl:perl zsh:zsh sqlite3:sqlite3
 
 # The tests run under the race detector, but for UNWATCHED. It leaves out some packages that are not ours and whose loops it slows
 # thirtyfold: SQLite (a translation of C with its own locks), compression, the 600,000 rounds of a key. Only whole packages without generic code
@@ -47,7 +51,7 @@ GOTEST = $(GO) run ./packaging/ci/gotest -timeout 30m
 
 SCRIPTS = $(shell find .ci resources packaging -type f \( -name '*.sh' -o -path '.ci/*' \) 2>/dev/null)
 
-.PHONY: build app test tools format vet darwin scripts unit bench fuzz lint vuln icons clean
+.PHONY: build app test tools format vet darwin scripts unit bench gobench fuzz lint vuln icons clean
 
 build:
 	$(GO) build -trimpath -o bin/maia-dr .
@@ -94,7 +98,14 @@ else
 	$(GOTEST) $(RACE) $(TEST_ARGS) $(PACKAGES)
 endif
 
+# The program beside its peers: a table for README.md and docs/benchmarks.md, see there. It takes about half an hour, in which
+# the machine should do nothing else, and 16 GB of disk. BENCH_ARGS: go run ./packaging/bench -help lists them.
 bench:
+	@.ci/install-tools $(PEERS)
+	$(GO) run ./packaging/bench -update $(BENCH_ARGS)
+
+# Each stage alone: Go benchmarks, BENCH says which ("Packer|Cut"), PACKAGES where.
+gobench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(TEST_ARGS) $(PACKAGES)
 
 fuzz:

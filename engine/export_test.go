@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"context"
+	"fmt"
+
 	"maia-dr/engine/repository"
 	"maia-dr/engine/state"
 )
@@ -27,3 +30,16 @@ var Slow = slow
 
 // FindMarker returns the name of the first marker in a file.
 var FindMarker = findMarker
+
+// CheckStreams reads all streams of a backup back, out of the chunks in a repository's folder.
+func (e *Engine) CheckStreams(ctx context.Context, dir string, m *repository.Manifest, files []repository.File) error {
+	groups, err := byStream(m, files, nil)
+	if err != nil {
+		return err
+	}
+	bad, problems, err := e.checkStreams(ctx, &repository.Source{Dirs: []string{dir}}, m, groups, nil)
+	if err == nil && len(bad)+len(problems) > 0 {
+		err = fmt.Errorf("%v %v", bad, problems)
+	}
+	return err
+}

@@ -13,7 +13,7 @@ import (
 )
 
 // tree makes files: names ending with a slash are folders; content "-> x" is a link to x, "fifo" a FIFO.
-func tree(t *testing.T, root string, files map[string]string) {
+func tree(t testing.TB, root string, files map[string]string) {
 	t.Helper()
 	for name, content := range files {
 		path := root + "/" + name
@@ -42,7 +42,7 @@ func must(t testing.TB, err error) {
 }
 
 // maia makes a Maia with the files given.
-func maia(t *testing.T, files map[string]string) string {
+func maia(t testing.TB, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
 	tree(t, root, map[string]string{"CLAUDE.md": "# Maia\n", "claude/data/": ""})

@@ -27,7 +27,7 @@ type publishing struct {
 	fault   func(op fsx.Op, path string) error
 }
 
-func newPublishing(t *testing.T) *publishing {
+func newPublishing(t testing.TB) *publishing {
 	t.Helper()
 	u := &publishing{x: newExample(t)}
 	dir := t.TempDir()

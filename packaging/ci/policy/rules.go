@@ -85,6 +85,7 @@ var Calls = []Call{
 			{"engine/fsx/...", "it is fsx"},
 			{"engine/fixture/...", "makes a sample Maia in a folder of its own; a crash loses nothing"},
 			{"engine/cli/tty.go", "writes questions to the terminal, which is no disk"},
+			{"packaging/bench/...", "the work folder of a benchmark, removed at its end, and tables in documents that git keeps"},
 			{"engine/sqlitesnap/...", "scratch copies of a database, removed when the snapshot is closed"},
 		},
 	},

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"maia-dr/engine/fixture"
+)
+
+// copier keeps whole copies of the large database; it can be made to fail.
+type copier struct {
+	called  string
+	dir     string
+	source  string
+	calls   *[]string // who was asked for a backup, in order
+	failing bool
+	spoils  bool
+}
+
+func (c *copier) name() string                { return c.called }
+func (c *copier) about() string               { return "a copy" }
+func (c *copier) history() bool               { return true }
+func (c *copier) repository() string          { return c.dir }
+func (c *copier) fresh(context.Context) error { return renew(c.dir) }
+
+func (c *copier) backup(context.Context, int) (run, error) {
+	*c.calls = append(*c.calls, c.called)
+	if c.failing {
+		return run{}, errors.New("no space in " + c.dir)
+	}
+	return run{Seconds: 1}, c.copy(c.source, filepath.Join(c.dir, "copy.db"))
+}
+
+func (c *copier) restore(_ context.Context, to string) (run, error) {
+	at := filepath.Join(to, fixture.TicketDB)
+	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+		return run{}, err
+	}
+	if err := c.copy(filepath.Join(c.dir, "copy.db"), at); err != nil || !c.spoils {
+		return run{Seconds: 2}, err
+	}
+	return run{Seconds: 2}, os.WriteFile(at, []byte("spoilt"), 0o600)
+}
+
+func (c *copier) verify(context.Context) (run, error) { return run{Seconds: 3}, nil }
+
+func (c *copier) copy(from, to string) error {
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, b, 0o600)
+}
+
+// TestProtocol: everybody is asked in each round, another one first each time; who fails is given up alone.
+func TestProtocol(t *testing.T) {
+	work := t.TempDir()
+	b := &bench{place: place{work: work, root: filepath.Join(work, "root")}, runs: 2, log: t.Logf, ctx: t.Context(), report: &report{}}
+	source := filepath.Join(b.root, fixture.TicketDB)
+	if err := os.MkdirAll(filepath.Dir(source), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(source, []byte("tickets"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var calls []string
+	for _, c := range []*copier{{called: "one"}, {called: "spoiling", spoils: true}, {called: "failing", failing: true}} {
+		c.dir, c.source, c.calls = filepath.Join(work, "tools", c.called), source, &calls
+		b.add(c)
+	}
+	for _, step := range []func() error{b.first, b.unchanged, b.restores, b.verifies} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one, spoiling, failing := b.report.Results[0], b.report.Results[1], b.report.Results[2]
+	if one.Failed != "" || len(one.First) != 2 || len(one.Unchanged) != 2 || len(one.Restore) != 2 || len(one.Verify) != 2 {
+		t.Errorf("the one that works: %+v", one)
+	}
+	if got := one.First[1]; got.AddedFiles != 1 || got.AddedBytes != 7 || got.StoredBytes != 7 || got.Seconds != 1 {
+		t.Errorf("its second round: %+v", got)
+	}
+	if spoiling.Failed == "" || !strings.Contains(spoiling.Failed, "restore") || len(spoiling.Unchanged) != 2 || len(spoiling.Restore) != 0 || len(spoiling.Verify) != 0 {
+		t.Errorf("what it restores is not what it was: %+v", spoiling)
+	}
+	if failing.Failed != "first backup, round 1: no space in …/tools/failing" || len(failing.First) != 0 {
+		t.Errorf("the one that fails: %+v", failing)
+	}
+	// Two rounds of first backups and three without a change; the failing one is in the first round alone.
+	if n := len(calls); n != 3+2+3*2 || slices.Index(calls, "spoiling") != 0 || calls[3] != "one" {
+		t.Errorf("asked were %q", calls)
+	}
+	if left, err := os.ReadDir(filepath.Join(work, "restored")); err == nil {
+		t.Errorf("what was restored lies there still: %v", left)
+	}
+}
+
+func TestProtocolCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var calls []string
+	b := &bench{place: place{work: t.TempDir()}, runs: 2, log: t.Logf, ctx: ctx, report: &report{}}
+	b.add(&copier{called: "one", dir: t.TempDir(), calls: &calls, failing: true})
+	if err := b.first(); !errors.Is(err, context.Canceled) || b.report.Results[0].Failed != "" {
+		t.Errorf("%v; blamed is %q", err, b.report.Results[0].Failed)
+	}
+}
