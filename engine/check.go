@@ -6,8 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"maia-dr/engine/component"
 	"maia-dr/engine/event"
@@ -113,30 +117,50 @@ func (e *Engine) checkStreams(ctx context.Context, src *repository.Source, m *re
 	if err != nil {
 		return bad, nil, err
 	}
-	var problems []fileProblem
-	buf := make([]byte, 256<<10)
-	for i, g := range groups {
-		for _, f := range g.files {
-			if err := ctx.Err(); err != nil {
-				return bad, problems, err
-			}
-			sum := sha256.New()
-			dst, end := io.Writer(sum), func() {}
-			if observe != nil {
-				dst, end = observe(f)
-				dst = io.MultiWriter(sum, dst)
-			}
-			n, err := io.CopyBuffer(dst, io.NewSectionReader(scratch[i], f.Offset, f.SizeBytes), buf)
-			if err != nil {
-				return bad, problems, err
-			}
-			end()
-			if n != f.SizeBytes || repository.Hash(sum.Sum(nil)) != *f.SHA256 {
-				problems = append(problems, fileProblem{Path: f.Path, Reason: "its bytes are not what they were"})
-			}
+	problems, err := compareStreams(ctx, groups, scratch, observe)
+	return bad, problems, err
+}
+
+// compareStreams hashes files that were assembled, several at a time unless somebody observes.
+func compareStreams(ctx context.Context, groups []streamFiles, assembled []*fsx.File, observe func(*repository.File) (io.Writer, func())) (problems []fileProblem, err error) {
+	var mu sync.Mutex
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	if observe != nil {
+		g.SetLimit(1)
+	}
+	buffers := sync.Pool{New: func() any { return make([]byte, 256<<10) }}
+	for i, group := range groups {
+		for _, f := range group.files {
+			g.Go(func() error {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				sum := sha256.New()
+				dst, end := io.Writer(sum), func() {}
+				if observe != nil {
+					dst, end = observe(f)
+					dst = io.MultiWriter(sum, dst)
+				}
+				buf, _ := buffers.Get().([]byte)
+				n, err := io.CopyBuffer(dst, io.NewSectionReader(assembled[i], f.Offset, f.SizeBytes), buf)
+				buffers.Put(buf) //nolint:staticcheck // a slice's header is little beside what it saves
+				if err != nil {
+					return err
+				}
+				end()
+				if n != f.SizeBytes || repository.Hash(sum.Sum(nil)) != *f.SHA256 {
+					mu.Lock()
+					problems = append(problems, fileProblem{Path: f.Path, Reason: "its bytes are not what they were"})
+					mu.Unlock()
+				}
+				return nil
+			})
 		}
 	}
-	return bad, problems, nil
+	err = g.Wait()
+	slices.SortFunc(problems, func(a, b fileProblem) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	return problems, err
 }
 
 // pieces asks for the group's files, each at its own place of the stream.
