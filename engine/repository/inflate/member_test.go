@@ -264,6 +264,7 @@ func smallMembers(tb testing.TB) map[string][]byte {
 		"pairs":   chunkOf(tb, kinds(300)["pages"], gzip.HuffmanOnly),
 		"long":    c.wrap(all["15 bits"].b)[:400],
 		"one":     c.wrap(all["one distance"].b),
+		"deep":    c.wrap(all["15 bits, short"].b),
 	}
 }
 
@@ -318,7 +319,9 @@ func TestEveryFlipOfAStream(t *testing.T) {
 func TestEveryTruncation(t *testing.T) {
 	var c checker
 	dst := make([]byte, 0, 1<<20)
-	for name, b := range smallMembers(t) {
+	members := smallMembers(t)
+	members["long codes"] = c.wrap(streams(t)["as many long codes as there can be"].b)
+	for name, b := range members {
 		if !c.check(t, b) {
 			continue
 		}

@@ -297,24 +297,36 @@ func addCodes(add adder) {
 		w.bits(0xf0f0f0f, 32)
 		w.bits(0, 1000)
 	})
+	// A code of each length to 15 bits, and one more, for lengths and for distances.
+	lens, back := map[int]uint8{256: 15, 285: 15}, make(code, 16)
+	for i := range 14 {
+		lens[60+i], back[i] = uint8(i+1), uint8(i+1)
+	}
+	back[14], back[15] = 15, 15
+	deep := symbols(286, lens)
 	add("15 bits", true, func(w *bitWriter) {
-		lens, back := map[int]uint8{256: 15, 285: 15}, make(code, 16)
-		for i := range 14 {
-			lens[60+i], back[i] = uint8(i+1), uint8(i+1)
-		}
-		back[14], back[15] = 15, 15
-		c := symbols(286, lens)
-		w.dynamic(true, c, back)
+		w.dynamic(true, deep, back)
 		for i := range 1000 {
-			w.put(c, 60+i%14)
+			w.put(deep, 60+i%14)
 			if i >= 200 && i%20 == 0 {
-				w.put(c, 285)
+				w.put(deep, 285)
 				j := i / 20 % 16
 				w.put(back, j)
 				w.bits(0, uint(distEntries[j]&bitsMask))
 			}
 		}
-		w.put(c, 256)
+		w.put(deep, 256)
+	})
+	add("15 bits, short", true, func(w *bitWriter) {
+		w.stored(false, make([]byte, 200))
+		w.dynamic(true, deep, back)
+		for i := range 4 {
+			w.put(deep, 70+i)
+			w.put(deep, 285)
+			w.put(back, 12+i)
+			w.bits(0, uint(distEntries[12+i]&bitsMask))
+		}
+		w.put(deep, 256)
 	})
 	add("as many long codes as there can be", true, func(w *bitWriter) {
 		c, back := make(code, 286), make(code, 30)

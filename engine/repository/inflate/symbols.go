@@ -87,10 +87,8 @@ func (d *Decoder) fast(t *tables) (end bool, err error) {
 			}
 			bb >>= distBits
 			nb -= distBits
+			// A subtable has distances only: the fixed code, which has symbols that mean none, needs no subtable.
 			e = t.dist[(e>>baseShift+uint32(bb)&(1<<(e>>codeShift&codeMask)-1))&(distSize-1)]
-			if e&flagOther != 0 {
-				return false, ErrCorrupt
-			}
 		}
 		distance := int(e>>baseShift) + int(bb&(1<<(e&bitsMask)-1)>>(e>>codeShift&codeMask))
 		bb >>= e & bitsMask
