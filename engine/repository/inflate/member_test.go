@@ -369,12 +369,45 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// A distance never reaches what stood in dst before.
+// A distance never reaches what stood in dst before, in neither loop.
 func TestDistanceEndsAtTheMember(t *testing.T) {
 	var c checker
+	// The checksum is that of what stood there.
 	b := c.wrap(streams(t)["match before anything"].b)
-	if _, _, err := c.d.Member(make([]byte, 1000, 10000), b); !errors.Is(err, ErrCorrupt) {
-		t.Error(err)
+	b = binary.LittleEndian.AppendUint32(b[:10+3], crc32.ChecksumIEEE(make([]byte, 3)))
+	b = append(binary.LittleEndian.AppendUint32(b, 3), make([]byte, 100)...)
+	for _, room := range []int{100, 10_000} {
+		if _, _, err := c.d.Member(make([]byte, 1000, 1000+room), b); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("room %d: %v", room, err)
+		}
+	}
+}
+
+// Matches are written by words, but never behind the room there is, whatever their distance and wherever they end.
+func TestEveryRoom(t *testing.T) {
+	var c checker
+	lit, dist := fixedCode()
+	for distance := range 10 {
+		var w bitWriter
+		w.stored(false, kinds(64)["text"])
+		w.block(true, 1)
+		for range 3 {
+			w.put(lit, 'a')
+			w.put(lit, 285)
+			w.put(dist, distance)
+			w.bits(0, uint(distEntries[distance]&bitsMask))
+		}
+		w.put(lit, 256)
+		// Without more input behind it, the fast loop ends early.
+		b := append(c.wrap(w.b), make([]byte, 100)...)
+		contents, sizes, _ := c.expect(b)
+		want := contents[0]
+		for room := range 2 * outSlack {
+			out, n, err := c.d.Member(make([]byte, 0, len(want)+room), b)
+			if err != nil || n != sizes[0] || !bytes.Equal(out, want) {
+				t.Fatalf("distance %d, %d bytes more room: %v, %d bytes taken", distance, room, err, n)
+			}
+		}
 	}
 }
 

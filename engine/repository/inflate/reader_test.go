@@ -221,7 +221,7 @@ func TestReaderSourceFails(t *testing.T) {
 			"between two":           {append(bytes.Clone(small), small...), 14},
 			"behind a large member": {append(bytes.Clone(small), large...), 7 + maxContent + 1000},
 		} {
-			r.Reset(io.MultiReader(bytes.NewReader(tc.b), iotest.ErrReader(failure)))
+			r.Reset(io.MultiReader(bytes.NewReader(tc.b), &failsOnce{failure}))
 			got, err := read(&r)
 			if !errors.Is(err, failure) || len(got) != tc.want {
 				t.Errorf("%s: %v, %d bytes of content", name, err, len(got))
@@ -236,6 +236,18 @@ func TestReaderSourceFails(t *testing.T) {
 	if _, err := zero.Next(); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("the zero value: %v", err)
 	}
+}
+
+// failsOnce is a source that would go on behind an error.
+type failsOnce struct{ err error }
+
+func (f *failsOnce) Read(b []byte) (int, error) {
+	err := f.err
+	f.err = nil
+	if err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 // stuck is a source that gives nothing.
