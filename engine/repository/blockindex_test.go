@@ -180,11 +180,11 @@ func TestIndexRefuses(t *testing.T) {
 	whole := smallIndex(t)
 	refused := func(what string, b []byte, id string) {
 		t.Helper()
-		if x, err := decodeIndex(b, id); !errors.Is(err, ErrDamaged) || x != nil {
+		if x, err := decodeBytes(b, id); !errors.Is(err, ErrDamaged) || x != nil {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, err := decodeIndex(whole, testRepositoryID); err != nil {
+	if _, err := decodeBytes(whole, testRepositoryID); err != nil {
 		t.Fatal(err)
 	}
 	for i := range whole {
@@ -245,7 +245,7 @@ func TestIndexSaveFaults(t *testing.T) {
 		if !errors.Is(err, syscall.EIO) {
 			t.Errorf("call %d: %v", f.n, err)
 		}
-		if _, err := decodeIndex(b, testRepositoryID); err != nil {
+		if _, err := decodeBytes(b, testRepositoryID); err != nil {
 			t.Errorf("call %d: %v", f.n, err)
 		}
 		wantNoTemps(t, filepath.Dir(path))
@@ -267,4 +267,8 @@ func BenchmarkIndex(b *testing.B) {
 		}
 		i++
 	}
+}
+
+func decodeBytes(b []byte, repositoryID string) (*Index, error) {
+	return decodeIndex(bytes.NewReader(b), int64(len(b)), repositoryID)
 }

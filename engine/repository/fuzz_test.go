@@ -49,7 +49,7 @@ func TestSeeds(t *testing.T) {
 		"manifest": func(b []byte) error { _, err := DecodeManifest(b); return err },
 		"files":    func(b []byte) error { _, err := DecodeFiles(gzipOf(t, b)); return err },
 		"lines":    func(b []byte) error { _, err := DecodeRestoreIndex(gzipOf(t, b)); return err },
-		"index":    func(b []byte) error { _, err := decodeIndex(sealIndex(b), testRepositoryID); return err },
+		"index":    func(b []byte) error { _, err := decodeBytes(sealIndex(b), testRepositoryID); return err },
 		"extents":  func(b []byte) error { return new(Extents).UnmarshalText(b) },
 		"name":     func(b []byte) error { return new(Name).UnmarshalText(b) },
 		"line":     func(b []byte) error { _, err := DecodeLine(string(b)); return err },
@@ -156,10 +156,10 @@ func FuzzDecodeRestoreIndex(f *testing.F) {
 func FuzzDecodeIndex(f *testing.F) {
 	addSeeds(f, "index")
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if _, err := decodeIndex(body, testRepositoryID); err == nil {
+		if _, err := decodeBytes(body, testRepositoryID); err == nil {
 			body = body[:len(body)-32]
 		}
-		x, err := decodeIndex(sealIndex(body), testRepositoryID)
+		x, err := decodeBytes(sealIndex(body), testRepositoryID)
 		if err != nil {
 			wantKnownError(t, err)
 			return
@@ -172,7 +172,7 @@ func FuzzDecodeIndex(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		y, err := decodeIndex(b, testRepositoryID)
+		y, err := decodeBytes(b, testRepositoryID)
 		if err != nil || y.Len() != x.Len() || !reflect.DeepEqual(y.chunks, x.chunks) {
 			t.Fatalf("%v: %d blocks, want %d", err, y.Len(), x.Len())
 		}
