@@ -160,7 +160,7 @@ func (r *restore) prepare() error {
 		}
 	}
 	var newer []string
-	if r.m, r.raw, newer, err = r.resolve(r.opt.Backup); err != nil {
+	if r.m, r.raw, newer, err = r.resolveFor(r.opt.Backup, r.unprovable); err != nil {
 		return err
 	}
 	if r.files, err = r.view.files(r.m); err != nil {
@@ -169,7 +169,7 @@ func (r *restore) prepare() error {
 	stamp := r.e.now().UTC().Format("20060102_150405")
 	r.plan = &RestorePlan{
 		BackupID: r.m.BackupID, CreatedAt: r.m.CreatedAt, Newer: newer, From: r.repos[0].Dir, To: to,
-		Aside: to + ".before-restore-" + stamp, Lacks: r.lacks(r.m), PasswordNumber: r.m.PasswordNumber,
+		Aside: to + ".before-restore-" + stamp, Lacks: r.lacks(r.m), PasswordNumber: r.m.PasswordNumber, Stripped: r.stripped(),
 	}
 	if err := r.authenticate(); err != nil {
 		return err
