@@ -168,6 +168,9 @@ var componentPattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
 // validComponent reports whether name may be a component's: it stands bare in the lines of the restore index.
 func validComponent(name string) bool { return componentPattern.MatchString(name) }
 
+// idDigits is a random id: of a repository, or of a state directory.
+var idDigits = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
 var writerPattern = regexp.MustCompile(`^writer-([0-9]{4})\.json$`)
 
 // SumHash returns the SHA-256 of b.

@@ -84,7 +84,7 @@ func (r Repo) Descriptor() (*Descriptor, error) {
 	if d.Format > Format {
 		return nil, fmt.Errorf("repository has format %d, this program knows %d: %w", d.Format, Format, ErrNewerFormat)
 	}
-	if d.Format < 1 || len(d.RepositoryID) != 32 || d.Encryption != "none" {
+	if d.Format < 1 || !idDigits.MatchString(d.RepositoryID) || d.Encryption != "none" {
 		return nil, fmt.Errorf("read %s: %w", RepositoryName, ErrDamaged)
 	}
 	return d, nil
