@@ -204,7 +204,7 @@ func TestDefaultPlace(t *testing.T) {
 		{m.home + "/.config", "/elsewhere", ""}, {"/Users/old/.", "/Users/old", ""}, {"/Users/old//.zsh", "/Users/old", ""},
 		{"/Users/older/maia", "/Users/old", "/Users/older/maia"},
 		{"/Volumes/Data/two words", "/Users/old", "/Volumes/Data/two words"},
-		{"/Users/old/new\nline", "/Users/old", ""}, {"/Users/old/x\n  authenticated: yes", "/Users/old", ""}, {"/Users/old/\x1b[8m", "/Users/old", ""}, {"/Users/old/\u009b8m", "/Users/old", ""},
+		{"/Users/old/new\nline", "/Users/old", ""}, {"/Users/old/x\n  authenticated: yes", "/Users/old", ""}, {"/Users/old/\x1b[8m", "/Users/old", ""}, {"/Users/old/\u009b8m", "/Users/old", ""}, {"/Users/old/a\u202eb", "/Users/old", ""}, {"/Users/old/a\u2067b", "/Users/old", ""},
 		{"/Users/old/größe/日本", "/Users/old", m.home + "/größe/日本"}, {"/Users/old/maia.d/.x", "/Users/old", m.home + "/maia.d/.x"},
 	} {
 		b := smallRepository(t, func(b *builder) { b.root, b.home = c.root, c.home })

@@ -87,11 +87,12 @@ die() {
   exit "$1"
 }
 
-# show ENCODED: the name as a person may read it, in REPLY. One with control characters stays encoded: it could
-# repaint the terminal.
+# show ENCODED: the name as a person may read it, in REPLY. One with control characters stays encoded, and one with those that
+# turn the direction of writing or end a line (U+200E, U+2028 and the like): it could repaint the terminal, or read as another.
 show() {
   case $1 in
     *\\00[0-3][0-7]* | *\\0177* | *\\0302\\02[0-3][0-7]*) REPLY=$1 ;;
+    *\\0342\\0200\\021[67]* | *\\0342\\0200\\025[0-6]* | *\\0342\\0201\\024[67]* | *\\0342\\0201\\025[01]* | *\\0330\\0234*) REPLY=$1 ;;
     *) printf -v REPLY '%b' "$1" ;;
   esac
 }
