@@ -618,6 +618,8 @@ readonly AWK_GRAMMAR='
   function number(s) { return length(s) <= 15 && s ~ /^(0|[1-9][0-9]*)$/ }
   function hash(s) { return length(s) == 64 && s !~ /[^0-9a-f]/ }
   function commit(s) { return (length(s) == 40 || length(s) == 64) && s !~ /[^0-9a-f]/ }
+  # given: a mode without setuid and setgid, which a backup of somebody else must not give to anything.
+  function given(s) { return length(s) < 4 ? s : (substr(s, 1, 1) % 2 ? "1" : "") substr(s, 2) }
   function octal(s) { return length(s) <= 4 && s ~ /^(0|[1-7][0-7]*)$/ }
   function seconds(s) { return length(s) <= 11 && s ~ /^(0|-?[1-9][0-9]*)$/ && s <= 9000000000 && s >= -9000000000 }
   function instant(s, part) {
@@ -933,7 +935,7 @@ parse_index() {
       else broken()
       if ($2 == "l" && ($9 == "-" || !text($9))) broken()
       if (++n > most) fail("its restore.index.gz names more files than any backup has")
-      type[n] = $2; component[n] = $3; line[n] = $4 " " $5 " " $6 " " $7; bytes[n] = $6; sum[n] = $7; link[n] = NF == 9 ? $9 : "-"
+      type[n] = $2; component[n] = $3; line[n] = given($4) " " $5 " " $6 " " $7; bytes[n] = $6; sum[n] = $7; link[n] = NF == 9 ? $9 : "-"
       place[n] = $8
       if ($2 == "b" ? $3 != "maia_data_large" : $3 == "maia_data_large") broken()
       if (under_root($3)) {

@@ -12,7 +12,8 @@ import (
 	"maia-dr/engine/schedule"
 )
 
-// file is a file of the state directory: what its reader makes of it, and whether that is worth saving; and what writes it.
+// file is a file of the state directory: what its reader makes of it, and whether that is worth saving; and what writes it, without
+// the syncing, which would take nearly all of the time.
 type file struct {
 	name string
 	load func(Dir) (v any, ok bool)
@@ -26,17 +27,17 @@ var files = []file{
 	{statusName, func(d Dir) (any, bool) { s, err := d.loadStatus(); return s, err == nil },
 		func(d Dir, v any) error { return d.writeJSON(statusName, false, v) }},
 	{identityName, func(d Dir) (any, bool) { i, err := d.Identity(nil); return i, err == nil },
-		func(d Dir, v any) error { return d.SaveIdentity(v.(*Identity)) }},
+		func(d Dir, v any) error { return d.writeJSON(identityName, false, v) }},
 	{journalName, func(d Dir) (any, bool) { j, err := d.PruneJournal(); return j, err == nil && j != nil },
-		func(d Dir, v any) error { return d.SavePruneJournal(v.(*PruneJournal)) }},
+		func(d Dir, v any) error { return d.writeJSON(journalName, false, v) }},
 	{secretsName, func(d Dir) (any, bool) { s, err := d.LoadSecrets(fuzzRepository); return s, err == nil },
-		func(d Dir, v any) error { return d.SaveSecrets(v.(*Secrets)) }},
+		func(d Dir, v any) error { return d.writeJSON(secretsName, false, v) }},
 	{probeName, func(d Dir) (any, bool) { p := d.LoadProbe(); return p, p != nil },
-		func(d Dir, v any) error { return d.SaveProbe(v.(*Probe)) }},
+		func(d Dir, v any) error { return d.writeJSON(probeName, false, v) }},
 	{keepsakesName, func(d Dir) (any, bool) { k, err := d.Keepsakes(); return k, err == nil },
-		func(d Dir, v any) error { return d.SaveKeepsakes(v.(*Keepsakes)) }},
+		func(d Dir, v any) error { return d.writeJSON(keepsakesName, false, v) }},
 	{scheduleName, func(d Dir) (any, bool) { r := d.LoadSchedule(); r.Version = 1; return r, true },
-		func(d Dir, v any) error { return d.SaveSchedule(v.(*schedule.Record)) }},
+		func(d Dir, v any) error { return d.writeJSON(scheduleName, false, v) }},
 	{choicesName, func(d Dir) (any, bool) { return d.PausedUntil(), false }, nil},
 	{historyName, func(d Dir) (any, bool) { h, err := d.History(); return h, err == nil && len(h) > 0 },
 		func(d Dir, v any) error {
