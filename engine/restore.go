@@ -23,6 +23,9 @@ import (
 // BesideDir is the folder below the target in which personal files are laid when nothing may be activated.
 const BesideDir = "maia-recovered"
 
+// maxInMemory is more than the files outside of streams ever take up together: they are restored from memory.
+const maxInMemory = 512 << 20
+
 // placement is one file on its way to its place.
 type placement struct {
 	file *repository.File
@@ -212,6 +215,7 @@ func (r *restore) prepare() error {
 // twice.
 func (r *restore) checkTree() error {
 	kinds := map[string]string{}
+	var small int64
 	for i := range r.files {
 		a, rel := r.below(&r.files[i])
 		key := a.path(rel)
@@ -219,6 +223,12 @@ func (r *restore) checkTree() error {
 			return fmt.Errorf("%.80q stands twice in the backup: %w", r.files[i].Path, repository.ErrDamaged)
 		}
 		kinds[key] = r.files[i].Type
+		if f := &r.files[i]; !inStream(f.Component) {
+			small += min(f.SizeBytes, maxInMemory+1)
+		}
+	}
+	if small > maxInMemory {
+		return fmt.Errorf("%d MB of agents, shell files and lists: %w", small>>20, repository.ErrDamaged)
 	}
 	for _, a := range r.areas() {
 		if kinds[a.root] == "" {

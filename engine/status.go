@@ -267,13 +267,8 @@ func (e *Engine) OriginalRoot(name string) (root string, own bool, err error) {
 		return "", false, err
 	}
 	root = string(m.MaiaRoot)
-	if made, _, err := e.mirror().ReadManifest(m.BackupID); err == nil && made.MaiaRoot == m.MaiaRoot {
-		own = true
-	}
-	if here, err := e.findRoot(); err == nil && filepath.IsAbs(root) && realPath(here) == realPath(root) {
-		own = true
-	}
-	return root, own, nil
+	here, err := e.findRoot()
+	return root, err == nil && filepath.IsAbs(root) && realPath(here) == realPath(root), nil
 }
 
 // MatchFiles returns the files whose path, or a folder above it, matches a glob; "*" and "" mean all.

@@ -89,15 +89,14 @@ func TestNoFile(t *testing.T) {
 	}
 }
 
-// TestStripped: a backup from which the vault was taken, or that never had one, does not pass where a password is given: the
-// newest one that it may prove is taken, and one that is asked for by name is refused. Without a password it is said.
-func TestStripped(t *testing.T) {
-	t.Parallel()
-	b := vaultRepository(t, func(b *builder) {
+// strippedRepository is one with a backup that has a vault, and a newer one that has none.
+func strippedRepository(t testing.TB) (b, forged *builder) {
+	t.Helper()
+	b = vaultRepository(t, func(b *builder) {
 		// An unproven one contacts nobody, either.
 		b.git = []string{"git state " + strings.Repeat("0", 40) + " main 0 0 0 0", "git remote origin https://example.invalid/x.git"}
 	})
-	forged := smallRepository(t, func(b *builder) {
+	forged = smallRepository(t, func(b *builder) {
 		b.id = "full_20990101_000000"
 		b.git = []string{"git state " + strings.Repeat("0", 40) + " main 0 0 0 0", "git remote origin https://example.invalid/x.git"}
 	})
@@ -114,6 +113,14 @@ func TestStripped(t *testing.T) {
 			write(t, filepath.Join(b.dir, dir, e.Name()), body)
 		}
 	}
+	return b, forged
+}
+
+// TestStripped: a backup from which the vault was taken, or that never had one, does not pass where a password is given: the
+// newest one that it may prove is taken, and one that is asked for by name is refused. Without a password it is said.
+func TestStripped(t *testing.T) {
+	t.Parallel()
+	b, forged := strippedRepository(t)
 	script := filepath.Join(b.dir, "restore_maia.sh")
 	m := newMachine(t, "tar", "perl")
 	to := newTarget(t)

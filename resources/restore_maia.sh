@@ -2316,7 +2316,10 @@ confirm() {
   [ -z "$YES" ] || return 0
   now=$(date -u +%s)
   age $((now > CREATED ? now - CREATED : 0))
-  if [ $((now - CREATED)) -gt "$OLD_SECONDS" ]; then
+  if [ -n "$STRIPPED" ]; then
+    default=n
+    ask 'Nothing proves who made this backup, and others have a vault. Go ahead all the same? [y/N] '
+  elif [ $((now - CREATED)) -gt "$OLD_SECONDS" ]; then
     default=n
     ask "This backup is $REPLY old. Go ahead all the same? [y/N] "
   else
