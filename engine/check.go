@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -165,14 +166,31 @@ func compareStreams(ctx context.Context, groups []streamFiles, assembled []*fsx.
 
 // pieces asks for the group's files, each at its own place of the stream.
 func (g *streamFiles) pieces(dst io.WriterAt) ([]repository.Piece, error) {
+	// What several files share is asked for once: a list that was made for it could name the whole tar a million times.
+	type run struct{ from, to int64 }
+	size := g.stream.Extents.Size()
+	runs := make([]run, 0, len(g.files))
+	for _, f := range g.files {
+		if f.Offset > size || f.SizeBytes > size-f.Offset {
+			return nil, fmt.Errorf("%.80q: %d bytes at %d lie outside the stream of %d: %w", f.Path, f.SizeBytes, f.Offset, size, repository.ErrDamaged)
+		}
+		if f.SizeBytes > 0 {
+			runs = append(runs, run{f.Offset, f.Offset + f.SizeBytes})
+		}
+	}
+	slices.SortFunc(runs, func(a, b run) int { return cmp.Compare(a.from, b.from) })
 	var out []repository.Piece
 	loc := repository.NewLocator(g.stream.Extents)
-	for _, f := range g.files {
-		x, err := loc.Slice(f.Offset, f.SizeBytes)
-		if err != nil {
-			return nil, fmt.Errorf("%.80q: %w", f.Path, err)
+	for i := 0; i < len(runs); {
+		r := runs[i]
+		for i++; i < len(runs) && runs[i].from <= r.to; i++ {
+			r.to = max(r.to, runs[i].to)
 		}
-		out = append(out, repository.Pieces(x, dst, f.Offset)...)
+		x, err := loc.Slice(r.from, r.to-r.from)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, repository.Pieces(x, dst, r.from)...)
 	}
 	return out, nil
 }

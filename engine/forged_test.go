@@ -191,8 +191,15 @@ func TestForgedBackups(t *testing.T) {
 			c.Extents = c.Extents[:len(c.Extents)-1]
 			f.save()
 		},
-		"chunk too large":  func() { f.m.Chunks[0].RawBytes = 1 << 40; f.save() },
-		"file upwards":     func() { f.save(); f.edited(`"path": "restore_maia.sh"`, `"path": "../../evil"`) },
+		"chunk too large": func() { f.m.Chunks[0].RawBytes = 1 << 40; f.save() },
+		"file upwards":    func() { f.save(); f.edited(`"path": "restore_maia.sh"`, `"path": "../../evil"`) },
+		"small files larger than memory": func() {
+			for _, name := range []string{"a", "b", "c"} {
+				e := f.file(name)
+				e.Component, e.SizeBytes = component.ShellConfigs, 300<<20
+			}
+			f.save()
+		},
 		"database upwards": func() { f.m.Components[component.DataLarge].Databases[0].Path = "../evil"; f.save() },
 		"another's name":   func() { f.edited(f.m.BackupID, "full_20240101_000000") },
 		"a key twice":      func() { f.edited(`"format"`, `"format": 1, "format"`) },

@@ -198,12 +198,17 @@ func (v *view) files(m *repository.Manifest) ([]repository.File, error) {
 // resolve returns the backup that a name means: an id, a unique prefix of one (with or without "full_"), or "latest",
 // the newest complete one. newer tells what newer ones lack.
 func (v *view) resolve(name string) (m *repository.Manifest, raw []byte, newer []string, err error) {
+	return v.resolveFor(name, nil)
+}
+
+// resolveFor is resolve, but the latest is one that refuse, which may be nil, says nothing against.
+func (v *view) resolveFor(name string, refuse func(*repository.Manifest) string) (m *repository.Manifest, raw []byte, newer []string, err error) {
 	ids := v.ids()
 	if len(ids) == 0 {
 		return nil, nil, nil, &Error{Op: "choose a backup", Code: CodeNoBackup, Err: errors.New("there is no backup yet")}
 	}
 	if name == "" || name == "latest" {
-		return v.newestComplete(ids)
+		return v.newestComplete(ids, refuse)
 	}
 	var match []string
 	for _, id := range ids {
@@ -226,7 +231,7 @@ func (v *view) resolve(name string) (m *repository.Manifest, raw []byte, newer [
 	return m, raw, nil, err
 }
 
-func (v *view) newestComplete(ids []string) (*repository.Manifest, []byte, []string, error) {
+func (v *view) newestComplete(ids []string, refuse func(*repository.Manifest) string) (*repository.Manifest, []byte, []string, error) {
 	var newer []string
 	for _, id := range ids {
 		m, raw, err := v.manifest(id)
@@ -240,6 +245,12 @@ func (v *view) newestComplete(ids []string) (*repository.Manifest, []byte, []str
 		if lacks := v.lacks(m); len(lacks) > 0 {
 			newer = append(newer, fmt.Sprintf("%s lacks %d of its files, %s among them", id, len(lacks), lacks[0]))
 			continue
+		}
+		if refuse != nil {
+			if why := refuse(m); why != "" {
+				newer = append(newer, id+" "+why)
+				continue
+			}
 		}
 		return m, raw, newer, nil
 	}

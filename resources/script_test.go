@@ -23,7 +23,7 @@ func TestRestore(t *testing.T) {
 			m := newMachine(t, c.tar, c.writers...)
 			to := newTarget(t)
 			script := filepath.Join(b.dir, "restore_maia.sh")
-			m.run(script, "--to", to, "--yes").want(t, 0, "141 files (4 databases)", "not authenticated")
+			m.run(script, "--to", to, "--yes").want(t, 0, "142 files (4 databases)", "not authenticated")
 			checkTree(t, to, b.items)
 			m.run(script, "--to", to, "--yes").want(t, 0, "There is nothing to do.")
 			checkTree(t, to, b.items)

@@ -271,7 +271,7 @@ func (f *FS) Copy(src, dst string, perm fs.FileMode) (cloned bool, err error) {
 	if err := f.fault(OpClone, dst); err == nil && clone(src, dst, perm) == nil {
 		return true, nil
 	}
-	in, err := os.Open(src)
+	in, err := OpenRegular(src)
 	if err != nil {
 		return false, err
 	}

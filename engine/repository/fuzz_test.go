@@ -2,6 +2,7 @@ package repository
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"reflect"
@@ -242,6 +243,48 @@ func FuzzDecodeLine(f *testing.F) {
 		}
 		if again := EncodeLine(s); again != string(b) {
 			t.Fatalf("%q is read as %q, which is written as %q", b, s, again)
+		}
+	})
+}
+
+// What is taken for a repository or its writer has an id and a format that this program knows, and is written as what reads as the
+// same again.
+func FuzzDescriptor(f *testing.F) {
+	for _, s := range []string{
+		`{"format":1,"repository_id":"0123456789abcdef0123456789abcdef","encryption":"none","created_at":"2025-10-13T03:00:00Z"}`,
+		`{"format":1,"repository_id":"../../../../../../../../../../..","encryption":"none"}`, `{"format":2}`, `{"format":1,"encryption":"other"}`, `null`, ``,
+		`{"format":1,"writer":1,"state_id":"0123456789abcdef0123456789abcdef","hardware_sha256":"","hostname":"\u001b[8m","created_at":"2025-10-13T03:00:00Z"}`,
+		`{"format":9,"writer":1}`, `{"writer":2}`,
+	} {
+		f.Add([]byte(s))
+	}
+	r := Repo{Dir: f.TempDir()}
+	put := func(t *testing.T, name string, b []byte) {
+		t.Helper()
+		if err := os.WriteFile(r.Path(name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		put(t, RepositoryName, b)
+		put(t, WriterName(1), b)
+		if d, err := r.Descriptor(); err != nil {
+			wantKnownError(t, err)
+		} else {
+			if d.Format != Format || len(d.RepositoryID) != 32 || strings.Trim(d.RepositoryID, "0123456789abcdef") != "" {
+				t.Fatalf("%+v", d)
+			}
+			if again, err := json.Marshal(d); err == nil { // a year that JSON does not have
+				put(t, RepositoryName, again)
+				if again, err := r.Descriptor(); err != nil || again.RepositoryID != d.RepositoryID || !again.CreatedAt.Equal(d.CreatedAt) {
+					t.Fatalf("%+v, %v, was %+v", again, err, d)
+				}
+			}
+		}
+		if w, err := r.Writer(); err != nil {
+			wantKnownError(t, err)
+		} else if w.Number != 1 {
+			t.Fatalf("%+v", w)
 		}
 	})
 }

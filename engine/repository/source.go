@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -15,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"maia-dr/engine/fsx"
 	"maia-dr/engine/repository/inflate"
 )
 
@@ -143,9 +143,12 @@ type chunkReader struct {
 
 // readChunk hashes a chunk's file and writes its pieces, which are sorted by offset.
 func readChunk(ctx context.Context, path string, ref ChunkRef, pieces []Piece, whole bool, progress func(int64)) error {
-	file, err := os.Open(path)
+	file, err := fsx.OpenRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ErrMissing
+	}
+	if errors.Is(err, fsx.ErrNotRegular) {
+		return fmt.Errorf("%v: %w", fsx.ErrNotRegular, ErrDamaged)
 	}
 	if err != nil {
 		return err
@@ -157,7 +160,8 @@ func readChunk(ctx context.Context, path string, ref ChunkRef, pieces []Piece, w
 		return fmt.Errorf("%d bytes instead of %d: %w", fi.Size(), ref.SizeBytes, ErrDamaged)
 	}
 	sum := sha256.New()
-	in := io.TeeReader(file, sum)
+	// It may grow meanwhile.
+	in := io.TeeReader(io.LimitReader(file, ref.SizeBytes), sum)
 	cr, _ := readerPool.Get().(*chunkReader)
 	if cr == nil {
 		cr = &chunkReader{buf: make([]byte, 256<<10)}
