@@ -1,11 +1,12 @@
 # make test is the gate: everything that must hold, in a fresh clone with Go, git and make.
-# The rest: build app bench fuzz lint vuln icons clean. Works with the make 3.81 of macOS.
+# The rest: build app bench faults fuzz lint vuln icons clean. Works with the make 3.81 of macOS.
 
 GO        ?= go
 FUZZTIME  ?= 30s
 BENCH     ?= .
 TEST_ARGS ?=
 PACKAGES  ?= ./...
+ROWS      ?=
 
 # Tools of the developer, never requirements of the module. Versions are pinned: a new one is a commit.
 GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -47,7 +48,7 @@ GOTEST = $(GO) run ./packaging/ci/gotest -timeout 30m
 
 SCRIPTS = $(shell find .ci resources packaging -type f \( -name '*.sh' -o -path '.ci/*' \) 2>/dev/null)
 
-.PHONY: build app test tools format vet darwin scripts unit bench fuzz lint vuln icons clean
+.PHONY: build app test tools format vet darwin scripts unit bench faults fuzz lint vuln icons clean
 
 build:
 	$(GO) build -trimpath -o bin/maia-dr .
@@ -96,6 +97,11 @@ endif
 
 bench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(TEST_ARGS) $(PACKAGES)
+
+# Every fault of docs/reliability.md at every place where it can happen, and its table brought up to date: some hours. Single
+# rows: make faults ROWS=15,16
+faults:
+	$(GO) run ./packaging/ci/faults -write docs/reliability.md -rows '$(ROWS)'
 
 fuzz:
 	@.ci/fuzz $(FUZZTIME)

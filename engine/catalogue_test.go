@@ -9,6 +9,7 @@ import (
 
 	"maia-dr/engine"
 	"maia-dr/engine/repository"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // alter changes one hexadecimal digit of a chunk's hash in a manifest: it can still be read, and names a chunk that
@@ -31,6 +32,7 @@ func alter(t *testing.T, path string, m *repository.Manifest) {
 // OneDrive takes its place, and no chunk that a kept backup needs is deleted.
 func TestAlteredCatalogue(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "17")
 	r, made := newPrunable(t)
 	for _, m := range made[2:] {
 		alter(t, filepath.Join(r.mirror(), m.BackupID, repository.ManifestName), m)
@@ -47,6 +49,7 @@ func TestAlteredCatalogue(t *testing.T) {
 // need is deleted, and forgetting it is the way out.
 func TestUnreadableManifest(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "17", "31")
 	for name, spoil := range map[string]func(t *testing.T, path string, m *repository.Manifest){
 		"altered":  alter,
 		"cut off":  func(t *testing.T, path string, _ *repository.Manifest) { truncate(t, path, 1000) },
@@ -56,6 +59,7 @@ func TestUnreadableManifest(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			faults.Inject()
 			t.Parallel()
 			r, made := newPrunable(t)
 			lost := made[1]
@@ -96,11 +100,13 @@ func TestUnreadableManifest(t *testing.T) {
 // its twin.
 func TestVerifyMendsFolder(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "15")
 	r := newRig(t)
 	m := r.backup().Manifest
 	whole := r.shelf()
 	for _, dir := range []string{r.repo(), r.mirror()} {
 		for _, e := range entries(t, filepath.Join(dir, m.BackupID)) {
+			faults.Inject()
 			path := filepath.Join(dir, m.BackupID, e.Name())
 			was := read(t, path)
 			if len(was) == 0 {

@@ -30,9 +30,6 @@ import (
 	"maia-dr/resources"
 )
 
-// full asks for every call and every moment where the tests otherwise take a sample.
-var full = flag.Bool("full", false, "kill and fail at every call instead of at some of each kind")
-
 // What dies, and what writes while a backup runs, are other processes, as in life. They are this test binary, run
 // again with its orders in this variable.
 const childVariable = "ENGINE_TEST_CHILD"

@@ -17,6 +17,7 @@ import (
 	"maia-dr/engine"
 	"maia-dr/engine/fsx"
 	"maia-dr/engine/repository"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 func TestRoundTrip(t *testing.T) {
@@ -81,6 +82,7 @@ func TestUnchangedStoresNothing(t *testing.T) {
 // TestCaches: whatever happens to the local caches, the next backup is whole.
 func TestCaches(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "31a")
 	for name, spoil := range map[string]func(t *testing.T, r *rig){
 		"index deleted":      func(t *testing.T, r *rig) { remove(t, filepath.Join(r.state, "block.index")) },
 		"index damaged":      func(t *testing.T, r *rig) { flip(t, filepath.Join(r.state, "block.index"), 100) },
@@ -98,6 +100,7 @@ func TestCaches(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			faults.Inject()
 			t.Parallel()
 			r := newRig(t)
 			r.clock = time.Now().Add(time.Hour)
@@ -118,6 +121,7 @@ func TestCaches(t *testing.T) {
 // TestOlderIndex: an index from an older state directory refers only to chunks that are there.
 func TestOlderIndex(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "31a")
 	r := newRig(t)
 	r.clock = time.Now().Add(time.Hour)
 	r.backup()
@@ -138,6 +142,7 @@ func TestOlderIndex(t *testing.T) {
 
 func TestVanishedFilesArePublishedAgain(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "31a")
 	r := newRig(t)
 	first := r.backup()
 	chunk := repository.ChunkName(first.Manifest.Chunks[0].SHA256)
@@ -145,6 +150,7 @@ func TestVanishedFilesArePublishedAgain(t *testing.T) {
 		filepath.Join("chunks", chunk), filepath.Join(first.BackupID, repository.FilesName),
 		filepath.Join(first.BackupID, repository.ManifestName), first.BackupID,
 	} {
+		faults.Inject()
 		remove(t, filepath.Join(r.repo(), gone))
 		r.backup()
 		if _, err := os.Stat(filepath.Join(r.repo(), gone)); err != nil {
@@ -302,6 +308,7 @@ func TestEveryCodeHasAHint(t *testing.T) {
 
 func TestAdopt(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "31a")
 	r := newRig(t)
 	first := r.backup()
 	r.hardware, r.state = "machine-2", filepath.Join(r.base, "state-2")

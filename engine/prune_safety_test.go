@@ -13,6 +13,7 @@ import (
 	"maia-dr/engine"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/state"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // newPrunable returns a rig with four backups, of which two are to go. Each has a chunk of its own.
@@ -59,6 +60,7 @@ func (r *rig) deletesNothing(before map[string]repository.Hash) {
 // TestPruneRefuses: when catalogue and OneDrive do not agree, nothing is deleted, and the user is told why.
 func TestPruneRefuses(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "31")
 	base, made := newPrunable(t)
 	back := base.bookmark()
 	for name, c := range map[string]struct {
@@ -103,6 +105,7 @@ func TestPruneRefuses(t *testing.T) {
 			}
 		}, engine.CodeForeignWriter},
 	} {
+		faults.Inject()
 		mkdirAll(t, base.fix.OneDrive)
 		back()
 		c.spoil(base)
@@ -163,6 +166,7 @@ func TestForget(t *testing.T) {
 // TestForeignBackups: what this machine neither made nor adopted stays, and so does every chunk it needs.
 func TestForeignBackups(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "31")
 	r, made := newPrunable(t)
 	back := r.bookmark()
 	const foreign = "full_20240101_000000"
@@ -187,6 +191,7 @@ func TestForeignBackups(t *testing.T) {
 		"no manifest":    {func() { copyTree(t, old, dir); remove(t, manifest) }, false},
 		"an empty one":   {func() { mkdir(t, dir) }, false},
 	} {
+		faults.Inject()
 		back()
 		c.make()
 		before := r.shelf()
@@ -227,6 +232,7 @@ func sorted(s []string) []string { return slices.Sorted(slices.Values(s)) }
 // TestConflictCopies: names that OneDrive or a person made are reported and stay, also in a folder whose backup goes.
 func TestConflictCopies(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "31")
 	r, made := newPrunable(t)
 	strangers := []string{
 		made[0].BackupID + "/backup_manifest-MacBook Pro.json", made[0].BackupID + "/notes.txt", "full_20251020_030000 (1)",
@@ -234,6 +240,7 @@ func TestConflictCopies(t *testing.T) {
 		"restore_maia-MacBook.sh", "holiday.jpg",
 	}
 	for _, s := range strangers {
+		faults.Inject()
 		write(t, filepath.Join(r.repo(), s), []byte("somebody's"))
 	}
 	res, err := r.prune()
@@ -263,10 +270,12 @@ func TestConflictCopies(t *testing.T) {
 // journal means nothing.
 func TestJournal(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "31")
 	r, made := newPrunable(t)
 	r.config.Retention = newRig(t).config.Retention // nothing is to go
 	journal := filepath.Join(r.state, "prune.journal")
 	for _, garbage := range []string{"", "{", `{"backups":["`, "null", `[1]`} {
+		faults.Inject()
 		before := r.shelf()
 		write(t, journal, []byte(garbage))
 		if _, err := r.prune(); err != nil {
