@@ -270,4 +270,3 @@ func (w *world) sidecar(path string, tree map[string]string) bool {
 	}
 	return false
 }
-
