@@ -94,6 +94,7 @@ func TestCaches(t *testing.T) {
 			remove(t, filepath.Join(r.mirror(), "chunks"))
 			mkdir(t, filepath.Join(r.mirror(), "chunks"))
 		},
+		"mirror without its folder of chunks": func(t *testing.T, r *rig) { remove(t, filepath.Join(r.mirror(), "chunks")) },
 		"both caches deleted": func(t *testing.T, r *rig) {
 			remove(t, filepath.Join(r.state, "stat.cache"))
 			remove(t, filepath.Join(r.state, "block.index"))

@@ -15,6 +15,19 @@ import (
 
 const root = "../../.."
 
+// TestEveryRowHasTests: each row of the matrix has a test that counts for it.
+func TestEveryRowHasTests(t *testing.T) {
+	all, err := findTests(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range matrix.Rows {
+		if !slices.ContainsFunc(all, func(t test) bool { return slices.Contains(t.rows, row.ID) }) {
+			t.Errorf("row %s, %s: no test counts for it", row.ID, row.Fault)
+		}
+	}
+}
+
 // The document has a line for each row, in the words of the matrix: it is made from it.
 func TestDocument(t *testing.T) {
 	text, err := os.ReadFile(root + "/docs/reliability.md")
