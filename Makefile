@@ -72,6 +72,7 @@ format:
 
 vet:
 	$(GO) vet ./...
+	$(GO) vet -tags faults ./engine
 
 # The macOS program is built where macOS is; here it is checked: without cgo by vet, with cgo by its types.
 darwin:

@@ -47,6 +47,12 @@ func (w *world) body() []byte {
 	return body[:size]
 }
 
+// fresh is a name that nothing had yet.
+func (w *world) fresh(format string) string {
+	w.files++
+	return fmt.Sprintf(format, w.files)
+}
+
 func (w *world) writeFile() string {
 	w.files++
 	dir := []string{"claude/agents", "claude/tools", "claude/data", "claude/tools/deep/er"}[w.rnd.IntN(4)]
@@ -71,7 +77,7 @@ func (w *world) edit() string {
 		remove(t, path)
 		return "remove " + name
 	case 3:
-		if err := os.Rename(path, filepath.Join(w.fix.Root, "claude", fmt.Sprintf("moved-%d.md", len(w.log)))); err != nil {
+		if err := os.Rename(path, filepath.Join(w.fix.Root, "claude", w.fresh("moved-%d.md"))); err != nil {
 			t.Fatal(err)
 		}
 		return "rename " + name
@@ -81,7 +87,7 @@ func (w *world) edit() string {
 		}
 		return "mode of " + name
 	case 5:
-		link := filepath.Join(w.fix.Root, "claude", fmt.Sprintf("link-%d", len(w.log)))
+		link := filepath.Join(w.fix.Root, "claude", w.fresh("link-%d"))
 		if err := os.Symlink(name, link); err != nil {
 			t.Fatal(err)
 		}
