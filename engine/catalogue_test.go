@@ -96,6 +96,44 @@ func TestUnreadableManifest(t *testing.T) {
 	}
 }
 
+// TestDescriptorDamaged: a repository whose own files are damaged or gone is read by its backups, on this machine and on any other;
+// verification writes anew what this machine knows of them, and the next backup is made.
+func TestDescriptorDamaged(t *testing.T) {
+	t.Parallel()
+	faults := matrix.Of(t, "15", "16")
+	r := newRig(t)
+	r.config.Retention = keepTwo
+	r.backup()
+	r.day(1)
+	r.backup()
+	for _, name := range []string{repository.RepositoryName, repository.WriterName(1)} {
+		path := filepath.Join(r.repo(), name)
+		whole := read(t, path)
+		for how, spoil := range map[string]func(){
+			"longer": func() { write(t, path, append(slices.Clone(whole), 0)) }, "empty": func() { write(t, path, nil) }, "gone": func() { remove(t, path) },
+		} {
+			faults.Inject()
+			spoil()
+			here := r.state
+			for _, state := range []string{here, filepath.Join(r.base, "state-of-another")} {
+				r.state = state
+				if l, err := r.engine().List(); err != nil || len(l.Backups) < 2 || l.Backups[1].State != engine.StateComplete {
+					t.Errorf("%s %s: list: %+v, %v", name, how, l, err)
+				}
+				r.restore("latest")
+			}
+			r.state = here
+			v := r.verifyAll()
+			if how == "gone" { // what vanished may come back
+				write(t, path, whole)
+			} else if mended := bytes.Equal(read(t, path), whole); !mended || len(v.Repaired) != 1 {
+				t.Errorf("%s %s: mended %v, repaired %q", name, how, mended, v.Repaired)
+			}
+			r.backup()
+		}
+	}
+}
+
 // TestVerifyMendsFolder: each file of a backup's folder that is flipped in OneDrive, or in the mirror, is replaced by
 // its twin.
 func TestVerifyMendsFolder(t *testing.T) {

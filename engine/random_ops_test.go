@@ -330,7 +330,7 @@ func (w *world) export() string {
 		return err
 	})
 	switch {
-	case err != nil && !w.spoiled(repository.RepositoryName):
+	case err != nil && !w.spoiled(repository.RepositoryName): // which an export has to have
 		w.t.Errorf("export %s, which is whole: %v", id, err)
 	case err == nil:
 		m := w.mac()
