@@ -98,7 +98,7 @@ func (r *rig) oneAfterAnother(backups int) {
 	}
 }
 
-// TestVerbsAtOnce: backup, verify, prune and restore beside each other either run or say that another one does, and
+// TestVerbsAtOnce: backup, verify, prune, drill and restore beside each other either run or say that another one does, and
 // whatever runs is right.
 func TestVerbsAtOnce(t *testing.T) {
 	t.Parallel()
@@ -115,7 +115,7 @@ func TestVerbsAtOnce(t *testing.T) {
 		r.day(2 + round)
 		r.clock = r.clock.Add(24 * time.Hour)
 		var all []orders
-		for i, verb := range []string{"backup", "verify", "prune", "restore", "backup", "verify", "prune", "restore"} {
+		for i, verb := range []string{"backup", "verify", "prune", "restore", "backup", "drill", "prune", "restore"} {
 			all = append(all, orders{
 				Mac: r.mac(), Verb: verb, Clock: true, Backup: "latest", To: filepath.Join(r.base, fmt.Sprintf("to-%d-%d", round, i)),
 			})

@@ -95,6 +95,9 @@ func TestCaches(t *testing.T) {
 			mkdir(t, filepath.Join(r.mirror(), "chunks"))
 		},
 		"mirror without its folder of chunks": func(t *testing.T, r *rig) { remove(t, filepath.Join(r.mirror(), "chunks")) },
+		"temporary file beside a manifest": func(t *testing.T, r *rig) {
+			write(t, filepath.Join(r.mirror(), r.committed()[0], ".restore_maia.sh.1.tmp"), nil)
+		},
 		"both caches deleted": func(t *testing.T, r *rig) {
 			remove(t, filepath.Join(r.state, "stat.cache"))
 			remove(t, filepath.Join(r.state, "block.index"))
@@ -110,6 +113,9 @@ func TestCaches(t *testing.T) {
 			spoil(t, r)
 			res := r.backup()
 			r.verifyAll()
+			if left, err := filepath.Glob(filepath.Join(r.mirror(), "full_*/.*")); err != nil || len(left) > 0 {
+				t.Errorf("left over: %q, %v", left, err)
+			}
 			restored, _ := r.restore("latest")
 			r.sameAsSource(restored, res.Manifest)
 			if strings.HasPrefix(name, "index") && res.StoredBytes > res.SourceBytes/4 {

@@ -274,7 +274,10 @@ func TestKilledAdopt(t *testing.T) {
 			if err != nil {
 				t.Fatalf("after a killed adoption: %v", err)
 			}
-			k.clock = k.clock.Add(24 * time.Hour)
+			if before := k.whole(before.shelf); len(k.whole(k.shelf())) <= len(before) {
+				t.Error("retention reaches at once what was adopted")
+			}
+			k.clock = k.clock.AddDate(0, 0, 8)
 			res := k.backup()
 			kept := k.whole(k.shelf())
 			if ids := newestFirst(kept); len(ids) != 2 || ids[0] != res.BackupID {

@@ -132,7 +132,26 @@ func (s *session) decide() []retention.Decision {
 	if zone == nil {
 		zone = time.UTC
 	}
-	return retention.Decide(in, cfg.Policy(), zone)
+	decisions := retention.Decide(in, cfg.Policy(), zone)
+	s.spareAdopted(decisions)
+	return decisions
+}
+
+// adoptionGrace is how long backups that were taken over stay, whatever the rule says. Who takes over may see a part only of
+// what OneDrive has; a backup that comes later may need chunks that no other names.
+const adoptionGrace = 7 * 24 * time.Hour
+
+func (s *session) spareAdopted(decisions []retention.Decision) {
+	if s.e.now().Sub(s.claimed.CreatedAt) >= adoptionGrace {
+		return
+	}
+	for i := range decisions {
+		d := &decisions[i]
+		c := slices.IndexFunc(s.catalogue, func(c catalogued) bool { return c.manifest.BackupID == d.ID })
+		if !d.Keep && s.catalogue[c].manifest.Writer != s.writer {
+			d.Keep, d.Reasons = true, []string{"taken over less than 7 days ago"}
+		}
+	}
 }
 
 // prune decides and deletes.

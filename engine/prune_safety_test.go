@@ -127,6 +127,72 @@ func mkdirAll(t testing.TB, path string) {
 	}
 }
 
+// TestAdoptedInPart: a machine that takes over while OneDrive has not brought everything yet deletes nothing of what comes
+// later, nor what that needs.
+func TestAdoptedInPart(t *testing.T) {
+	t.Parallel()
+	faults := matrix.Of(t, "31a")
+	r, made := newPrunable(t)
+	back := r.bookmark()
+	for name, late := range map[string][]string{
+		"a manifest":  {made[0].BackupID + "/" + repository.ManifestName},
+		"a folder":    {made[1].BackupID},
+		"two folders": {made[0].BackupID, made[3].BackupID},
+		"a chunk":     {repository.ChunksDir + "/" + only(made[2], made[0], made[1], made[3])[0]},
+		"all chunks":  {repository.ChunksDir},
+		"the index":   {made[3].BackupID + "/" + repository.RestoreIndexName},
+		"nearly all":  {made[0].BackupID, made[1].BackupID, made[2].BackupID, repository.ChunksDir},
+	} {
+		faults.Inject()
+		back()
+		r.hardware, r.state = "machine-2", filepath.Join(r.base, "state-2")
+		remove(t, r.state)
+		before := r.shelf()
+		away := filepath.Join(r.base, "not-yet")
+		for i, path := range late {
+			mkdirAll(t, away)
+			if err := os.Rename(filepath.Join(r.repo(), path), filepath.Join(away, fmt.Sprint(i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		here := r.shelf()
+		if _, err := r.engine().Backup(t.Context(), engine.BackupOptions{NoVault: true, Adopt: true}); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		r.clock = r.clock.AddDate(0, 0, 1)
+		r.backup()
+		for i, path := range late {
+			to := filepath.Join(r.repo(), path)
+			if fi, err := os.Lstat(to); err == nil && fi.IsDir() { // what came meanwhile is there already
+				for _, e := range entries(t, filepath.Join(away, fmt.Sprint(i))) {
+					if err := os.Rename(filepath.Join(away, fmt.Sprint(i), e.Name()), filepath.Join(to, e.Name())); err != nil {
+						t.Fatal(err)
+					}
+				}
+				continue
+			}
+			if err := os.Rename(filepath.Join(away, fmt.Sprint(i)), to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		remove(t, away)
+		// Of what was there retention may have taken whole backups, and the chunks of nobody else.
+		kept := r.whole(r.shelf())
+		for path := range before {
+			_, was := here[path]
+			if _, err := os.Lstat(filepath.Join(r.repo(), path)); err != nil && (!was || !r.mayGo(path, kept)) {
+				t.Errorf("%s came late: %s is gone", name, path)
+			}
+		}
+		for _, days := range []int{1, 8} {
+			r.clock = r.clock.AddDate(0, 0, days)
+			r.backup()
+			r.verifyAll()
+		}
+		r.hardware, r.state = "machine-1", filepath.Join(r.base, "state")
+	}
+}
+
 // TestForget is the way out when a backup was lost in OneDrive for good.
 func TestForget(t *testing.T) {
 	t.Parallel()

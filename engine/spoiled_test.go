@@ -46,7 +46,7 @@ func (r *rig) chunkPath(m *repository.Manifest, n int) string {
 // could not, and the script does the same.
 func TestChunkLost(t *testing.T) {
 	t.Parallel()
-	faults := matrix.Of(t, "16")
+	faults := matrix.Of(t, "16", "31a")
 	r, first, second, begin := twoChunks(t)
 	newest := len(second.Chunks) - 1
 	for name, spoil := range map[string]func(path string){
