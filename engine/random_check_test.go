@@ -71,6 +71,11 @@ func (w *world) learn(shelf map[string]repository.Hash) {
 			tree = snapshotTree(w.t, w.fix.Root)
 		}
 		w.trees[id] = tree
+		for _, dir := range []string{w.repo(), w.mirror()} {
+			if m, _, err := (repository.Repo{Dir: dir}).CheckedManifest(id); err == nil {
+				w.first[id] = m
+			}
+		}
 	}
 }
 
@@ -97,7 +102,15 @@ func (w *world) wholeOnes(shelf map[string]repository.Hash) map[string]*reposito
 		if w.lackingOf(shelf, m) != "" {
 			delete(out, id)
 		}
-		if _, _, err := (repository.Repo{Dir: w.repo()}).CheckedManifest(id); err != nil {
+		r := repository.Repo{Dir: w.repo()}
+		if _, _, err := r.CheckedManifest(id); err != nil {
+			delete(out, id)
+		}
+		index, err := os.ReadFile(r.Path(id, repository.RestoreIndexName))
+		if err == nil {
+			_, err = repository.DecodeRestoreIndex(index)
+		}
+		if err != nil {
 			delete(out, id)
 		}
 	}
@@ -130,9 +143,15 @@ func (w *world) lackingOf(shelf map[string]repository.Hash, m *repository.Manife
 	return ""
 }
 
-// complete are the backups in OneDrive that have everything with its size.
+// complete are the backups in OneDrive that have everything with its size, by what their manifests said at first: which bits of
+// one have changed since, nobody sees who does not read it.
 func (w *world) complete(shelf map[string]repository.Hash) map[string]*repository.Manifest {
-	out := w.manifests(shelf)
+	out := map[string]*repository.Manifest{}
+	for id, m := range w.first {
+		if _, ok := shelf[id+"/"+repository.ManifestName]; ok {
+			out[id] = m
+		}
+	}
 	size := func(path string) int64 {
 		fi, err := os.Lstat(filepath.Join(w.repo(), path))
 		if err != nil {
@@ -174,8 +193,7 @@ func (w *world) nothingPartial(shelf map[string]repository.Hash) {
 	}
 	complete := w.complete(shelf)
 	for _, b := range list.Backups {
-		// Its manifest may come from the mirror.
-		if b.State == engine.StateComplete && complete[b.BackupID] == nil && w.manifests(shelf)[b.BackupID] != nil {
+		if b.State == engine.StateComplete && complete[b.BackupID] == nil {
 			w.t.Errorf("%s is listed as complete and is not", b.BackupID)
 		}
 	}

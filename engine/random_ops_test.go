@@ -309,12 +309,15 @@ func (w *world) drill() string {
 	return fmt.Sprintf("%s passed %v: %q", res.BackupID, res.Passed, res.Problems)
 }
 
-// spoiled tells whether a file in OneDrive has another content than it had.
-func (w *world) spoiled(name string) bool {
-	path := filepath.Join(w.repo(), name)
-	was, ok := w.bin[path]
-	is, err := os.ReadFile(path)
-	return ok && (err != nil || !bytes.Equal(is, was))
+// spoiledTop tells whether one of the repository's own files in OneDrive has another content than it had.
+func (w *world) spoiledTop() bool {
+	for path, was := range w.bin {
+		is, err := os.ReadFile(path)
+		if filepath.Dir(path) == w.repo() && (err != nil || !bytes.Equal(is, was)) {
+			return true
+		}
+	}
+	return false
 }
 
 // export writes a backup elsewhere; what is restored from there is what is restored from here.
@@ -330,7 +333,7 @@ func (w *world) export() string {
 		return err
 	})
 	switch {
-	case err != nil && !w.spoiled(repository.RepositoryName): // which an export has to have
+	case err != nil && !w.spoiledTop(): // an export has to have them
 		w.t.Errorf("export %s, which is whole: %v", id, err)
 	case err == nil:
 		m := w.mac()

@@ -14,6 +14,7 @@ import (
 
 	"maia-dr/engine"
 	"maia-dr/engine/fixture"
+	"maia-dr/engine/repository"
 	"maia-dr/packaging/ci/faults/matrix"
 )
 
@@ -85,6 +86,8 @@ type world struct {
 	log []string
 	// trees is the source as it was at each backup, by id.
 	trees map[string]map[string]string
+	// first are the manifests as they were made.
+	first map[string]*repository.Manifest
 	// bin is OneDrive's recycle bin: the first content of each file there that was spoiled, by path.
 	bin map[string][]byte
 	// machines is how many have been the writer. rolledBack is a state directory of earlier.
@@ -102,7 +105,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	for _, dir := range []string{"maia/claude/agents", "maia/claude/data", "maia/claude/tools", "OneDrive"} {
 		mkdirAll(t, filepath.Join(fix.Home, dir))
 	}
-	w := &world{rig: rigOn(t, base, fix), rnd: rand.New(rand.NewPCG(seed, 33)), trees: map[string]map[string]string{}, bin: map[string][]byte{}, calls: 150}
+	w := &world{rig: rigOn(t, base, fix), rnd: rand.New(rand.NewPCG(seed, 33)), trees: map[string]map[string]string{}, first: map[string]*repository.Manifest{}, bin: map[string][]byte{}, calls: 150}
 	w.config.Retention = keepTwo
 	// In the future of all files: the stat cache is believed.
 	w.clock = time.Now().Add(24 * time.Hour).Truncate(time.Second)
