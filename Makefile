@@ -1,5 +1,5 @@
 # make test is the gate: everything that must hold, in a fresh clone with Go, git and make.
-# The rest: build app bench gobench fuzz lint vuln icons clean. Works with the make 3.81 of macOS.
+# The rest: build app bench gobench faults fuzz lint vuln icons clean. Works with the make 3.81 of macOS.
 
 GO        ?= go
 FUZZTIME  ?= 30s
@@ -7,6 +7,7 @@ BENCH     ?= .
 BENCH_ARGS ?=
 TEST_ARGS ?=
 PACKAGES  ?= ./...
+ROWS      ?=
 
 # Tools of the developer, never requirements of the module. Versions are pinned: a new one is a commit.
 GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -45,13 +46,13 @@ VERSION ?= $(shell git describe --tags --match 'v[0-9]*.[0-9]*.[0-9]*' 2>/dev/nu
 # that do one thing over and over, which is watched elsewhere: they run without it.
 UNWATCHED = ./engine/cli ./engine/fixture ./engine/retention ./packaging/... ./resources
 WATCHED   = ^TestScripts$$/^(backup|wait|evicted)$$|^TestBackupsAreToldOf$$|^TestSetupAtATerminal$$
-REPEATED  = ^Test(Sabotage|TwoYears|Killed|Failing|Relocated.+|Forged|PasswordNumbers|PackagesPhase|GitHistory|DrillOfOddities|SecretIn|EveryFileFlipped|WeakSecrets|MarkersInText)
+REPEATED  = ^Test(Sabotage|TwoYears|Killed|Failing|Random|PowerCut|Strace|Limits|Suspended|SyncFails|Relocated.+|Forged|PasswordNumbers|PackagesPhase|GitHistory|DrillOfOddities|SecretIn|EveryFileFlipped|WeakSecrets|MarkersInText)
 
 GOTEST = $(GO) run ./packaging/ci/gotest -timeout 30m
 
 SCRIPTS = $(shell find .ci resources packaging -type f \( -name '*.sh' -o -path '.ci/*' \) 2>/dev/null)
 
-.PHONY: build app test tools format vet darwin scripts unit bench gobench fuzz lint vuln icons clean
+.PHONY: build app test tools format vet darwin scripts unit bench gobench faults fuzz lint vuln icons clean
 
 build:
 	$(GO) build -trimpath -o bin/maia-dr .
@@ -75,6 +76,7 @@ format:
 
 vet:
 	$(GO) vet ./...
+	$(GO) vet -tags faults ./engine
 
 # The macOS program is built where macOS is; here it is checked: without cgo by vet, with cgo by its types.
 darwin:
@@ -107,6 +109,11 @@ bench:
 # Each stage alone: Go benchmarks, BENCH says which ("Packer|Cut"), PACKAGES where.
 gobench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(TEST_ARGS) $(PACKAGES)
+
+# Every fault of docs/reliability.md at every place where it can happen, and its table brought up to date: some hours. Single
+# rows: make faults ROWS=15,16
+faults:
+	$(GO) run ./packaging/ci/faults -write docs/reliability.md -rows '$(ROWS)'
 
 fuzz:
 	@.ci/fuzz $(FUZZTIME)

@@ -212,6 +212,10 @@ func quoteHost(h string) string {
 func (s *session) openMirror(adopted bool) error {
 	d, err := s.mirror.Descriptor()
 	if err == nil && d.RepositoryID == s.descriptor.RepositoryID && !adopted {
+		// A power cut may have left the descriptor and taken the folder that was made before it.
+		if err := s.e.fs.Mkdir(s.mirror.Path(repository.ChunksDir), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
 		return nil
 	}
 	if err != nil && !errors.Is(err, repository.ErrNotRepository) && !errors.Is(err, repository.ErrDamaged) {

@@ -174,6 +174,9 @@ func (w *verification) home(id string) int {
 }
 
 func (w *verification) run(ids []string) error {
+	if err := w.mendTop(ids); err != nil {
+		return err
+	}
 	manifests := map[string]*repository.Manifest{}
 	raws := map[string][]byte{}
 	chunks := map[repository.Hash]repository.ChunkRef{}

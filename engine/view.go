@@ -46,6 +46,11 @@ func (e *Engine) viewOf(f *fetcher) (*view, error) {
 		var d *repository.Descriptor
 		if d, err = e.descriptor(target); err == nil {
 			repositoryID = d.RepositoryID
+		} else if withoutDescriptor(target, err) {
+			e.log.Warn().Err(err).Msg("read the repository without its descriptor")
+			err = nil
+		}
+		if err == nil {
 			if err = v.add(target); err == nil {
 				v.remote = true
 			}
@@ -66,6 +71,24 @@ func (e *Engine) viewOf(f *fetcher) (*view, error) {
 		return nil, err
 	}
 	return v, nil
+}
+
+// withoutDescriptor reports whether a repository can be read although its descriptor is damaged or missing: there are backups,
+// and each says by itself of which format it is. Nothing is written into one.
+func withoutDescriptor(r repository.Repo, err error) bool {
+	if !errors.Is(err, repository.ErrDamaged) && !errors.Is(err, repository.ErrNotRepository) {
+		return false
+	}
+	l, err := r.List()
+	if err != nil {
+		return false
+	}
+	for _, files := range l.Backups {
+		if _, ok := files[repository.ManifestName]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // readTarget is target, or the folder itself where that is a repository: an exported one that somebody named. Only reading

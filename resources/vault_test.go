@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // names of what cannot be had whole without the vault, as the script prints them.
@@ -93,11 +95,13 @@ func TestNoPassword(t *testing.T) {
 // TestPasswords: each password opens what was sealed with it, and no other one.
 func TestPasswords(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "19")
 	for i, password := range []string{
 		"x", " leading", "trailing ", "  ", `back\slash\n\0101\\`, `"double" 'single'`, "$HOME `id` $(id) ${x}", "%s%n%%", "pass:word", "-n", "-", "*", "\t tab",
 		"emoji 🎫 ü e\u0301 日本", "\xff\xfe\x80 not UTF-8", "\x01\x02\x7f\x1b", strings.Repeat("ü", 256), "!history!", "~", "#",
 	} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			faults.Inject()
 			t.Parallel()
 			b := vaultRepository(t, func(b *builder) { b.vault.password = password })
 			script := filepath.Join(b.dir, "restore_maia.sh")
@@ -128,6 +132,7 @@ func TestPasswords(t *testing.T) {
 // not prove.
 func TestChangedVault(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "17")
 	replace := func(old, new string) func([]byte) []byte {
 		return func(b []byte) []byte {
 			if !bytes.Contains(b, []byte(old)) {
@@ -170,6 +175,7 @@ func TestChangedVault(t *testing.T) {
 		{"credentials.vault.enc", gone, 3, []string{proven, "credentials.vault.enc is missing"}},
 	} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			faults.Inject()
 			t.Parallel()
 			b := vaultRepository(t, nil)
 			path := filepath.Join(b.dir, b.id, c.file)
@@ -253,11 +259,13 @@ func TestHostileVault(t *testing.T) {
 // without it everything but the secrets.
 func TestOldOpenssl(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "18")
 	b := vaultRepository(t, nil)
 	for _, text := range []string{
 		`case " $* " in *' -pbkdf2 '*) echo 'unknown option -pbkdf2' >&2; exit 1 ;; esac; exec REAL "$@"`,
 		`case " $* " in *' -P '*) echo key=0000; exit 0 ;; esac; exec REAL "$@"`,
 	} {
+		faults.Inject()
 		m := newMachine(t, "tar", "perl")
 		m.wrap("openssl", text)
 		to := newTarget(t)

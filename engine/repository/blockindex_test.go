@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"maia-dr/engine/fsx"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 const testRepositoryID = "0123456789abcdef0123456789abcdef"
@@ -224,11 +225,13 @@ func TestIndexRefuses(t *testing.T) {
 
 // An index that cannot be saved leaves the old one.
 func TestIndexSaveFaults(t *testing.T) {
+	faults := matrix.Of(t, "4")
 	path := filepath.Join(t.TempDir(), "block.index")
 	old := smallIndex(t)
 	x := NewIndex(testRepositoryID, 0)
 	f := &faultAt{err: syscall.EIO}
 	for f.n = 1; ; f.n++ {
+		faults.Inject()
 		f.calls = 0
 		put(t, path, old)
 		err := x.Save(&fsx.FS{Fault: f.fault}, path)
