@@ -36,10 +36,10 @@ func (w *world) crashes(d *disk, run func(*engine.Engine) error) (during, after 
 		}
 		return out
 	}
-	every, first, some := 1, 0, forms
+	every, first, some, last := 1, 0, forms, forms
 	if !matrix.Full() {
 		every, some = 60, []form{formMixed, forms[w.rnd.IntN(len(forms)-1)]}
-		first = w.rnd.IntN(every)
+		first, last = w.rnd.IntN(every), []form{formStrict, formMixed}
 	}
 	fsys := &fsx.FS{Synced: d.synced, Fault: func(op fsx.Op, path string) error {
 		mu.Lock()
@@ -53,7 +53,7 @@ func (w *world) crashes(d *disk, run func(*engine.Engine) error) (during, after 
 		w.t.Fatal(err)
 	}
 	recording = false
-	return during, cut("when it was over", forms...)
+	return during, cut("when it was over", last...)
 }
 
 // TestPowerCut: whatever of the un-synced writes of a run is lost, earlier backups are whole, none is listed in part, the

@@ -134,6 +134,7 @@ func TestAdoptedInPart(t *testing.T) {
 	faults := matrix.Of(t, "31a")
 	r, made := newPrunable(t)
 	back := r.bookmark()
+	tried := 0
 	for name, late := range map[string][]string{
 		"a manifest":  {made[0].BackupID + "/" + repository.ManifestName},
 		"a folder":    {made[1].BackupID},
@@ -143,6 +144,9 @@ func TestAdoptedInPart(t *testing.T) {
 		"the index":   {made[3].BackupID + "/" + repository.RestoreIndexName},
 		"nearly all":  {made[0].BackupID, made[1].BackupID, made[2].BackupID, repository.ChunksDir},
 	} {
+		if tried++; tried > 2 && !matrix.Full() { // the order is by lot
+			break
+		}
 		faults.Inject()
 		back()
 		r.hardware, r.state = "machine-2", filepath.Join(r.base, "state-2")

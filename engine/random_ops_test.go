@@ -351,6 +351,7 @@ func (w *world) adopt() string {
 	w.machines++
 	w.hardware, w.state = fmt.Sprint("machine-", w.machines+1), filepath.Join(w.base, fmt.Sprint("state-", w.machines+1))
 	w.rolledBack = ""
+	w.forgetLocal()
 	res := w.normal()
 	if exists(filepath.Join(old.State, "identity.json")) {
 		_ = w.watched(func() error { // which error is looked at here
@@ -363,6 +364,16 @@ func (w *world) adopt() string {
 		remove(w.t, old.State)
 	}
 	return w.hardware + " " + res.BackupID
+}
+
+// forgetLocal forgets what only a state directory knew that is gone: its ids may be given again.
+func (w *world) forgetLocal() {
+	for id := range w.trees {
+		if !exists(filepath.Join(w.repo(), id)) && !slices.Contains(w.committed(), id) {
+			delete(w.trees, id)
+			delete(w.first, id)
+		}
+	}
 }
 
 // olderState keeps a copy of the state directory, or goes back to the one that was kept.
@@ -379,6 +390,7 @@ func (w *world) olderState() string {
 	}
 	remove(w.t, w.state)
 	copyTree(w.t, kept, w.state)
+	w.forgetLocal()
 	w.rolledBack = ""
 	return "back to the one that was kept"
 }

@@ -195,6 +195,7 @@ func (w *world) normal() *engine.BackupResult {
 			opt.Adopt = true
 		case engine.CodeState:
 			remove(w.t, w.state)
+			w.forgetLocal()
 			opt.Adopt = true
 		case engine.CodeLedger:
 			remove(w.t, filepath.Join(w.state, "sync.json"))
