@@ -72,6 +72,8 @@ func TestNoFileInRepository(t *testing.T) {
 	} {
 		back()
 		path := filepath.Join(f.repo(), name)
+		// No backup needs these two, and only the machine that makes the backups can write them anew.
+		spared := name == repository.WriterName(1) || name == repository.RepositoryName
 		remove(t, path)
 		if err := unix.Mkfifo(path, 0o600); err != nil {
 			t.Fatal(err)
@@ -79,14 +81,14 @@ func TestNoFileInRepository(t *testing.T) {
 		for what, do := range map[string]func() error{
 			"restore": func() error {
 				res, err := f.engine().Restore(t.Context(), engine.RestoreOptions{Backup: f.m.BackupID, To: filepath.Join(f.base, "to")})
-				if err == nil && len(res.Failed) == 0 && name != repository.WriterName(1) && !strings.HasSuffix(name, repository.RestoreIndexName) {
+				if err == nil && len(res.Failed) == 0 && !spared && !strings.HasSuffix(name, repository.RestoreIndexName) {
 					t.Errorf("%s is a FIFO, and all was restored", name)
 				}
 				return err
 			},
 			"verify": func() error {
 				res, err := f.engine().Verify(t.Context(), engine.VerifyOptions{All: true})
-				if err == nil && res.OK() && name != repository.WriterName(1) {
+				if err == nil && res.OK() && !spared {
 					t.Errorf("%s is a FIFO, and all is said to be well", name)
 				}
 				return err
