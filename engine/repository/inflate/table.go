@@ -101,8 +101,19 @@ func makeLengthEntries() (out [19]uint32) {
 	return out
 }
 
-// fixed returns the tables of the code that RFC 1951 fixes.
-var fixed = sync.OnceValue(func() *tables {
+var (
+	fixedOnce   sync.Once
+	fixedTables *tables
+)
+
+// fixed returns the tables of the code that RFC 1951 fixes. Not by sync.OnceValue: the tests compile this package without
+// the race detector, and generic code of sync that is compiled so would hide every lock from it.
+func fixed() *tables {
+	fixedOnce.Do(func() { fixedTables = makeFixed() })
+	return fixedTables
+}
+
+func makeFixed() *tables {
 	var lens [maxLit]uint8
 	for i := range lens {
 		switch {
@@ -123,7 +134,7 @@ var fixed = sync.OnceValue(func() *tables {
 	}
 	build(t.dist[:], distBits, five[:], distEntries[:])
 	return t
-})
+}
 
 // build fills a table for the code in which symbol i has lens[i] bits, 0 for none. It reports whether the code is one:
 // neither over-subscribed nor incomplete. As in zlib, one code of one bit is allowed alone, and none at all; what has
