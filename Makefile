@@ -46,7 +46,7 @@ VERSION ?= $(shell git describe --tags --match 'v[0-9]*.[0-9]*.[0-9]*' 2>/dev/nu
 # goroutine; WATCHED is what of the command line has more, and runs once more, with it. REPEATED are tests of the engine
 # that do one thing over and over, which is watched elsewhere: they run without it.
 UNWATCHED = ./engine/cli ./engine/fixture ./engine/retention ./packaging/... ./resources
-WATCHED   = ^TestScripts$$/^(backup|wait|evicted)$$|^TestBackupsAreToldOf$$|^TestSetupAtATerminal$$
+WATCHED   = ^TestScripts$$/^wait$$|^TestBackupsAreToldOf$$|^TestSetupAtATerminal$$
 REPEATED  = ^Test(Sabotage|TwoYears|Killed|Failing|Random|PowerCut|Strace|Limits|Suspended|SyncFails|Relocated.+|Forged|PasswordNumbers|PackagesPhase|GitHistory|DrillOfOddities|SecretIn|EveryFileFlipped|WeakSecrets|MarkersInText)
 
 GOTEST = $(GO) run ./packaging/ci/gotest -timeout 30m

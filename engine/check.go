@@ -118,12 +118,16 @@ func (e *Engine) checkStreams(ctx context.Context, src *repository.Source, m *re
 	if err != nil {
 		return bad, nil, err
 	}
-	problems, err := compareStreams(ctx, groups, scratch, observe)
+	assembled := make([]io.ReaderAt, len(scratch))
+	for i, f := range scratch {
+		assembled[i] = f
+	}
+	problems, err := compareStreams(ctx, groups, assembled, observe)
 	return bad, problems, err
 }
 
 // compareStreams hashes files that were assembled, several at a time unless somebody observes.
-func compareStreams(ctx context.Context, groups []streamFiles, assembled []*fsx.File, observe func(*repository.File) (io.Writer, func())) (problems []fileProblem, err error) {
+func compareStreams(ctx context.Context, groups []streamFiles, assembled []io.ReaderAt, observe func(*repository.File) (io.Writer, func())) (problems []fileProblem, err error) {
 	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))

@@ -68,6 +68,9 @@ type Engine struct {
 	// pieceBytes is the size of a piece of a database that is exported; 0: 50 MiB.
 	pieceBytes int64
 
+	// manifests are shared by all that read them.
+	manifests repository.Manifests
+
 	// laps measures the phases of a drill.
 	laps *laps
 
@@ -137,11 +140,11 @@ func (t *triedError) Unwrap() error { return t.err }
 
 // target returns the repository in the OneDrive folder.
 func (e *Engine) target(folder onedrive.Folder) repository.Repo {
-	return repository.Repo{Dir: filepath.Join(folder.Path, repository.DirName), FS: e.fs, Staging: e.state.Staging()}
+	return repository.Repo{Dir: filepath.Join(folder.Path, repository.DirName), FS: e.fs, Staging: e.state.Staging(), Manifests: &e.manifests}
 }
 
 func (e *Engine) mirror() repository.Repo {
-	return repository.Repo{Dir: e.state.Mirror(), FS: e.fs}
+	return repository.Repo{Dir: e.state.Mirror(), FS: e.fs, Manifests: &e.manifests}
 }
 
 // explain gives an error from the file system its code, so that the user is told what to do.

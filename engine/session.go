@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"runtime"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"maia-dr/engine/onedrive"
 	"maia-dr/engine/repository"
@@ -304,8 +307,24 @@ func (s *session) loadCatalogue() error {
 	if err != nil {
 		return err
 	}
-	for _, id := range l.IDs() {
-		m, raw, err := s.mirror.CheckedManifest(id)
+	type found struct {
+		m   *repository.Manifest
+		raw []byte
+		err error
+	}
+	ids := l.IDs()
+	all := make([]found, len(ids))
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, id := range ids {
+		g.Go(func() error {
+			all[i].m, all[i].raw, all[i].err = s.mirror.CheckedManifest(id)
+			return nil
+		})
+	}
+	_ = g.Wait() // no function fails
+	for i, id := range ids {
+		m, raw, err := all[i].m, all[i].raw, all[i].err
 		if err != nil && !errors.Is(err, repository.ErrNewerFormat) {
 			// Its twin in OneDrive may be whole.
 			var terr error

@@ -160,6 +160,7 @@ type verification struct {
 	published map[repository.Hash]bool
 	// whole are files that were found whole, by fileKey: most files of a backup lie in the one before at the same place.
 	whole map[string]bool
+	plain *plainChunks // nil: every backup's chunks are decompressed for it
 }
 
 // home returns the number of the copy that a backup is verified in: OneDrive, or the mirror for one whose manifest
@@ -205,6 +206,16 @@ func (w *verification) run(ids []string) error {
 	w.published = published
 	if err := w.chunks(chunks); err != nil {
 		return err
+	}
+	if !w.res.HashesOnly {
+		plain, err := w.keepPlain(len(manifests), chunks)
+		if err != nil {
+			return err
+		}
+		if plain != nil {
+			defer plain.file.Close()
+		}
+		w.plain = plain
 	}
 	for _, id := range ids {
 		if m := manifests[id]; m != nil {
@@ -433,7 +444,13 @@ func (w *verification) streams(m *repository.Manifest, files []repository.File) 
 		all := src.Choose
 		src.Choose = func(ref repository.ChunkRef) []string { return all(ref)[:1] }
 	}
-	chunkErrs, problems, err := w.e.checkStreams(w.ctx, src, m, groups, nil)
+	var chunkErrs []*repository.ChunkError
+	var problems []fileProblem
+	if w.plain != nil {
+		chunkErrs, problems, err = w.plain.compare(w.ctx, w.e, src, m, groups, remote)
+	} else {
+		chunkErrs, problems, err = w.e.checkStreams(w.ctx, src, m, groups, nil)
+	}
 	if err != nil {
 		if errors.Is(err, repository.ErrDamaged) {
 			return append(out, err.Error()), notRead, nil

@@ -45,8 +45,13 @@ type Packer struct {
 	group   sync.WaitGroup
 	stop    context.CancelCauseFunc
 	ctx     context.Context
-	refs    []ChunkRef // owned by the writer until it ends
+	refs    []*ChunkRef // owned by the writer until it ends; each by whoever commits it
+	syncing chan struct{}
 }
+
+// syncs is how many finished chunks are being synced while the next is written: a disk takes longer for one than two
+// processors take to compress it.
+const syncs = 2
 
 type segment struct {
 	raw       []byte
@@ -67,7 +72,8 @@ func NewPacker(ctx context.Context, fs *fsx.FS, dir string, level int) *Packer {
 	depth := workers + 2
 	p := &Packer{
 		fs: fs, dir: dir, level: level, bulk: bulk,
-		free: make(chan *segment, depth), work: make(chan *segment, depth), ordered: make(chan *segment, depth),
+		syncing: make(chan struct{}, syncs),
+		free:    make(chan *segment, depth), work: make(chan *segment, depth), ordered: make(chan *segment, depth),
 	}
 	p.ctx, p.stop = context.WithCancelCause(ctx)
 	for range depth {
@@ -178,7 +184,11 @@ func (p *Packer) Close() ([]ChunkRef, error) {
 			return nil, fmt.Errorf("write chunks: %w", err)
 		}
 	}
-	return p.refs, nil
+	refs := make([]ChunkRef, len(p.refs))
+	for i, ref := range p.refs {
+		refs[i] = *ref
+	}
+	return refs, nil
 }
 
 // Abort ends a Packer whose chunks are not wanted. Chunks that were finished stay; nothing refers to them.
@@ -247,12 +257,17 @@ func (p *Packer) writeSegment(c *chunkFile, s *segment) (*chunkFile, error) {
 	if !s.endsChunk {
 		return c, nil
 	}
-	ref := ChunkRef{SizeBytes: c.size, RawBytes: c.raw}
+	ref := &ChunkRef{SizeBytes: c.size, RawBytes: c.raw}
 	c.sum.Sum(ref.SHA256[:0])
-	if err := c.commit(p.fs, filepath.Join(p.dir, ChunkName(ref.SHA256))); err != nil {
-		return c, err
-	}
 	p.refs = append(p.refs, ref)
+	p.syncing <- struct{}{}
+	p.group.Go(func() {
+		defer func() { <-p.syncing }()
+		if err := c.commit(p.fs, filepath.Join(p.dir, ChunkName(ref.SHA256))); err != nil {
+			c.discard(p.fs)
+			p.stop(err)
+		}
+	})
 	return nil, nil
 }
 

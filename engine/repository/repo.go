@@ -25,6 +25,8 @@ type Repo struct {
 	// Staging is where WriteFile has its temporary files: in OneDrive, what a crash leaves would stay for ever. Empty:
 	// beside the file.
 	Staging string
+	// Manifests, if set, shares what ReadManifest returns.
+	Manifests *Manifests
 	// Ready, if set, is called before a file is read, and returns when that will not wait for a download; its error is
 	// that of the reading.
 	Ready func(path string) error
@@ -347,13 +349,13 @@ func (m *Manifest) Stored(l *Listing) map[string]int64 {
 	return out
 }
 
-// ReadManifest reads a backup's manifest and returns its bytes too.
+// ReadManifest reads a backup's manifest and returns its bytes too. The manifest may be shared: it must not be changed.
 func (r Repo) ReadManifest(id string) (*Manifest, []byte, error) {
 	b, err := r.readSmall(r.Path(id, ManifestName), maxManifest)
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := DecodeManifest(b)
+	m, err := r.Manifests.decode(b)
 	if err != nil {
 		return nil, nil, err
 	}
