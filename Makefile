@@ -43,8 +43,9 @@ RACE = -race \
 VERSION ?= $(shell git describe --tags --match 'v[0-9]*.[0-9]*.[0-9]*' 2>/dev/null || echo 0.0.0-dev)
 
 # Not all is worth the time of the race detector. UNWATCHED are packages whose tests wait for children or have one
-# goroutine, more of them at a time than there are processors; WATCHED is what of the command line has more, and runs once more, with it. REPEATED are tests of the engine
-# that do one thing over and over, which is watched elsewhere: they run without it.
+# goroutine: more of them run at a time than there are processors. WATCHED is what of the command line has more, and runs
+# once more, with it. REPEATED are tests of the engine that do one thing over and over, which is watched elsewhere: they
+# run without it.
 UNWATCHED = ./engine/cli ./engine/fixture ./engine/retention ./packaging/... ./resources
 WATCHED   = ^TestScripts$$/^wait$$|^TestBackupsAreToldOf$$|^TestSetupAtATerminal$$
 REPEATED  = ^Test(Sabotage|TwoYears|Killed|Failing|Random|PowerCut|Strace|Limits|Suspended|SyncFails|Relocated.+|Forged|PasswordNumbers|PackagesPhase|GitHistory|DrillOfOddities|SecretIn|EveryFileFlipped|WeakSecrets|MarkersInText)
