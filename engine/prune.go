@@ -252,8 +252,12 @@ func (s *session) carryOut(j *state.PruneJournal) error {
 				return err
 			}
 		}
-		// Something foreign in the folder keeps it; it is reported as foreign from then on.
-		if err := remove(id); err != nil && !isNotEmpty(err) {
+		err := remove(id)
+		if isNotEmpty(err) {
+			// Something foreign in the folder keeps it; it is reported as foreign from then on.
+			err = s.e.fs.SyncDir(s.target.Path(id))
+		}
+		if err != nil {
 			return err
 		}
 		if err := s.removeMirrored(id); err != nil {
