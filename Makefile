@@ -1,10 +1,11 @@
 # make test is the gate: everything that must hold, in a fresh clone with Go, git and make.
-# The rest: build app bench gobench fuzz lint vuln icons clean. Works with the make 3.81 of macOS.
+# The rest: build app bench gobench sabotage fuzz lint vuln icons clean. Works with the make 3.81 of macOS.
 
 GO        ?= go
-FUZZTIME  ?= 30s
+FU.PHONY: build app test tools format vet darwin scripts unit bench gobench sabotage fuzzTIME  ?= 30s
 BENCH     ?= .
 BENCH_ARGS ?=
+SABOTAGE_ARGS ?=
 TEST_ARGS ?=
 PACKAGES  ?= ./...
 
@@ -51,7 +52,7 @@ GOTEST = $(GO) run ./packaging/ci/gotest -timeout 30m
 
 SCRIPTS = $(shell find .ci resources packaging -type f \( -name '*.sh' -o -path '.ci/*' \) 2>/dev/null)
 
-.PHONY: build app test tools format vet darwin scripts unit bench gobench fuzz lint vuln icons clean
+.PHONY: build app test tools format vet darwin scripts unit bench gobench sabotage fuzz lint vuln icons clean
 
 build:
 	$(GO) build -trimpath -o bin/maia-dr .
@@ -108,8 +109,13 @@ bench:
 gobench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(TEST_ARGS) $(PACKAGES)
 
+# Breaks the program in one place after another; the tests have to notice. About half an hour. SABOTAGE_ARGS: go run
+# ./packaging/sabotage -help lists them.
+sabotage:
+	$(GO) run ./packaging/sabotage $(SABOTAGE_ARGS)
+
 fuzz:
-	@.ci/fuzz $(FUZZTIME)
+	@.ci/fuzz $(FU.PHONY: build app test tools format vet darwin scripts unit bench gobench sabotage fuzzTIME)
 
 # About two minutes the first time: the linter is built from source.
 lint:
