@@ -1,13 +1,14 @@
 # make test is the gate: everything that must hold, in a fresh clone with Go, git and make.
-# The rest: build app bench gobench sabotage fuzz lint vuln icons clean. Works with the make 3.81 of macOS.
+# The rest: build app bench gobench faults sabotage fuzz lint vuln icons clean. Works with the make 3.81 of macOS.
 
 GO        ?= go
-FU.PHONY: build app test tools format vet darwin scripts unit bench gobench sabotage fuzzTIME  ?= 30s
+FUZZTIME  ?= 30s
 BENCH     ?= .
 BENCH_ARGS ?=
 SABOTAGE_ARGS ?=
 TEST_ARGS ?=
 PACKAGES  ?= ./...
+ROWS      ?=
 
 # Tools of the developer, never requirements of the module. Versions are pinned: a new one is a commit.
 GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -46,13 +47,13 @@ VERSION ?= $(shell git describe --tags --match 'v[0-9]*.[0-9]*.[0-9]*' 2>/dev/nu
 # that do one thing over and over, which is watched elsewhere: they run without it.
 UNWATCHED = ./engine/cli ./engine/fixture ./engine/retention ./packaging/... ./resources
 WATCHED   = ^TestScripts$$/^(backup|wait|evicted)$$|^TestBackupsAreToldOf$$|^TestSetupAtATerminal$$
-REPEATED  = ^Test(Sabotage|TwoYears|Killed|Failing|Relocated.+|Forged|PasswordNumbers|PackagesPhase|GitHistory|DrillOfOddities|SecretIn|EveryFileFlipped|WeakSecrets|MarkersInText)
+REPEATED  = ^Test(Sabotage|TwoYears|Killed|Failing|Random|PowerCut|Strace|Limits|Suspended|SyncFails|Relocated.+|Forged|PasswordNumbers|PackagesPhase|GitHistory|DrillOfOddities|SecretIn|EveryFileFlipped|WeakSecrets|MarkersInText)
 
 GOTEST = $(GO) run ./packaging/ci/gotest -timeout 30m
 
 SCRIPTS = $(shell find .ci resources packaging -type f \( -name '*.sh' -o -path '.ci/*' \) 2>/dev/null)
 
-.PHONY: build app test tools format vet darwin scripts unit bench gobench sabotage fuzz lint vuln icons clean
+.PHONY: build app test tools format vet darwin scripts unit bench gobench faults sabotage fuzz lint vuln icons clean
 
 build:
 	$(GO) build -trimpath -o bin/maia-dr .
@@ -76,6 +77,7 @@ format:
 
 vet:
 	$(GO) vet ./...
+	$(GO) vet -tags faults ./engine
 
 # The macOS program is built where macOS is; here it is checked: without cgo by vet, with cgo by its types.
 darwin:
@@ -109,13 +111,18 @@ bench:
 gobench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(TEST_ARGS) $(PACKAGES)
 
+# Every fault of docs/reliability.md at every place where it can happen, and its table brought up to date: some hours. Single
+# rows: make faults ROWS=15,16
+faults:
+	$(GO) run ./packaging/ci/faults -write docs/reliability.md -rows '$(ROWS)'
+
 # Breaks the program in one place after another; the tests have to notice. About half an hour. SABOTAGE_ARGS: go run
 # ./packaging/sabotage -help lists them.
 sabotage:
 	$(GO) run ./packaging/sabotage $(SABOTAGE_ARGS)
 
 fuzz:
-	@.ci/fuzz $(FU.PHONY: build app test tools format vet darwin scripts unit bench gobench sabotage fuzzTIME)
+	@.ci/fuzz $(FUZZTIME)
 
 # About two minutes the first time: the linter is built from source.
 lint:

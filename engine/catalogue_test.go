@@ -9,6 +9,7 @@ import (
 
 	"maia-dr/engine"
 	"maia-dr/engine/repository"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // alter changes one hexadecimal digit of a chunk's hash in a manifest: it can still be read, and names a chunk that
@@ -31,6 +32,7 @@ func alter(t *testing.T, path string, m *repository.Manifest) {
 // OneDrive takes its place, and no chunk that a kept backup needs is deleted.
 func TestAlteredCatalogue(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "17")
 	r, made := newPrunable(t)
 	for _, m := range made[2:] {
 		alter(t, filepath.Join(r.mirror(), m.BackupID, repository.ManifestName), m)
@@ -47,6 +49,7 @@ func TestAlteredCatalogue(t *testing.T) {
 // need is deleted, and forgetting it is the way out.
 func TestUnreadableManifest(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "17", "31")
 	for name, spoil := range map[string]func(t *testing.T, path string, m *repository.Manifest){
 		"altered":  alter,
 		"cut off":  func(t *testing.T, path string, _ *repository.Manifest) { truncate(t, path, 1000) },
@@ -56,6 +59,7 @@ func TestUnreadableManifest(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			faults.Inject()
 			t.Parallel()
 			r, made := newPrunable(t)
 			lost := made[1]
@@ -92,15 +96,55 @@ func TestUnreadableManifest(t *testing.T) {
 	}
 }
 
+// TestDescriptorDamaged: a repository whose own files are damaged or gone is read by its backups, on this machine and on any other;
+// verification writes anew what this machine knows of them, and the next backup is made.
+func TestDescriptorDamaged(t *testing.T) {
+	t.Parallel()
+	faults := matrix.Of(t, "15", "16")
+	r := newRig(t)
+	r.config.Retention = keepTwo
+	r.backup()
+	r.day(1)
+	r.backup()
+	for _, name := range []string{repository.RepositoryName, repository.WriterName(1)} {
+		path := filepath.Join(r.repo(), name)
+		whole := read(t, path)
+		for how, spoil := range map[string]func(){
+			"longer": func() { write(t, path, append(slices.Clone(whole), 0)) }, "empty": func() { write(t, path, nil) }, "gone": func() { remove(t, path) },
+		} {
+			faults.Inject()
+			spoil()
+			here := r.state
+			for _, state := range []string{here, filepath.Join(r.base, "state-of-another")} {
+				r.state = state
+				if l, err := r.engine().List(); err != nil || len(l.Backups) < 2 || l.Backups[1].State != engine.StateComplete {
+					t.Errorf("%s %s: list: %+v, %v", name, how, l, err)
+				}
+				r.restore("latest")
+			}
+			r.state = here
+			v := r.verifyAll()
+			if how == "gone" { // what vanished may come back
+				write(t, path, whole)
+			} else if mended := bytes.Equal(read(t, path), whole); !mended || len(v.Repaired) != 1 {
+				t.Errorf("%s %s: mended %v, repaired %q", name, how, mended, v.Repaired)
+			}
+			r.backup()
+		}
+	}
+}
+
 // TestVerifyMendsFolder: each file of a backup's folder that is flipped in OneDrive, or in the mirror, is replaced by
 // its twin.
 func TestVerifyMendsFolder(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "15")
 	r := newRig(t)
 	m := r.backup().Manifest
 	whole := r.shelf()
 	for _, dir := range []string{r.repo(), r.mirror()} {
 		for _, e := range entries(t, filepath.Join(dir, m.BackupID)) {
+			faults.Inject()
 			path := filepath.Join(dir, m.BackupID, e.Name())
 			was := read(t, path)
 			if len(was) == 0 {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"maia-dr/engine"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // restless changes files without a pause until it is stopped: each is rewritten in place or by rename, grows, shrinks,
@@ -120,6 +121,7 @@ func (w *restless) hammer() {
 // and what it doubts, verifies, and comes back.
 func TestFilesChanging(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "13")
 	r := newRig(t)
 	r.config.Retention = keepTwo
 	r.clock = time.Now().Add(24 * time.Hour)
@@ -129,6 +131,7 @@ func TestFilesChanging(t *testing.T) {
 	go w.hammer()
 	warned := map[string]int{}
 	for range 8 {
+		faults.Inject()
 		res, err := r.engine().Backup(t.Context(), engine.BackupOptions{NoVault: true})
 		if err != nil {
 			t.Fatalf("seed %d: %v", killSeed, err)

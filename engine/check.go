@@ -1,13 +1,18 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"maia-dr/engine/component"
 	"maia-dr/engine/event"
@@ -113,42 +118,79 @@ func (e *Engine) checkStreams(ctx context.Context, src *repository.Source, m *re
 	if err != nil {
 		return bad, nil, err
 	}
-	var problems []fileProblem
-	buf := make([]byte, 256<<10)
-	for i, g := range groups {
-		for _, f := range g.files {
-			if err := ctx.Err(); err != nil {
-				return bad, problems, err
-			}
-			sum := sha256.New()
-			dst, end := io.Writer(sum), func() {}
-			if observe != nil {
-				dst, end = observe(f)
-				dst = io.MultiWriter(sum, dst)
-			}
-			n, err := io.CopyBuffer(dst, io.NewSectionReader(scratch[i], f.Offset, f.SizeBytes), buf)
-			if err != nil {
-				return bad, problems, err
-			}
-			end()
-			if n != f.SizeBytes || repository.Hash(sum.Sum(nil)) != *f.SHA256 {
-				problems = append(problems, fileProblem{Path: f.Path, Reason: "its bytes are not what they were"})
-			}
+	problems, err := compareStreams(ctx, groups, scratch, observe)
+	return bad, problems, err
+}
+
+// compareStreams hashes files that were assembled, several at a time unless somebody observes.
+func compareStreams(ctx context.Context, groups []streamFiles, assembled []*fsx.File, observe func(*repository.File) (io.Writer, func())) (problems []fileProblem, err error) {
+	var mu sync.Mutex
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	if observe != nil {
+		g.SetLimit(1)
+	}
+	buffers := sync.Pool{New: func() any { return make([]byte, 256<<10) }}
+	for i, group := range groups {
+		for _, f := range group.files {
+			g.Go(func() error {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				sum := sha256.New()
+				dst, end := io.Writer(sum), func() {}
+				if observe != nil {
+					dst, end = observe(f)
+					dst = io.MultiWriter(sum, dst)
+				}
+				buf, _ := buffers.Get().([]byte)
+				n, err := io.CopyBuffer(dst, io.NewSectionReader(assembled[i], f.Offset, f.SizeBytes), buf)
+				buffers.Put(buf) //nolint:staticcheck // a slice's header is little beside what it saves
+				if err != nil {
+					return err
+				}
+				end()
+				if n != f.SizeBytes || repository.Hash(sum.Sum(nil)) != *f.SHA256 {
+					mu.Lock()
+					problems = append(problems, fileProblem{Path: f.Path, Reason: "its bytes are not what they were"})
+					mu.Unlock()
+				}
+				return nil
+			})
 		}
 	}
-	return bad, problems, nil
+	err = g.Wait()
+	slices.SortFunc(problems, func(a, b fileProblem) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	return problems, err
 }
 
 // pieces asks for the group's files, each at its own place of the stream.
 func (g *streamFiles) pieces(dst io.WriterAt) ([]repository.Piece, error) {
+	// What several files share is asked for once: a list that was made for it could name the whole tar a million times.
+	type run struct{ from, to int64 }
+	size := g.stream.Extents.Size()
+	runs := make([]run, 0, len(g.files))
+	for _, f := range g.files {
+		if f.Offset > size || f.SizeBytes > size-f.Offset {
+			return nil, fmt.Errorf("%.80q: %d bytes at %d lie outside the stream of %d: %w", f.Path, f.SizeBytes, f.Offset, size, repository.ErrDamaged)
+		}
+		if f.SizeBytes > 0 {
+			runs = append(runs, run{f.Offset, f.Offset + f.SizeBytes})
+		}
+	}
+	slices.SortFunc(runs, func(a, b run) int { return cmp.Compare(a.from, b.from) })
 	var out []repository.Piece
 	loc := repository.NewLocator(g.stream.Extents)
-	for _, f := range g.files {
-		x, err := loc.Slice(f.Offset, f.SizeBytes)
-		if err != nil {
-			return nil, fmt.Errorf("%.80q: %w", f.Path, err)
+	for i := 0; i < len(runs); {
+		r := runs[i]
+		for i++; i < len(runs) && runs[i].from <= r.to; i++ {
+			r.to = max(r.to, runs[i].to)
 		}
-		out = append(out, repository.Pieces(x, dst, f.Offset)...)
+		x, err := loc.Slice(r.from, r.to-r.from)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, repository.Pieces(x, dst, r.from)...)
 	}
 	return out, nil
 }

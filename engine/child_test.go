@@ -30,9 +30,6 @@ import (
 	"maia-dr/resources"
 )
 
-// full asks for every call and every moment where the tests otherwise take a sample.
-var full = flag.Bool("full", false, "kill and fail at every call instead of at some of each kind")
-
 // What dies, and what writes while a backup runs, are other processes, as in life. They are this test binary, run
 // again with its orders in this variable.
 const childVariable = "ENGINE_TEST_CHILD"
@@ -117,8 +114,10 @@ func TestMain(m *testing.M) {
 		os.Setenv("TMPDIR", memory)
 	}
 	code := m.Run()
-	if master.base != "" {
-		os.RemoveAll(master.base)
+	for _, dir := range []string{master.base, built.dir} {
+		if dir != "" {
+			os.RemoveAll(dir)
+		}
 	}
 	os.Exit(code)
 }
@@ -267,6 +266,26 @@ var master struct {
 	base string
 	fix  *fixture.Fixture
 	err  error
+}
+
+// built is the program itself, for tests of the whole process.
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// realProgram returns the program's path; it is built once.
+func realProgram() (string, error) {
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "engine-test-"); built.err != nil {
+			return
+		}
+		if out, err := exec.Command("go", "build", "-o", built.dir, "maia-dr").CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("build: %w: %s", err, out)
+		}
+	})
+	return filepath.Join(built.dir, "maia-dr"), built.err
 }
 
 // copyMac copies the sample to base.

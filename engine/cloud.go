@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"maia-dr/engine/event"
+	"maia-dr/engine/fsx"
 	"maia-dr/engine/onedrive"
 	"maia-dr/engine/onedrive/graph"
 	"maia-dr/engine/repository"
@@ -207,7 +208,7 @@ func (c *cloudCheck) quickXor(name string, size int64) (string, error) {
 			return "", nil
 		}
 	}
-	f, err := os.Open(from)
+	f, err := fsx.OpenRegular(from)
 	if err != nil {
 		return "", err
 	}

@@ -15,6 +15,7 @@ import (
 	"maia-dr/engine/cli"
 	"maia-dr/engine/fsx"
 	"maia-dr/engine/state"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // atOnce starts children behind a gate and opens it when all wait there.
@@ -36,6 +37,7 @@ func atOnce(t *testing.T, all []orders) []*child {
 // TestTwentyAtOnce: of twenty command lines one runs at a time, and the others say so.
 func TestTwentyAtOnce(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 20, "10")
 	r := newRig(t)
 	r.hardware = engine.SystemEnv().HardwareID()
 	args := []string{"backup", "--no-vault", "--home", r.fix.Home, "--maia-root", r.fix.Root, "--onedrive-path", r.fix.OneDrive, "--state-dir", r.state}
@@ -96,10 +98,11 @@ func (r *rig) oneAfterAnother(backups int) {
 	}
 }
 
-// TestVerbsAtOnce: backup, verify, prune and restore beside each other either run or say that another one does, and
+// TestVerbsAtOnce: backup, verify, prune, drill and restore beside each other either run or say that another one does, and
 // whatever runs is right.
 func TestVerbsAtOnce(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "10")
 	r := newRig(t)
 	r.clock = time.Now().Add(24 * time.Hour)
 	first := r.backup().Manifest
@@ -108,10 +111,11 @@ func TestVerbsAtOnce(t *testing.T) {
 	r.backup()
 	done := map[string]int{}
 	for round := range 4 {
+		faults.Inject()
 		r.day(2 + round)
 		r.clock = r.clock.Add(24 * time.Hour)
 		var all []orders
-		for i, verb := range []string{"backup", "verify", "prune", "restore", "backup", "verify", "prune", "restore"} {
+		for i, verb := range []string{"backup", "verify", "prune", "restore", "backup", "drill", "prune", "restore"} {
 			all = append(all, orders{
 				Mac: r.mac(), Verb: verb, Clock: true, Backup: "latest", To: filepath.Join(r.base, fmt.Sprintf("to-%d-%d", round, i)),
 			})
@@ -144,6 +148,7 @@ func TestVerbsAtOnce(t *testing.T) {
 // half done.
 func TestBesideARun(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "10")
 	r := newRig(t)
 	r.clock = time.Now().Add(24 * time.Hour)
 	r.config.Retention = keepTwo
@@ -211,6 +216,7 @@ func TestBesideARun(t *testing.T) {
 // restore says so, and nothing in the target has been touched.
 func TestPrunedWhileAsked(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "10")
 	r := newRig(t)
 	gone := r.backup().BackupID
 	for n := range 3 {

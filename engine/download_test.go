@@ -10,11 +10,13 @@ import (
 
 	"maia-dr/engine"
 	"maia-dr/engine/onedrive"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // A download that fails says in which way, and is killed if it hangs. The restore leaves nothing half-done.
 func TestDownloadFails(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "28")
 	r := newRig(t)
 	r.backup()
 	reply := func(errno string) string {

@@ -20,6 +20,7 @@ import (
 	"maia-dr/engine/repository"
 	"maia-dr/engine/retention"
 	"maia-dr/engine/state"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // rehearse runs a drill with changed options of the engine. The backups have no vault.
@@ -126,12 +127,14 @@ func TestCancelledScript(t *testing.T) {
 // after it passes.
 func TestKilledDrill(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "2")
 	k := newKiller(t, 50)
 	k.backup()
 	calls := k.calls(orders{Mac: k.mac(), Verb: "drill"})
 	shelf := k.scene()
 	left := 0
 	for i, n := range k.moments(calls, 6, k.rnd) {
+		faults.Inject()
 		k.kill(orders{Verb: "drill"}, n, len(calls), func() {
 			k.survived(shelf)
 			left += len(entries(t, filepath.Join(k.state, "scratch")))

@@ -251,9 +251,12 @@ func (e *Engine) removeLeftovers() error {
 		}
 		if _, err := os.Lstat(mirror.Path(entry.Name(), repository.ManifestName)); errors.Is(err, fs.ErrNotExist) {
 			// Never committed, so never published either.
-			if err := e.fs.RemoveAll(mirror.Path(entry.Name())); err != nil {
-				return err
-			}
+			err = e.fs.RemoveAll(mirror.Path(entry.Name()))
+		} else {
+			err = e.fs.RemoveTemps(mirror.Path(entry.Name()))
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

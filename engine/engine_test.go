@@ -17,6 +17,7 @@ import (
 	"maia-dr/engine"
 	"maia-dr/engine/fsx"
 	"maia-dr/engine/repository"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 func TestRoundTrip(t *testing.T) {
@@ -81,6 +82,7 @@ func TestUnchangedStoresNothing(t *testing.T) {
 // TestCaches: whatever happens to the local caches, the next backup is whole.
 func TestCaches(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "31a")
 	for name, spoil := range map[string]func(t *testing.T, r *rig){
 		"index deleted":      func(t *testing.T, r *rig) { remove(t, filepath.Join(r.state, "block.index")) },
 		"index damaged":      func(t *testing.T, r *rig) { flip(t, filepath.Join(r.state, "block.index"), 100) },
@@ -92,12 +94,17 @@ func TestCaches(t *testing.T) {
 			remove(t, filepath.Join(r.mirror(), "chunks"))
 			mkdir(t, filepath.Join(r.mirror(), "chunks"))
 		},
+		"mirror without its folder of chunks": func(t *testing.T, r *rig) { remove(t, filepath.Join(r.mirror(), "chunks")) },
+		"temporary file beside a manifest": func(t *testing.T, r *rig) {
+			write(t, filepath.Join(r.mirror(), r.committed()[0], ".restore_maia.sh.1.tmp"), nil)
+		},
 		"both caches deleted": func(t *testing.T, r *rig) {
 			remove(t, filepath.Join(r.state, "stat.cache"))
 			remove(t, filepath.Join(r.state, "block.index"))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			faults.Inject()
 			t.Parallel()
 			r := newRig(t)
 			r.clock = time.Now().Add(time.Hour)
@@ -106,6 +113,9 @@ func TestCaches(t *testing.T) {
 			spoil(t, r)
 			res := r.backup()
 			r.verifyAll()
+			if left, err := filepath.Glob(filepath.Join(r.mirror(), "full_*/.*")); err != nil || len(left) > 0 {
+				t.Errorf("left over: %q, %v", left, err)
+			}
 			restored, _ := r.restore("latest")
 			r.sameAsSource(restored, res.Manifest)
 			if strings.HasPrefix(name, "index") && res.StoredBytes > res.SourceBytes/4 {
@@ -118,6 +128,7 @@ func TestCaches(t *testing.T) {
 // TestOlderIndex: an index from an older state directory refers only to chunks that are there.
 func TestOlderIndex(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "31a")
 	r := newRig(t)
 	r.clock = time.Now().Add(time.Hour)
 	r.backup()
@@ -138,6 +149,7 @@ func TestOlderIndex(t *testing.T) {
 
 func TestVanishedFilesArePublishedAgain(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "31a")
 	r := newRig(t)
 	first := r.backup()
 	chunk := repository.ChunkName(first.Manifest.Chunks[0].SHA256)
@@ -145,6 +157,7 @@ func TestVanishedFilesArePublishedAgain(t *testing.T) {
 		filepath.Join("chunks", chunk), filepath.Join(first.BackupID, repository.FilesName),
 		filepath.Join(first.BackupID, repository.ManifestName), first.BackupID,
 	} {
+		faults.Inject()
 		remove(t, filepath.Join(r.repo(), gone))
 		r.backup()
 		if _, err := os.Stat(filepath.Join(r.repo(), gone)); err != nil {
@@ -302,6 +315,7 @@ func TestEveryCodeHasAHint(t *testing.T) {
 
 func TestAdopt(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "31a")
 	r := newRig(t)
 	first := r.backup()
 	r.hardware, r.state = "machine-2", filepath.Join(r.base, "state-2")

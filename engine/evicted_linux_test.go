@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"maia-dr/engine"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // readers watches the files of a folder and its subfolders, and returns a function that says which were opened since.
@@ -57,6 +58,7 @@ func readers(t *testing.T, dir string) func() []string {
 // that hangs.
 func TestDailyRunsReadNothingInOneDrive(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "28")
 	r := newRig(t)
 	r.drills = true
 	r.backup()
@@ -90,6 +92,7 @@ func TestDailyRunsReadNothingInOneDrive(t *testing.T) {
 			return err
 		},
 	} {
+		faults.Inject()
 		if err := run(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -19,6 +19,7 @@ import (
 	"maia-dr/engine/fsx"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/vault"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // TestExport: the copy of an older backup that shares chunks with others is restored by Go and by the script, without the
@@ -188,12 +189,14 @@ func TestExportRefuses(t *testing.T) {
 // TestExportInterrupted: after a full disk at any moment, the same command goes on and comes to its end.
 func TestExportInterrupted(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "4")
 	r := newRig(t)
 	r.removeLikelySecrets()
 	first := r.backup()
 	for _, archives := range []bool{false, true} {
 		failed := 0
 		for n := 3; ; n += 7 {
+			faults.Inject()
 			stick := filepath.Join(r.base, fmt.Sprint("stick", archives, n))
 			calls := 0
 			fault := func(_ fsx.Op, path string) error {

@@ -16,6 +16,7 @@ import (
 	"maia-dr/engine/fsx"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/state"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // allOps are the kinds of calls that can fail.
@@ -93,21 +94,59 @@ func (x *injector) String() string {
 	return fmt.Sprintf("%v at %s %d %s, first on %s", x.err, x.op, x.n, often, x.hit)
 }
 
-// ordinals picks some calls of each kind; with -full every one.
-func ordinals(counts map[fsx.Op]int, each int, rnd *rand.Rand) []*injector {
-	var out []*injector
+// failing is a call to fail, and the code the user is told.
+type failing struct {
+	injector
+	code engine.Code
+}
+
+// ordinals picks some calls of each kind and has each fail in one way; with -full every one, with a full disk, with EIO
+// and in a third way.
+func ordinals(counts map[fsx.Op]int, each int, rnd *rand.Rand) []*failing {
+	var out []*failing
+	add := func(op fsx.Op, n, way int) {
+		f := failures[way%len(failures)]
+		if op == fsx.OpRename && way%len(failures) == 6 { // instead of EMFILE
+			f.err, f.code = unix.EXDEV, ""
+		}
+		out = append(out, &failing{injector{op: op, n: n, err: f.err}, f.code})
+	}
 	for _, op := range allOps {
 		for i, n := range rnd.Perm(counts[op]) {
-			if i < each || *full {
-				out = append(out, &injector{op: op, n: n + 1})
+			switch {
+			case matrix.Full():
+				for _, way := range []int{0, 1, 2 + i%(len(failures)-2)} {
+					add(op, n+1, way)
+				}
+			case i < each:
+				add(op, n+1, len(out))
 			}
 		}
 	}
 	return out
 }
 
+// failingRows counts for the row of each fault.
+type failingRows struct{ full, broken, sync, rename, readOnly *matrix.Counter }
+
+func (f failingRows) inject(x *injector) {
+	switch {
+	case x.op == fsx.OpSync && !x.forever:
+		f.sync.Inject()
+	case x.op == fsx.OpRename && (x.err == unix.EXDEV || x.err == unix.EACCES):
+		f.rename.Inject()
+	case x.err == unix.ENOSPC, x.err == unix.EDQUOT:
+		f.full.Inject()
+	case x.err == unix.EROFS, x.err == unix.EACCES:
+		f.readOnly.Inject()
+	default:
+		f.broken.Inject()
+	}
+}
+
 // TestFailingBackup makes calls of each kind fail, once and from then on.
 func TestFailingBackup(t *testing.T) {
+	rows := failingRows{matrix.Of(t, "4"), matrix.Of(t, "5"), matrix.Of(t, "6"), matrix.Of(t, "7"), matrix.Of(t, "9")}
 	for lane, forever := range []bool{false, true} {
 		t.Run(fmt.Sprint("forever=", forever), func(t *testing.T) {
 			t.Parallel()
@@ -128,18 +167,18 @@ func TestFailingBackup(t *testing.T) {
 			k.clock = k.clock.Add(24 * time.Hour)
 			kinds, succeeded := map[fsx.Op]bool{}, 0
 			for i, x := range ordinals(count.counts, 2-lane, k.rnd) {
-				f := failures[i%len(failures)]
-				x.err, x.forever = f.err, forever
+				x.forever = forever
 				k.change()
 				before := k.scene()
-				err := k.inject(x, try)
+				rows.inject(&x.injector)
+				err := k.inject(&x.injector, try)
 				done := k.said("seed %d: %s: %v", killSeed, x, err)
 				if kinds[x.op] = kinds[x.op] || x.hit != ""; err == nil {
 					succeeded++
 				}
-				x.honest(t, err, f.code)
+				x.honest(t, err, x.code)
 				k.survived(before)
-				k.failureTold(x, err)
+				k.failureTold(&x.injector, err)
 				k.clock = k.clock.Add(time.Hour)
 				res := k.recovered(i%6 == 5)
 				if i%10 == 9 {
@@ -182,6 +221,7 @@ func (r *rig) failureTold(x *injector, err error) {
 // TestFailingPrune: a prune that cannot go on stops, and the next one ends what it began.
 func TestFailingPrune(t *testing.T) {
 	t.Parallel()
+	rows := failingRows{matrix.Of(t, "4"), matrix.Of(t, "5"), matrix.Of(t, "6"), matrix.Of(t, "7"), matrix.Of(t, "9")}
 	k := newKiller(t, 60)
 	for range 5 {
 		k.backup()
@@ -198,13 +238,13 @@ func TestFailingPrune(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, x := range ordinals(count.counts, 1, k.rnd) {
-		f := failures[i%len(failures)]
-		x.err, x.forever = f.err, i%2 == 0
+		x.forever = i%2 == 0
+		rows.inject(&x.injector)
 		back()
 		before := k.scene()
-		err := k.inject(x, prune)
+		err := k.inject(&x.injector, prune)
 		done := k.said("seed %d: %s: %v", killSeed, x, err)
-		x.honest(t, err, f.code)
+		x.honest(t, err, x.code)
 		k.survived(before)
 		if err := prune(); err != nil {
 			t.Errorf("the prune after it: %v", err)
@@ -223,6 +263,8 @@ func TestFailingPrune(t *testing.T) {
 // TestFailingRestore: a restore that cannot go on stops, loses nothing of the target, and can be run again.
 func TestFailingRestore(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "24")
+	rows := failingRows{matrix.Of(t, "4"), matrix.Of(t, "5"), matrix.Of(t, "6"), matrix.Of(t, "7"), matrix.Of(t, "9")}
 	k := newKiller(t, 70)
 	m := k.backup().Manifest
 	template := k.base + "/template"
@@ -248,12 +290,13 @@ func TestFailingRestore(t *testing.T) {
 	}
 	shelf := k.scene()
 	for i, x := range ordinals(count.counts, 1, k.rnd) {
-		f := failures[i%len(failures)]
-		x.err, x.forever = f.err, i%2 == 0
+		x.forever = i%2 == 0
+		rows.inject(&x.injector)
+		faults.Inject()
 		fresh()
-		err := k.inject(x, restore)
+		err := k.inject(&x.injector, restore)
 		done := k.said("seed %d: %s: %v", killSeed, x, err)
-		x.honest(t, err, f.code)
+		x.honest(t, err, x.code)
 		k.survived(shelf)
 		k.nothingLost(before, place)
 		k.clock = k.clock.Add(time.Minute)
@@ -271,10 +314,12 @@ func TestFailingRestore(t *testing.T) {
 // TestFailingVerify: a chunk that cannot be replaced is told as bad, and nothing is lost.
 func TestFailingVerify(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "4")
 	k := newKiller(t, 80)
 	m := k.backup().Manifest
 	bad := k.repo() + "/chunks/" + repository.ChunkName(m.Chunks[0].SHA256)
 	for _, op := range []fsx.Op{fsx.OpClone, fsx.OpCreate, fsx.OpSync, fsx.OpRename, fsx.OpSyncDir} {
+		faults.Inject()
 		flip(t, bad, 100)
 		k.failOn(op, "publish.tmp", unix.ENOSPC)
 		if op == fsx.OpRename || op == fsx.OpSyncDir {

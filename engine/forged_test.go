@@ -14,6 +14,7 @@ import (
 	"maia-dr/engine"
 	"maia-dr/engine/component"
 	"maia-dr/engine/repository"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // forge is a backup that somebody edited by hand in OneDrive, with hashes that are right again.
@@ -149,6 +150,7 @@ func (f *forge) edited(old, new string) {
 // lies there is lost; what cannot be trusted is refused before anything is written.
 func TestForgedBackups(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "17", "21")
 	f, back := newForge(t)
 	outside := filepath.Join(f.base, "outside")
 	mkdir(t, outside)
@@ -191,8 +193,15 @@ func TestForgedBackups(t *testing.T) {
 			c.Extents = c.Extents[:len(c.Extents)-1]
 			f.save()
 		},
-		"chunk too large":  func() { f.m.Chunks[0].RawBytes = 1 << 40; f.save() },
-		"file upwards":     func() { f.save(); f.edited(`"path": "restore_maia.sh"`, `"path": "../../evil"`) },
+		"chunk too large": func() { f.m.Chunks[0].RawBytes = 1 << 40; f.save() },
+		"file upwards":    func() { f.save(); f.edited(`"path": "restore_maia.sh"`, `"path": "../../evil"`) },
+		"small files larger than memory": func() {
+			for _, name := range []string{"a", "b", "c"} {
+				e := f.file(name)
+				e.Component, e.SizeBytes = component.ShellConfigs, 300<<20
+			}
+			f.save()
+		},
 		"database upwards": func() { f.m.Components[component.DataLarge].Databases[0].Path = "../evil"; f.save() },
 		"another's name":   func() { f.edited(f.m.BackupID, "full_20240101_000000") },
 		"a key twice":      func() { f.edited(`"format"`, `"format": 1, "format"`) },
@@ -206,6 +215,7 @@ func TestForgedBackups(t *testing.T) {
 		},
 	}
 	for name, spoil := range refused {
+		faults.Inject()
 		back()
 		spoil()
 		to := filepath.Join(f.base, "to")
@@ -243,6 +253,7 @@ func (f *forge) contained(outside string) {
 // a folder.
 func TestLinksOutside(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "21")
 	f, back := newForge(t)
 	back()
 	outside := filepath.Join(f.base, "outside")
@@ -253,6 +264,7 @@ func TestLinksOutside(t *testing.T) {
 	f.save()
 	to := filepath.Join(f.base, "to")
 	for range 2 {
+		faults.Inject()
 		res, err := f.engine().Restore(t.Context(), engine.RestoreOptions{Backup: f.m.BackupID, To: to})
 		if err != nil || len(res.Failed) > 0 {
 			t.Fatalf("%+v, %v", res, err)

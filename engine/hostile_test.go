@@ -13,6 +13,7 @@ import (
 	"maia-dr/engine"
 	"maia-dr/engine/fixture"
 	"maia-dr/engine/repository"
+	"maia-dr/packaging/ci/faults/matrix"
 	"maia-dr/resources"
 )
 
@@ -97,6 +98,7 @@ func (r *rig) restoreByScript(repo, id, to string) string {
 // links and depths come back by both restores as they were.
 func TestHostileNames(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "22")
 	r := newRig(t)
 	t.Cleanup(func() {
 		if err := fixture.MakeRemovable(r.base); err != nil {

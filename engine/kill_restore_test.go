@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"maia-dr/engine/repository"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // contents maps every file and link below dir to what is in it.
@@ -61,6 +62,7 @@ func (r *rig) makeTarget(to string) {
 // whatever lay in the target is there still, or beside it.
 func TestKilledRestore(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "2", "24")
 	k := newKiller(t, 40)
 	m := k.backup().Manifest
 	template := filepath.Join(k.base, "template")
@@ -80,6 +82,7 @@ func TestKilledRestore(t *testing.T) {
 	k.sameSource(want, m)
 	shelf := k.scene()
 	for _, n := range k.moments(calls, 9, k.rnd) {
+		faults.Inject()
 		to := fresh()
 		k.kill(orders{Verb: "restore", Backup: m.BackupID, To: to}, n, len(calls), func() {
 			k.survived(shelf)

@@ -15,6 +15,7 @@ import (
 	"maia-dr/engine"
 	"maia-dr/engine/config"
 	"maia-dr/engine/repository"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // killSeed decides where the sample of kills lies. It changes daily, so that many runs see many moments; a failure
@@ -32,7 +33,7 @@ func (r *rig) class(call string) string {
 // moments picks calls of a recorded run at which to strike: one of each class first, then any, up to n; with -full
 // every call.
 func (r *rig) moments(calls []string, n int, rnd *rand.Rand) []int64 {
-	if *full {
+	if matrix.Full() {
 		n = len(calls)
 	}
 	classes := map[string][]int64{}
@@ -104,6 +105,7 @@ func (k *killer) kill(o orders, n int64, of int, check func()) {
 
 // TestKilledBackup kills a backup at moments spread over all of it: capture, commit, publishing, retention, trimming.
 func TestKilledBackup(t *testing.T) {
+	faults := matrix.Of(t, "1")
 	for lane := range uint64(2) {
 		t.Run(fmt.Sprint("lane ", lane), func(t *testing.T) {
 			t.Parallel()
@@ -116,6 +118,7 @@ func TestKilledBackup(t *testing.T) {
 			calls := k.calls(orders{Mac: k.mac(), Verb: "backup"})
 			for i, n := range k.moments(calls, 14, k.rnd) {
 				k.change()
+				faults.Inject()
 				before := k.scene()
 				k.kill(orders{Verb: "backup"}, n, len(calls), func() {
 					k.survived(before)
@@ -137,10 +140,12 @@ func TestKilledBackup(t *testing.T) {
 // TestKilledFirstBackup: the repository is begun by whoever lives long enough.
 func TestKilledFirstBackup(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "1")
 	k := newKiller(t, 10)
 	k.config.Retention = keepTwo
 	calls := k.calls(orders{Mac: k.mac(), Verb: "backup"})
 	for i, n := range k.moments(calls, 6, k.rnd) {
+		faults.Inject()
 		remove(t, k.repo())
 		remove(t, k.state)
 		before := k.scene()
@@ -173,6 +178,7 @@ func (r *rig) bookmark() (back func()) {
 // TestKilledPrune kills a prune that has several backups to remove.
 func TestKilledPrune(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "2")
 	k := newKiller(t, 20)
 	for range 5 {
 		k.backup()
@@ -182,6 +188,7 @@ func TestKilledPrune(t *testing.T) {
 	k.config.Retention = keepTwo
 	calls := k.calls(orders{Mac: k.mac(), Verb: "prune"})
 	for i, n := range k.moments(calls, 8, k.rnd) {
+		faults.Inject()
 		back()
 		before := k.scene()
 		k.kill(orders{Verb: "prune"}, n, len(calls), func() {
@@ -207,6 +214,7 @@ func TestKilledPrune(t *testing.T) {
 // TestKilledVerify kills a verification that mends two chunks.
 func TestKilledVerify(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "2")
 	k := newKiller(t, 30)
 	k.config.Retention = keepTwo
 	k.backup()
@@ -220,6 +228,7 @@ func TestKilledVerify(t *testing.T) {
 	spoil()
 	calls := k.calls(orders{Mac: k.mac(), Verb: "verify"})
 	for _, n := range k.moments(calls, 4, k.rnd) {
+		faults.Inject()
 		spoil()
 		before := k.scene()
 		k.kill(orders{Verb: "verify"}, n, len(calls), func() {
@@ -240,6 +249,7 @@ func TestKilledVerify(t *testing.T) {
 // writer of all that is there.
 func TestKilledAdopt(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "1", "31a")
 	k := newKiller(t, 35)
 	for range 2 {
 		k.backup()
@@ -250,6 +260,7 @@ func TestKilledAdopt(t *testing.T) {
 	k.config.Retention = keepTwo
 	calls := k.calls(orders{Mac: k.mac(), Verb: "backup", Adopt: true})
 	for i, n := range k.moments(calls, 6, k.rnd) {
+		faults.Inject()
 		back()
 		remove(t, k.state)
 		before := k.scene()
@@ -263,7 +274,10 @@ func TestKilledAdopt(t *testing.T) {
 			if err != nil {
 				t.Fatalf("after a killed adoption: %v", err)
 			}
-			k.clock = k.clock.Add(24 * time.Hour)
+			if before := k.whole(before.shelf); len(k.whole(k.shelf())) <= len(before) {
+				t.Error("retention reaches at once what was adopted")
+			}
+			k.clock = k.clock.AddDate(0, 0, 8)
 			res := k.backup()
 			kept := k.whole(k.shelf())
 			if ids := newestFirst(kept); len(ids) != 2 || ids[0] != res.BackupID {
@@ -280,6 +294,7 @@ func TestKilledAdopt(t *testing.T) {
 // TestKilledAnyTime kills by the clock: between calls, in SQLite, in the middle of whatever it is.
 func TestKilledAnyTime(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "1")
 	k := newKiller(t, 45)
 	k.config.Retention = keepTwo
 	k.backup()
@@ -287,10 +302,11 @@ func TestKilledAnyTime(t *testing.T) {
 	k.calls(orders{Mac: k.mac(), Verb: "backup"})
 	took := time.Since(began)
 	kills := 5
-	if *full {
+	if matrix.Full() {
 		kills = 200
 	}
 	for i := range kills {
+		faults.Inject()
 		k.change()
 		before := k.scene()
 		c := start(t, orders{Mac: k.mac(), Verb: "backup"})

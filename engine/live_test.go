@@ -8,12 +8,14 @@ import (
 	"maia-dr/engine"
 	"maia-dr/engine/fixture"
 	"maia-dr/engine/repository"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // TestLiveDatabases backs up twenty times while two programs never cease to write, one in WAL mode and one with a
 // rollback journal: every copy is of one moment, and the writers go on.
 func TestLiveDatabases(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "14")
 	r := newRig(t)
 	r.config.Retention = keepTwo
 	const bank = "claude/data/bank.db"
@@ -29,6 +31,7 @@ func TestLiveDatabases(t *testing.T) {
 	ways := map[string]int{}
 	r.clock = time.Now().Add(24 * time.Hour)
 	for range 20 {
+		faults.Inject()
 		res, err := r.engine().Backup(t.Context(), engine.BackupOptions{NoVault: true})
 		if err != nil {
 			t.Fatal(err)

@@ -31,16 +31,23 @@ func (l looseNames) see(op fsx.Op, path string) {
 	}
 }
 
-// below returns the loose names in and below a folder, but for those in except.
-func (l looseNames) below(dir, except string) (out []string) {
+// below returns the loose names in and below a folder.
+func (l looseNames) below(dir string) (out []string) {
 	for d, names := range l {
-		if d != except && (d == dir || strings.HasPrefix(d, dir+"/")) {
+		if d == dir || strings.HasPrefix(d, dir+"/") {
 			for _, name := range names {
 				out = append(out, filepath.Join(d, name))
 			}
 		}
 	}
 	return out
+}
+
+// backups returns the loose manifests and folders of backups in a repository.
+func (l looseNames) backups(repo string) []string {
+	return slices.DeleteFunc(l.below(repo), func(path string) bool {
+		return filepath.Dir(path) != repo && filepath.Base(path) != repository.ManifestName
+	})
 }
 
 // TestOrderOnDisk: at no moment of a backup and of the prune behind it could a power cut leave a manifest without what it names.
@@ -64,7 +71,7 @@ func TestOrderOnDisk(t *testing.T) {
 		case op == fsx.OpRename && isManifest:
 			manifests++
 			for _, of := range []string{dir, filepath.Join(repo, repository.ChunksDir)} {
-				if l := loose.below(of, ""); len(l) > 0 {
+				if l := loose.below(of); len(l) > 0 {
 					t.Errorf("%s is named, and these are not durable: %q", path, l)
 				}
 			}
@@ -73,7 +80,7 @@ func TestOrderOnDisk(t *testing.T) {
 					t.Errorf("%s is named before %s", path, name)
 				}
 			}
-			if l := loose.below(r.repo(), ""); repo == r.repo() && len(l) > 0 {
+			if l := loose.below(r.repo()); repo == r.repo() && len(l) > 0 {
 				t.Errorf("in OneDrive, these are not durable: %q", l)
 			}
 		case op == fsx.OpRemove && isManifest && repo == r.repo():
@@ -82,7 +89,7 @@ func TestOrderOnDisk(t *testing.T) {
 			}
 		case op == fsx.OpRemove && inChunks && repo == r.repo():
 			chunks++
-			if l := loose.below(r.repo(), dir); len(l) > 0 {
+			if l := loose.backups(r.repo()); len(l) > 0 {
 				t.Errorf("%s goes, and these could come back: %q", path, l)
 			}
 		}
@@ -95,7 +102,7 @@ func TestOrderOnDisk(t *testing.T) {
 	if manifests != 2 || chunks == 0 || len(res.Pruned) != 3 {
 		t.Errorf("%d manifests were written, want those of the mirror and of OneDrive; %d chunks and %v were removed", manifests, chunks, res.Pruned)
 	}
-	if l := loose.below(r.repo(), ""); len(l) > 0 {
+	if l := loose.backups(r.repo()); len(l) > 0 {
 		t.Errorf("at the end, these are not durable: %q", l)
 	}
 	if string(read(t, stranger)) != "somebody's" {

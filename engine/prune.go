@@ -100,7 +100,18 @@ func (s *session) removeMirrored(id string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if err := s.syncIfThere(s.mirror.Path(id)); err != nil {
+		return err
+	}
 	return s.e.fs.RemoveAll(s.mirror.Path(id))
+}
+
+// syncIfThere makes what was removed from a folder stay removed, before more is.
+func (s *session) syncIfThere(dir string) error {
+	if err := s.e.fs.SyncDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // decide applies the rule to the catalogue.
@@ -121,7 +132,26 @@ func (s *session) decide() []retention.Decision {
 	if zone == nil {
 		zone = time.UTC
 	}
-	return retention.Decide(in, cfg.Policy(), zone)
+	decisions := retention.Decide(in, cfg.Policy(), zone)
+	s.spareAdopted(decisions)
+	return decisions
+}
+
+// adoptionGrace is how long backups that were taken over stay, whatever the rule says. Who takes over may see a part only of
+// what OneDrive has; a backup that comes later may need chunks that no other names.
+const adoptionGrace = 7 * 24 * time.Hour
+
+func (s *session) spareAdopted(decisions []retention.Decision) {
+	if s.e.now().Sub(s.claimed.CreatedAt) >= adoptionGrace {
+		return
+	}
+	for i := range decisions {
+		d := &decisions[i]
+		c := slices.IndexFunc(s.catalogue, func(c catalogued) bool { return c.manifest.BackupID == d.ID })
+		if !d.Keep && s.catalogue[c].manifest.Writer != s.writer {
+			d.Keep, d.Reasons = true, []string{"taken over less than 7 days ago"}
+		}
+	}
 }
 
 // prune decides and deletes.
@@ -246,18 +276,21 @@ func (s *session) carryOut(j *state.PruneJournal) error {
 			if err := remove(id, name); err != nil {
 				return err
 			}
+			if name != repository.ManifestName {
+				continue
+			}
+			// After a power cut there would else be a manifest of which files are gone.
+			if err := s.syncIfThere(s.target.Path(id)); err != nil {
+				return err
+			}
 		}
 		for _, dust := range []string{".DS_Store", "desktop.ini"} {
 			if err := remove(id, dust); err != nil {
 				return err
 			}
 		}
-		err := remove(id)
-		if isNotEmpty(err) {
-			// Something foreign in the folder keeps it; it is reported as foreign from then on.
-			err = s.e.fs.SyncDir(s.target.Path(id))
-		}
-		if err != nil {
+		// Something foreign in the folder keeps it; it is reported as foreign from then on.
+		if err := remove(id); err != nil && !isNotEmpty(err) {
 			return err
 		}
 		if err := s.removeMirrored(id); err != nil {
@@ -276,8 +309,11 @@ func (s *session) carryOut(j *state.PruneJournal) error {
 		}
 		delete(s.listing.Chunks, h)
 	}
-	if err := s.e.fs.SyncDir(s.target.Path(repository.ChunksDir)); err != nil {
-		return err
+	// The journal goes when all it lists is gone for good, from the catalogue too.
+	for _, dir := range []string{s.target.Path(repository.ChunksDir), s.mirror.Dir} {
+		if err := s.e.fs.SyncDir(dir); err != nil {
+			return err
+		}
 	}
 	return s.e.state.SavePruneJournal(nil)
 }

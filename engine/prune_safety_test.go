@@ -13,6 +13,7 @@ import (
 	"maia-dr/engine"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/state"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // newPrunable returns a rig with four backups, of which two are to go. Each has a chunk of its own.
@@ -59,6 +60,7 @@ func (r *rig) deletesNothing(before map[string]repository.Hash) {
 // TestPruneRefuses: when catalogue and OneDrive do not agree, nothing is deleted, and the user is told why.
 func TestPruneRefuses(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "31")
 	base, made := newPrunable(t)
 	back := base.bookmark()
 	for name, c := range map[string]struct {
@@ -103,6 +105,7 @@ func TestPruneRefuses(t *testing.T) {
 			}
 		}, engine.CodeForeignWriter},
 	} {
+		faults.Inject()
 		mkdirAll(t, base.fix.OneDrive)
 		back()
 		c.spoil(base)
@@ -121,6 +124,72 @@ func mkdirAll(t testing.TB, path string) {
 	t.Helper()
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestAdoptedInPart: a machine that takes over while OneDrive has not brought everything yet deletes nothing of what comes
+// later, nor what that needs.
+func TestAdoptedInPart(t *testing.T) {
+	t.Parallel()
+	faults := matrix.Of(t, "31a")
+	r, made := newPrunable(t)
+	back := r.bookmark()
+	for name, late := range map[string][]string{
+		"a manifest":  {made[0].BackupID + "/" + repository.ManifestName},
+		"a folder":    {made[1].BackupID},
+		"two folders": {made[0].BackupID, made[3].BackupID},
+		"a chunk":     {repository.ChunksDir + "/" + only(made[2], made[0], made[1], made[3])[0]},
+		"all chunks":  {repository.ChunksDir},
+		"the index":   {made[3].BackupID + "/" + repository.RestoreIndexName},
+		"nearly all":  {made[0].BackupID, made[1].BackupID, made[2].BackupID, repository.ChunksDir},
+	} {
+		faults.Inject()
+		back()
+		r.hardware, r.state = "machine-2", filepath.Join(r.base, "state-2")
+		remove(t, r.state)
+		before := r.shelf()
+		away := filepath.Join(r.base, "not-yet")
+		for i, path := range late {
+			mkdirAll(t, away)
+			if err := os.Rename(filepath.Join(r.repo(), path), filepath.Join(away, fmt.Sprint(i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		here := r.shelf()
+		if _, err := r.engine().Backup(t.Context(), engine.BackupOptions{NoVault: true, Adopt: true}); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		r.clock = r.clock.AddDate(0, 0, 1)
+		r.backup()
+		for i, path := range late {
+			to := filepath.Join(r.repo(), path)
+			if fi, err := os.Lstat(to); err == nil && fi.IsDir() { // what came meanwhile is there already
+				for _, e := range entries(t, filepath.Join(away, fmt.Sprint(i))) {
+					if err := os.Rename(filepath.Join(away, fmt.Sprint(i), e.Name()), filepath.Join(to, e.Name())); err != nil {
+						t.Fatal(err)
+					}
+				}
+				continue
+			}
+			if err := os.Rename(filepath.Join(away, fmt.Sprint(i)), to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		remove(t, away)
+		// Of what was there retention may have taken whole backups, and the chunks of nobody else.
+		kept := r.whole(r.shelf())
+		for path := range before {
+			_, was := here[path]
+			if _, err := os.Lstat(filepath.Join(r.repo(), path)); err != nil && (!was || !r.mayGo(path, kept)) {
+				t.Errorf("%s came late: %s is gone", name, path)
+			}
+		}
+		for _, days := range []int{1, 8} {
+			r.clock = r.clock.AddDate(0, 0, days)
+			r.backup()
+			r.verifyAll()
+		}
+		r.hardware, r.state = "machine-1", filepath.Join(r.base, "state")
 	}
 }
 
@@ -163,6 +232,7 @@ func TestForget(t *testing.T) {
 // TestForeignBackups: what this machine neither made nor adopted stays, and so does every chunk it needs.
 func TestForeignBackups(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "31")
 	r, made := newPrunable(t)
 	back := r.bookmark()
 	const foreign = "full_20240101_000000"
@@ -187,6 +257,7 @@ func TestForeignBackups(t *testing.T) {
 		"no manifest":    {func() { copyTree(t, old, dir); remove(t, manifest) }, false},
 		"an empty one":   {func() { mkdir(t, dir) }, false},
 	} {
+		faults.Inject()
 		back()
 		c.make()
 		before := r.shelf()
@@ -227,6 +298,7 @@ func sorted(s []string) []string { return slices.Sorted(slices.Values(s)) }
 // TestConflictCopies: names that OneDrive or a person made are reported and stay, also in a folder whose backup goes.
 func TestConflictCopies(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "31")
 	r, made := newPrunable(t)
 	strangers := []string{
 		made[0].BackupID + "/backup_manifest-MacBook Pro.json", made[0].BackupID + "/notes.txt", "full_20251020_030000 (1)",
@@ -234,6 +306,7 @@ func TestConflictCopies(t *testing.T) {
 		"restore_maia-MacBook.sh", "holiday.jpg",
 	}
 	for _, s := range strangers {
+		faults.Inject()
 		write(t, filepath.Join(r.repo(), s), []byte("somebody's"))
 	}
 	res, err := r.prune()
@@ -263,10 +336,12 @@ func TestConflictCopies(t *testing.T) {
 // journal means nothing.
 func TestJournal(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "31")
 	r, made := newPrunable(t)
 	r.config.Retention = newRig(t).config.Retention // nothing is to go
 	journal := filepath.Join(r.state, "prune.journal")
 	for _, garbage := range []string{"", "{", `{"backups":["`, "null", `[1]`} {
+		faults.Inject()
 		before := r.shelf()
 		write(t, journal, []byte(garbage))
 		if _, err := r.prune(); err != nil {

@@ -18,6 +18,7 @@ import (
 	"maia-dr/engine/fsx"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/vault"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // move is a restore of the sample, whose agents say /Users/naythan, to another user elsewhere.
@@ -259,6 +260,7 @@ func (v *move) planned(p *engine.RestorePlan) {
 // TestAgentsAreLoaded: in the user's own home, what can run is loaded; of everything else there is the reason.
 func TestAgentsAreLoaded(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "27")
 	v := newMove(t)
 	v.own, v.refuse = true, "com.maia.vtt-pipeline"
 	bin := filepath.Join(v.base, "bin")
@@ -282,6 +284,7 @@ func TestAgentsAreLoaded(t *testing.T) {
 	}
 	count := map[engine.AgentState]int{}
 	for _, a := range res.Agents {
+		faults.Inject()
 		count[a.State]++
 		switch name := filepath.Base(a.File); {
 		case name == "com.maia.health_monitor.plist" && (a.State != engine.AgentNotLoaded || !strings.Contains(a.Reason, "disabled")),
@@ -360,6 +363,7 @@ func TestRelocatedParts(t *testing.T) {
 // state when it is run again.
 func TestRelocatedRestoreFails(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "24")
 	v := newMove(t)
 	prepare := func(dir string) engine.RestoreOptions {
 		remove(t, dir)
@@ -383,10 +387,11 @@ func TestRelocatedRestoreFails(t *testing.T) {
 	}
 	total, failed := calls, 0
 	step := 1 + total/8
-	if *full {
+	if matrix.Full() {
 		step = 1
 	}
 	for i, n := 0, 1; n <= total; i, n = i+1, n+step {
+		faults.Inject()
 		o := prepare(dir)
 		calls = 0
 		fail := func(fsx.Op, string) error {
@@ -421,6 +426,7 @@ func TestRelocatedRestoreFails(t *testing.T) {
 // TestRelocatedAcrossDisks: the home and the Maia root may lie on two disks. What is in the way is then copied.
 func TestRelocatedAcrossDisks(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "7")
 	v := newMove(t)
 	mkdirAll(t, filepath.Join(v.home, ".config"))
 	file := filepath.Join(v.home, ".zshrc")
@@ -464,6 +470,7 @@ func TestRelocatedAcrossDisks(t *testing.T) {
 // TestRelocatedRestoreKilled: the same with a real SIGKILL: locks and staging folders of the dead are taken over.
 func TestRelocatedRestoreKilled(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "2")
 	v := newMove(t)
 	dir := filepath.Join(v.base, "place")
 	fresh := func() orders {
@@ -479,7 +486,12 @@ func TestRelocatedRestoreKilled(t *testing.T) {
 	}
 	want := snapshotTree(t, v.home)
 	total := len(a.Calls)
-	for n := 3; n <= total; n += 1 + total/4 {
+	step := 1 + total/4
+	if matrix.Full() {
+		step = 1
+	}
+	for n := 3; n <= total; n += step {
+		faults.Inject()
 		o := fresh()
 		o.KillAt = int64(n)
 		if _, lived, _ := run(t, o); lived {

@@ -24,6 +24,9 @@ import (
 // BesideDir is the folder below the target in which personal files are laid when nothing may be activated.
 const BesideDir = "maia-recovered"
 
+// maxInMemory is more than the files outside of streams ever take up together: they are restored from memory.
+const maxInMemory = 512 << 20
+
 // placement is one file on its way to its place.
 type placement struct {
 	file *repository.File
@@ -162,7 +165,7 @@ func (r *restore) prepare() error {
 		}
 	}
 	var newer []string
-	if r.m, r.raw, newer, err = r.resolve(r.opt.Backup); err != nil {
+	if r.m, r.raw, newer, err = r.resolveFor(r.opt.Backup, r.unprovable); err != nil {
 		return err
 	}
 	if r.files, err = r.view.files(r.m); err != nil {
@@ -171,7 +174,7 @@ func (r *restore) prepare() error {
 	stamp := r.e.now().UTC().Format("20060102_150405")
 	r.plan = &RestorePlan{
 		BackupID: r.m.BackupID, CreatedAt: r.m.CreatedAt, Newer: newer, From: r.repos[0].Dir, To: to,
-		Aside: to + ".before-restore-" + stamp, Lacks: r.lacks(r.m), PasswordNumber: r.m.PasswordNumber,
+		Aside: to + ".before-restore-" + stamp, Lacks: r.lacks(r.m), PasswordNumber: r.m.PasswordNumber, Stripped: r.stripped(),
 	}
 	if err := r.authenticate(); err != nil {
 		return err
@@ -217,6 +220,7 @@ func (r *restore) prepare() error {
 // twice.
 func (r *restore) checkTree() error {
 	kinds := map[string]string{}
+	var small int64
 	for i := range r.files {
 		a, rel := r.below(&r.files[i])
 		key := a.path(rel)
@@ -224,6 +228,12 @@ func (r *restore) checkTree() error {
 			return fmt.Errorf("%.80q stands twice in the backup: %w", r.files[i].Path, repository.ErrDamaged)
 		}
 		kinds[key] = r.files[i].Type
+		if f := &r.files[i]; !inStream(f.Component) {
+			small += min(f.SizeBytes, maxInMemory+1)
+		}
+	}
+	if small > maxInMemory {
+		return fmt.Errorf("%d MB of agents, shell files and lists: %w", small>>20, repository.ErrDamaged)
 	}
 	for _, a := range r.areas() {
 		if kinds[a.root] == "" {

@@ -10,6 +10,7 @@ import (
 	"maia-dr/engine"
 	"maia-dr/engine/component"
 	"maia-dr/engine/repository"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // git runs the real git as somebody who has no configuration.
@@ -75,6 +76,7 @@ func (w *two) stands(dir string) string {
 // something is not asked; without network it waits, and goes on alone; a .git that is there is not touched.
 func TestGitHistory(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "26")
 	w := newTwo(t)
 	remote := w.history()
 	w.run = component.NewRunner(w.oldHome, func(name string) string { return map[string]string{"PATH": os.Getenv("PATH")}[name] })

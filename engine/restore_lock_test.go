@@ -14,6 +14,7 @@ import (
 
 	"maia-dr/engine"
 	"maia-dr/engine/fsx"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 const lockName = ".maia-restore.lock"
@@ -34,6 +35,7 @@ func (r *rig) restoreSmall(to string) (*engine.RestoreResult, error) {
 // it takes over.
 func TestScriptIsBusy(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "10")
 	r := newRig(t)
 	r.backup()
 	to := filepath.Join(r.base, "target")
@@ -84,6 +86,7 @@ func TestScriptIsBusy(t *testing.T) {
 // finds everything in place.
 func TestProgramIsBusy(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "10")
 	r := newRig(t)
 	r.backup()
 	to := filepath.Join(r.base, "target")

@@ -26,6 +26,8 @@ type RestoreOptions struct {
 	// Password is asked for the vault's password, which has a number; wrong counts the wrong ones so far. ErrNoPassword
 	// goes on without the vault, any other error ends the restore. nil: go on without.
 	Password func(ctx context.Context, number, wrong int) (vault.Password, error)
+	// OnlyProven refuses a backup that Password does not prove: one without a vault, from which it may have been taken away.
+	OnlyProven bool
 	// Phases follow when the files are in place. Only may also name phases instead of components: then nothing is
 	// restored but them.
 	Phases PhaseOptions
@@ -37,7 +39,7 @@ type RestoreOptions struct {
 type RestorePlan struct {
 	BackupID  string    `json:"backup_id"`
 	CreatedAt time.Time `json:"created_at"`
-	// Newer tells of newer backups that are not complete.
+	// Newer tells of newer backups that are passed over, because they are not complete or cannot be proven.
 	Newer []string `json:"newer_incomplete,omitempty"`
 	// From is the repository, To the target, Beside the folder for personal files, Aside the one for what is in the way.
 	From   string `json:"from"`
@@ -65,6 +67,8 @@ type RestorePlan struct {
 	Sealed      []string `json:"sealed,omitempty"`
 	// PasswordNumber is the number of the vault's password; 0: there is no vault.
 	PasswordNumber int `json:"password_number,omitempty"`
+	// Stripped: this backup has no vault and others have one, so anybody who can write to the OneDrive folder may have made it.
+	Stripped bool `json:"stripped,omitempty"`
 	// TargetHome is where agents and shell files go; empty: they are laid beside.
 	TargetHome string `json:"target_home,omitempty"`
 	// TargetHomeUnused says why a target home that was asked for is not used.

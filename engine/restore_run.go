@@ -124,12 +124,18 @@ func (r *restore) fetchStreams(groups []streamFiles, wanted map[*repository.File
 			r.rehearsal.problem("%v", b)
 		}
 	}
+	// A stream at a time each: many files that are made in one folder at once only wait for each other.
 	var staging errgroup.Group
 	staging.SetLimit(runtime.GOMAXPROCS(0))
 	for i, g := range groups {
-		for _, f := range g.files {
-			staging.Go(func() error { return r.stageFile(scratch[i], &g, f, wanted[f], badChunk) })
-		}
+		staging.Go(func() error {
+			for _, f := range g.files {
+				if err := r.stageFile(scratch[i], &g, f, wanted[f], badChunk); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
 	return staging.Wait()
 }

@@ -92,7 +92,7 @@ func (r *restore) hasHistory() bool {
 
 // whyNoGit says what forbids to bring the history back: an unproven backup that could be proven.
 func (r *restore) whyNoGit() error {
-	if r.m.PasswordNumber > 0 && !r.plan.Authenticated {
+	if (r.m.PasswordNumber > 0 || r.plan.Stripped) && !r.plan.Authenticated {
 		return &Error{Op: "bring the git history back", Code: CodePasswordMissing, Err: errors.New("nothing proves who made the backup"), Hint: "give the vault password with --vault-password-file FILE"}
 	}
 	return nil

@@ -13,6 +13,10 @@ import (
 // authenticate checks who made the backup and opens its vault, if the password is to be had. Without it the restore
 // goes on: redacted copies are restored, and what is missing is named.
 func (r *restore) authenticate() error {
+	if why := r.unprovable(r.m); why != "" {
+		return &Error{Op: "prove " + r.m.BackupID, Code: CodePasswordMissing, Err: errors.New("it " + why),
+			Hint: "choose one with a vault from `maia-dr list`; without --vault-password-file it can be restored, and nothing is activated"}
+	}
 	if r.m.PasswordNumber == 0 || r.opt.Password == nil {
 		return nil
 	}
@@ -36,6 +40,30 @@ func (r *restore) authenticate() error {
 			return err
 		}
 	}
+}
+
+// unprovable says why no password can prove a backup, if one has to: whoever can write to the OneDrive folder can take a vault
+// away, or make a backup without one.
+func (r *restore) unprovable(m *repository.Manifest) string {
+	if r.opt.OnlyProven && m.PasswordNumber == 0 {
+		return "has no vault, so the password cannot prove it"
+	}
+	return ""
+}
+
+// stripped reports whether the backup has no vault and another one has.
+func (r *restore) stripped() bool {
+	if r.m.PasswordNumber > 0 {
+		return false
+	}
+	for _, l := range r.listings {
+		for id, files := range l.Backups {
+			if _, ok := files[repository.MACName]; ok && id != r.m.BackupID {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // openVault goes the chain from the password down: MAC, index, manifest, vault. Only what each confirms is used.

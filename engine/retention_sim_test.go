@@ -10,6 +10,7 @@ import (
 
 	"maia-dr/engine"
 	"maia-dr/engine/repository"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // calendar is when backups were made in the simulated two years: now and then at first, then weekly, then daily.
@@ -26,7 +27,7 @@ func calendar() []time.Time {
 	add(6, 7)
 	add(3, 3)
 	add(9, 1)
-	if *full {
+	if matrix.Full() {
 		add(120, 1)
 	}
 	return out
@@ -35,6 +36,7 @@ func calendar() []time.Time {
 // TestTwoYears makes backups over two simulated years, each with a day's changes and its own retention.
 func TestTwoYears(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, len(calendar()), "12")
 	r := newRig(t)
 	var stored, source int64
 	sources := map[string]map[string]string{}
@@ -90,7 +92,7 @@ func TestTwoYears(t *testing.T) {
 		t.Errorf("%d verified", len(v.Backups))
 	}
 	for i, id := range kept {
-		if i%4 != 0 && i != len(kept)-1 && !*full {
+		if i%4 != 0 && i != len(kept)-1 && !matrix.Full() {
 			continue // all were verified
 		}
 		restored, _ := r.restore(id)
@@ -168,10 +170,12 @@ func (u *chunkUse) check(r *rig) {
 // TestClockAhead: a clock that ran ahead and came back costs no backup, and ids go on growing.
 func TestClockAhead(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "12")
 	r := newRig(t)
 	var ids []string
 	real := r.clock
 	for i, ahead := range []time.Duration{0, 24 * time.Hour, 400 * 24 * time.Hour, 48 * time.Hour, 72 * time.Hour, 96 * time.Hour} {
+		faults.Inject()
 		r.clock = real.Add(ahead)
 		res := r.backup()
 		ids = append(ids, res.BackupID)

@@ -15,6 +15,7 @@ import (
 	"maia-dr/engine/repository"
 	"maia-dr/engine/state"
 	"maia-dr/engine/vault"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // leastSabotages is how many ways to break a backup there have to be (FAULTS.md, row 34).
@@ -39,6 +40,7 @@ type sabotage struct {
 // whole, does not help it.
 func TestSabotage(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "34")
 	all := slices.Concat(sabotagedFolder, sabotagedChunks, sabotagedReplays, forgedLists, forgedStreams, forgedAgents, forgedSecrets)
 	if len(all) < leastSabotages {
 		t.Fatalf("%d sabotages, want at least %d", len(all), leastSabotages)
@@ -107,6 +109,7 @@ func TestSabotage(t *testing.T) {
 		})
 		for i, s := range all {
 			t.Run(s.name, func(t *testing.T) {
+				faults.Inject()
 				t.Parallel()
 				v := copied(t)
 				before := snapshotTree(t, v.repo())

@@ -14,6 +14,7 @@ import (
 	"maia-dr/engine"
 	"maia-dr/engine/fsx"
 	"maia-dr/engine/schedule"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // scheduled starts a scheduled run, as launchd does.
@@ -121,10 +122,12 @@ func TestScheduledFailure(t *testing.T) {
 // done.
 func TestScheduledAtOnce(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "10")
 	r := newRig(t)
 	results := make(chan schedule.Outcome)
 	const starts = 12
 	for range starts {
+		faults.Inject()
 		go func() {
 			res, err := r.scheduled()
 			if err != nil {

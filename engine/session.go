@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"slices"
 	"time"
 
 	"maia-dr/engine/onedrive"
@@ -214,6 +212,10 @@ func quoteHost(h string) string {
 func (s *session) openMirror(adopted bool) error {
 	d, err := s.mirror.Descriptor()
 	if err == nil && d.RepositoryID == s.descriptor.RepositoryID && !adopted {
+		// A power cut may have left the descriptor and taken the folder that was made before it.
+		if err := s.e.fs.Mkdir(s.mirror.Path(repository.ChunksDir), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
 		return nil
 	}
 	if err != nil && !errors.Is(err, repository.ErrNotRepository) && !errors.Is(err, repository.ErrDamaged) {
@@ -278,18 +280,17 @@ func (s *session) importBackup(m *repository.Manifest, raw []byte) error {
 		names = append(names, f.Path)
 	}
 	for _, name := range names {
-		if err := s.target.AwaitReady(s.target.Path(m.BackupID, name)); err != nil {
-			return err
+		read := s.target.ReadFile
+		if name == repository.RestoreIndexName || name == repository.MACName {
+			read = func(m *repository.Manifest, name string) ([]byte, error) { return s.target.ReadSmall(m.BackupID, name) }
 		}
-		b, err := os.ReadFile(s.target.Path(m.BackupID, name))
-		if errors.Is(err, fs.ErrNotExist) {
+		b, err := read(m, name)
+		if errors.Is(err, repository.ErrMissing) || errors.Is(err, repository.ErrDamaged) {
+			// A backup that lacks something is kept with what it has.
 			continue
 		}
 		if err != nil {
 			return err
-		}
-		if i := slices.IndexFunc(m.Files, func(f repository.FileRef) bool { return f.Path == name }); i >= 0 && repository.SumHash(b) != m.Files[i].SHA256 {
-			continue
 		}
 		if err := s.mirror.WriteFile(m.BackupID+"/"+name, b); err != nil {
 			return err

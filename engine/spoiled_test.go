@@ -15,6 +15,7 @@ import (
 
 	"maia-dr/engine"
 	"maia-dr/engine/repository"
+	"maia-dr/packaging/ci/faults/matrix"
 	"maia-dr/resources"
 )
 
@@ -45,6 +46,7 @@ func (r *rig) chunkPath(m *repository.Manifest, n int) string {
 // could not, and the script does the same.
 func TestChunkLost(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "16", "31a")
 	r, first, second, begin := twoChunks(t)
 	newest := len(second.Chunks) - 1
 	for name, spoil := range map[string]func(path string){
@@ -56,6 +58,7 @@ func TestChunkLost(t *testing.T) {
 		"swapped":  func(path string) { write(t, path, read(t, r.chunkPath(second, 1-min(newest, 1)))) },
 		"a folder": func(path string) { remove(t, path); mkdir(t, path) },
 	} {
+		faults.Inject()
 		begin()
 		spoil(r.chunkPath(second, newest))
 		to := filepath.Join(r.base, "to")
@@ -142,40 +145,32 @@ func (r *rig) scriptAgrees(m *repository.Manifest, byGo string) {
 }
 
 // TestEveryFileFlipped flips a bit in every file of the repository, one at a time: verification names it, and a
-// restore gives back nothing that is not what it was.
+// restore gives back nothing that is not what it was. With -full a bit of every sixteenth part of a file.
 func TestEveryFileFlipped(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "15")
 	r, first, second, begin := twoChunks(t)
 	begin()
 	want := snapshotTree(t, r.fix.Root)
 	for path := range r.shelf() {
-		if strings.HasPrefix(path, first.BackupID) && !*full {
+		if strings.HasPrefix(path, first.BackupID) && !matrix.Full() {
 			continue // the second one stands for both
 		}
-		dir, name := filepath.Split(path)
 		at := filepath.Join(r.repo(), path)
 		whole := read(t, at)
-		flip(t, at, len(whole)/2)
-		v, err := r.engine().Verify(t.Context(), engine.VerifyOptions{All: true})
-		// What is in no backup: read anew by every run, or replaced by the next one.
-		top := dir == "" && (name == repository.ReadmeName || name == repository.ScriptName || name == repository.RepositoryName || name == repository.WriterName(1))
-		if err == nil && v.OK() && !top {
-			t.Errorf("%s was changed, and all is said to be well", path)
-		}
-		// The restore index has the manifest's hash: it is named where the two disagree.
-		named := err == nil && (strings.Contains(fmt.Sprint(v), name) || name == repository.ManifestName && strings.Contains(fmt.Sprint(v), repository.RestoreIndexName))
-		if err == nil && !v.OK() && !named {
-			t.Errorf("%s was changed and is not named: %+v", path, v)
-		}
-		to := filepath.Join(r.base, "to")
-		if _, err := r.engine().Restore(t.Context(), engine.RestoreOptions{Backup: second.BackupID, To: to}); err == nil {
-			for path, is := range snapshotTree(t, to) {
-				if was, ok := want[path]; ok && path != "." && is != was {
-					t.Errorf("%s: restored %q, was %q", path, is, was)
-				}
+		places := []int{len(whole) / 2}
+		for i := range 17 {
+			if matrix.Full() {
+				places = append(places, i*(len(whole)-1)/16)
 			}
 		}
-		remove(t, to)
+		for bit, place := range places {
+			faults.Inject()
+			spoiled := slices.Clone(whole)
+			spoiled[place] ^= 1 << (bit % 8)
+			write(t, at, spoiled)
+			r.flipFound(path, second.BackupID, want)
+		}
 		write(t, at, whole)
 	}
 	if v := r.verifyAll(); len(v.Backups) != 2 {
@@ -183,9 +178,37 @@ func TestEveryFileFlipped(t *testing.T) {
 	}
 }
 
+// flipFound checks that a bit was flipped in a file of the repository: it is named, and nothing is restored but what was.
+func (r *rig) flipFound(path, backup string, want map[string]string) {
+	t := r.t
+	t.Helper()
+	dir, name := filepath.Split(path)
+	v, err := r.engine().Verify(t.Context(), engine.VerifyOptions{All: true})
+	// What is in no backup: read anew by every run, or replaced by the next one.
+	top := dir == "" && (name == repository.ReadmeName || name == repository.ScriptName || name == repository.RepositoryName || name == repository.WriterName(1))
+	if err == nil && v.OK() && !top {
+		t.Errorf("%s was changed, and all is said to be well", path)
+	}
+	// The restore index has the manifest's hash: it is named where the two disagree.
+	named := err == nil && (strings.Contains(fmt.Sprint(v), name) || name == repository.ManifestName && strings.Contains(fmt.Sprint(v), repository.RestoreIndexName))
+	if err == nil && !v.OK() && !named {
+		t.Errorf("%s was changed and is not named: %+v", path, v)
+	}
+	to := filepath.Join(r.base, "to")
+	if _, err := r.engine().Restore(t.Context(), engine.RestoreOptions{Backup: backup, To: to}); err == nil {
+		for path, is := range snapshotTree(t, to) {
+			if was, ok := want[path]; ok && path != "." && is != was {
+				t.Errorf("%s: restored %q, was %q", path, is, was)
+			}
+		}
+	}
+	remove(t, to)
+}
+
 // TestBombs: what decompresses to more than it should ends where the manifest says, in memory and in time. Not
 // parallel: it measures the memory of the whole process.
 func TestBombs(t *testing.T) {
+	faults := matrix.Of(t, "23")
 	f, back := newForge(t)
 	zeros := make([]byte, 64<<20)
 	long := gz(t, zeros)
@@ -213,6 +236,7 @@ func TestBombs(t *testing.T) {
 			f.saveManifest()
 		}, false},
 	} {
+		faults.Inject()
 		back()
 		c.spoil()
 		runtime.GC()

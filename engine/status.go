@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"maia-dr/engine/onedrive"
@@ -254,17 +255,20 @@ func (s *Status) warnings(list []repository.Warning) {
 	}
 }
 
-// OriginalRoot returns where the Maia root of a backup was.
-func (e *Engine) OriginalRoot(name string) (string, error) {
+// OriginalRoot returns where the Maia root of a backup was. own says that it is this machine's: anybody who can write to the
+// OneDrive folder can make a backup that names another one.
+func (e *Engine) OriginalRoot(name string) (root string, own bool, err error) {
 	v, err := e.view()
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	m, _, _, err := v.resolve(name)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
-	return string(m.MaiaRoot), nil
+	root = string(m.MaiaRoot)
+	here, err := e.findRoot()
+	return root, err == nil && filepath.IsAbs(root) && realPath(here) == realPath(root), nil
 }
 
 // MatchFiles returns the files whose path, or a folder above it, matches a glob; "*" and "" mean all.

@@ -15,6 +15,7 @@ import (
 	"maia-dr/engine/onedrive"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/state"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // scripted is a source over the real folder that answers what the test says, with a clock of awake time.
@@ -130,6 +131,7 @@ func (s *scripted) syncLines() []state.HistoryEntry {
 // what is written down in the end.
 func TestWatching(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "28")
 	r := newRig(t)
 	s := newScripted(r)
 	first := s.backup()
@@ -232,6 +234,7 @@ func TestWatching(t *testing.T) {
 // A published file that vanished is published again, and waits again.
 func TestVanishedFilesWaitAgain(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "28", "31a")
 	r := newRig(t)
 	s := newScripted(r)
 	s.all(onedrive.ClientUploaded)
@@ -260,6 +263,7 @@ func TestVanishedFilesWaitAgain(t *testing.T) {
 // Blocked is told at once, and ends the waiting.
 func TestBlockedEndsTheWait(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "28")
 	r := newRig(t)
 	s := newScripted(r)
 	res := s.backup()

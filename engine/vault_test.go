@@ -22,6 +22,7 @@ import (
 	"maia-dr/engine/fixture"
 	"maia-dr/engine/repository"
 	"maia-dr/engine/vault"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 const testPassword = "correct horse 'battery' $staple \\ \u00e9"
@@ -124,6 +125,7 @@ func besidesGit(all []repository.Warning) []repository.Warning {
 // the byte; without it everything else does.
 func TestVault(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "20")
 	r := newRig(t)
 	res, err := r.sealed(testPassword)
 	if err != nil {
@@ -137,6 +139,7 @@ func TestVault(t *testing.T) {
 	}
 	plain(t, r.repo(), func(name string, b []byte) {
 		for _, p := range r.planted() {
+			faults.Inject()
 			for form, v := range map[string]string{"": p.Value, " in base64": base64.StdEncoding.EncodeToString([]byte(p.Value)), " escaped": url.QueryEscape(p.Value)} {
 				if bytes.Contains(b, []byte(v)) {
 					t.Errorf("%v stands in the plain%s in %s", p, form, name)
@@ -246,6 +249,7 @@ func (r *rig) scriptWith(s, to string, want int) string {
 // TestSecretInText: a file in which a captured value stands goes into the vault, on the day it is found and from then on.
 func TestSecretInText(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "20")
 	r := newRig(t)
 	if _, err := r.sealed(testPassword); err != nil {
 		t.Fatal(err)
@@ -292,6 +296,7 @@ func TestSecretInText(t *testing.T) {
 // TestSecretInDatabase: a lost database is worse than a token to rotate: the backup completes, and warns every day.
 func TestSecretInDatabase(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "20")
 	r := newRig(t)
 	value := r.planted()[0].Value
 	const db, binary = "claude/data/leaky.db", "claude/data/leaky.bin"
@@ -299,6 +304,7 @@ func TestSecretInDatabase(t *testing.T) {
 	runSQL(t, filepath.Join(r.fix.Root, db), "CREATE TABLE notes(t); INSERT INTO notes VALUES('"+strings.ReplaceAll(value, "'", "''")+"')")
 	write(t, filepath.Join(r.fix.Root, binary), append(make([]byte, 5000), value...))
 	for day := range 3 {
+		faults.Inject()
 		res, err := r.sealed(testPassword)
 		if err != nil {
 			t.Fatal(err)
@@ -328,6 +334,7 @@ func runSQL(t *testing.T, path, text string) {
 // TestSecretInOlderBackup: a value that becomes a secret after it was published in the plain is a finding.
 func TestSecretInOlderBackup(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "20")
 	r := newRig(t)
 	const value = "a-perfectly-new-value-0815"
 	write(t, filepath.Join(r.fix.Root, "claude/notes.md"), []byte("it is "+value+"\n"))
@@ -358,6 +365,7 @@ func TestSecretInOlderBackup(t *testing.T) {
 // TestForgedVault: with the password, nothing of a backup that somebody changed is used, whatever was changed.
 func TestForgedVault(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "15", "17")
 	r := newRig(t)
 	res, err := r.sealed(testPassword)
 	if err != nil {
@@ -369,6 +377,7 @@ func TestForgedVault(t *testing.T) {
 		path := filepath.Join(dir, name)
 		was := read(t, path)
 		for _, at := range []int{0, len(was) / 2, len(was) - 2} {
+			faults.Inject()
 			flip(t, path, at)
 			to, restored, err := r.unsealed(testPassword)
 			if err == nil && restored.Plan.Authenticated {
@@ -415,7 +424,9 @@ func TestPasswordNumbers(t *testing.T) {
 // says so; each reason in its own words.
 func TestNoPassword(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "29")
 	for code, fault := range map[string]error{"vault_missing": engine.ErrNoPassword, "password_unavailable": errors.New("the keychain is locked")} {
+		faults.Inject()
 		r := newRig(t)
 		e := r.mac().engineWith(func(o *engine.Options) {
 			o.Password = func(context.Context) (vault.Password, error) { return vault.Password{}, fault }

@@ -3,9 +3,48 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"maia-dr/engine/repository"
 )
+
+// mendTop writes the descriptor and the writer file in OneDrive anew where they are damaged: this state directory knows what
+// stood in them, if a backup there is of its repository.
+func (w *verification) mendTop(ids []string) error {
+	id, err := w.e.state.PeekIdentity()
+	if err != nil || id == nil || !w.remote {
+		return nil //nolint:nilerr // a damaged identity is told by whoever needs it
+	}
+	target := w.repos[0]
+	ours := slices.ContainsFunc(ids, func(b string) bool {
+		m, _, err := target.CheckedManifest(b)
+		return err == nil && m.RepositoryID == id.RepositoryID
+	})
+	if !ours {
+		return nil
+	}
+	anew := func(name string, v any) error {
+		err := target.WriteJSON(name, v)
+		if err == nil {
+			w.res.Repaired = append(w.res.Repaired, target.Path(name))
+		}
+		return err
+	}
+	d, merr := w.e.mirror().Descriptor()
+	if _, err := w.e.descriptor(target); errors.Is(err, repository.ErrDamaged) && merr == nil && d.RepositoryID == id.RepositoryID {
+		if err := anew(repository.RepositoryName, *d); err != nil {
+			return err
+		}
+	}
+	n, err := target.WriterNumber()
+	if err != nil || id.Writer == nil || id.Writer.Number != n {
+		return nil //nolint:nilerr // what cannot be listed is told by what follows
+	}
+	if _, err := target.Writer(); errors.Is(err, repository.ErrDamaged) {
+		return anew(repository.WriterName(n), *id.Writer)
+	}
+	return nil
+}
 
 // manifest returns the manifest that a backup is verified by, after mending its folder in every copy. Where no copy
 // has one that agrees with its restore index, the one in the backup's home is taken as it is: its problems are named.

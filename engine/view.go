@@ -46,6 +46,11 @@ func (e *Engine) viewOf(f *fetcher) (*view, error) {
 		var d *repository.Descriptor
 		if d, err = e.descriptor(target); err == nil {
 			repositoryID = d.RepositoryID
+		} else if withoutDescriptor(target, err) {
+			e.log.Warn().Err(err).Msg("read the repository without its descriptor")
+			err = nil
+		}
+		if err == nil {
 			if err = v.add(target); err == nil {
 				v.remote = true
 			}
@@ -66,6 +71,24 @@ func (e *Engine) viewOf(f *fetcher) (*view, error) {
 		return nil, err
 	}
 	return v, nil
+}
+
+// withoutDescriptor reports whether a repository can be read although its descriptor is damaged or missing: there are backups,
+// and each says by itself of which format it is. Nothing is written into one.
+func withoutDescriptor(r repository.Repo, err error) bool {
+	if !errors.Is(err, repository.ErrDamaged) && !errors.Is(err, repository.ErrNotRepository) {
+		return false
+	}
+	l, err := r.List()
+	if err != nil {
+		return false
+	}
+	for _, files := range l.Backups {
+		if _, ok := files[repository.ManifestName]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // readTarget is target, or the folder itself where that is a repository: an exported one that somebody named. Only reading
@@ -198,12 +221,17 @@ func (v *view) files(m *repository.Manifest) ([]repository.File, error) {
 // resolve returns the backup that a name means: an id, a unique prefix of one (with or without "full_"), or "latest",
 // the newest complete one. newer tells what newer ones lack.
 func (v *view) resolve(name string) (m *repository.Manifest, raw []byte, newer []string, err error) {
+	return v.resolveFor(name, nil)
+}
+
+// resolveFor is resolve, but the latest is one that refuse, which may be nil, says nothing against.
+func (v *view) resolveFor(name string, refuse func(*repository.Manifest) string) (m *repository.Manifest, raw []byte, newer []string, err error) {
 	ids := v.ids()
 	if len(ids) == 0 {
 		return nil, nil, nil, &Error{Op: "choose a backup", Code: CodeNoBackup, Err: errors.New("there is no backup yet")}
 	}
 	if name == "" || name == "latest" {
-		return v.newestComplete(ids)
+		return v.newestComplete(ids, refuse)
 	}
 	var match []string
 	for _, id := range ids {
@@ -226,7 +254,7 @@ func (v *view) resolve(name string) (m *repository.Manifest, raw []byte, newer [
 	return m, raw, nil, err
 }
 
-func (v *view) newestComplete(ids []string) (*repository.Manifest, []byte, []string, error) {
+func (v *view) newestComplete(ids []string, refuse func(*repository.Manifest) string) (*repository.Manifest, []byte, []string, error) {
 	var newer []string
 	for _, id := range ids {
 		m, raw, err := v.manifest(id)
@@ -240,6 +268,12 @@ func (v *view) newestComplete(ids []string) (*repository.Manifest, []byte, []str
 		if lacks := v.lacks(m); len(lacks) > 0 {
 			newer = append(newer, fmt.Sprintf("%s lacks %d of its files, %s among them", id, len(lacks), lacks[0]))
 			continue
+		}
+		if refuse != nil {
+			if why := refuse(m); why != "" {
+				newer = append(newer, id+" "+why)
+				continue
+			}
 		}
 		return m, raw, newer, nil
 	}

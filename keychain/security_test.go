@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // fakeSecurity returns a store whose tool is testdata/security, and the folder of its items.
@@ -76,6 +78,7 @@ func TestSecurityToolRefuses(t *testing.T) {
 }
 
 func TestSecurityToolExits(t *testing.T) {
+	faults := matrix.Of(t, "29")
 	sentinels := []error{ErrNotFound, ErrLocked, ErrDenied, ErrTimeout, ErrUnavailable, ErrEmpty}
 	for code, want := range map[string]error{
 		"44": ErrNotFound, "36": ErrLocked, "51": ErrDenied, "128": ErrDenied, "50": ErrUnavailable, "1": nil, "2": nil, "45": nil,
@@ -88,6 +91,7 @@ func TestSecurityToolExits(t *testing.T) {
 			"set":    store.Set(t.Context(), item, NewSecret([]byte(password))),
 			"delete": store.Delete(t.Context(), item),
 		} {
+			faults.Inject()
 			if err == nil {
 				t.Errorf("%s, exit %s: no error", verb, code)
 				continue
@@ -103,6 +107,7 @@ func TestSecurityToolExits(t *testing.T) {
 
 // A tool that hangs at a question is ended, and the next call is not held up by it.
 func TestSecurityToolHangs(t *testing.T) {
+	matrix.Count(t, 1, "29")
 	store, dir := fakeSecurity(t, time.Minute)
 	writeFile(t, filepath.Join(dir, "hang"), "")
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -120,6 +125,7 @@ func TestSecurityToolHangs(t *testing.T) {
 
 // An item that was stored empty, and a tool that stores nothing though it says it did.
 func TestSecurityToolEmpty(t *testing.T) {
+	matrix.Count(t, 1, "29")
 	store, dir := fakeSecurity(t, time.Minute)
 	writeFile(t, filepath.Join(dir, "item-"+item.Service+"-"+item.Account), "")
 	if _, err := store.Get(t.Context(), item); !errors.Is(err, ErrEmpty) {
@@ -144,6 +150,7 @@ func mustGetwd(t *testing.T) string {
 }
 
 func TestSecurityToolAbsent(t *testing.T) {
+	matrix.Count(t, 1, "29")
 	run := func(ctx context.Context, stdin []byte, _ string, args ...string) (Result, error) {
 		return Run(ctx, stdin, filepath.Join(t.TempDir(), "security"), args...)
 	}

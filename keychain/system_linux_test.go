@@ -10,6 +10,8 @@ import (
 
 	"github.com/keybase/dbus"
 	"github.com/keybase/go-keychain/secretservice"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 const keyringPassword = "of the keyring"
@@ -54,6 +56,7 @@ func TestSecretService(t *testing.T) {
 
 // An item that another program stored without a secret.
 func TestSecretServiceEmpty(t *testing.T) {
+	matrix.Count(t, 1, "29")
 	b := startBus(t)
 	b.keyring(t, keyringPassword)
 	service, err := secretservice.NewService()
@@ -100,6 +103,7 @@ func fails(t *testing.T, store Store, wants ...error) {
 }
 
 func TestSecretServiceNoDaemon(t *testing.T) {
+	matrix.Count(t, 1, "29")
 	startBus(t)
 	fails(t, System(Options{}), ErrUnavailable)
 }
@@ -126,6 +130,7 @@ func lockedKeyring(t *testing.T) *bus {
 
 // Without a program that could ask, gnome-keyring dismisses its prompt itself.
 func TestSecretServiceDismissed(t *testing.T) {
+	matrix.Count(t, 1, "29")
 	lockedKeyring(t)
 	fails(t, System(Options{}), ErrDenied)
 }
@@ -175,6 +180,7 @@ func TestSecretServiceCancelled(t *testing.T) {
 
 // A question that nobody answers ends with the time limit, is not asked again, and does the keyring no harm.
 func TestSecretServiceUnanswered(t *testing.T) {
+	matrix.Count(t, 1, "29")
 	b := lockedKeyring(t)
 	p := startPrompter(t, b, false)
 	fails(t, System(Options{TimeLimit: 500 * time.Millisecond}), ErrTimeout)
@@ -197,6 +203,7 @@ func (m *mute) Unlock([]dbus.ObjectPath) ([]dbus.ObjectPath, dbus.ObjectPath, *d
 }
 
 func TestSecretServiceMute(t *testing.T) {
+	matrix.Count(t, 1, "29")
 	b := startBus(t)
 	m := &mute{release: make(chan struct{})}
 	b.own(t, b.connect(t), secretservice.SecretServiceInterface, m, secretservice.SecretServiceObjectPath, "org.freedesktop.Secret.Service")

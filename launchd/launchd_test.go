@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 const (
@@ -77,6 +79,7 @@ func TestLoad(t *testing.T) {
 
 // Each code at each step leads to its own error, or to none, and nothing is run after an error.
 func TestLoadCodes(t *testing.T) {
+	faults := matrix.Of(t, "27")
 	for _, c := range []struct {
 		step string
 		exit int
@@ -91,6 +94,7 @@ func TestLoadCodes(t *testing.T) {
 		{"bootstrap", 0, nil}, {"bootstrap", 37, nil}, {"bootstrap", 5, ErrBusy}, {"bootstrap", 119, ErrDisabled}, {"bootstrap", 122, ErrOwner},
 		{"bootstrap", 125, ErrNoDesktop}, {"bootstrap", 112, ErrRefused}, {"bootstrap", -1, ErrRefused},
 	} {
+		faults.Inject()
 		synctest.Test(t, func(t *testing.T) {
 			f := &fake{exits: map[string][]int{"print": {113}}}
 			f.exits[c.step] = []int{c.exit}
@@ -136,8 +140,10 @@ func TestLoadWithoutTools(t *testing.T) {
 }
 
 func TestLoadRefuses(t *testing.T) {
+	faults := matrix.Of(t, "27")
 	f := new(fake)
 	for _, label := range []string{"", "a/b", "a\nb", "a\x00"} {
+		faults.Inject()
 		if err := Load(t.Context(), f.run, 501, agentFile, label); !errors.Is(err, ErrLabel) {
 			t.Errorf("%q: %v", label, err)
 		}

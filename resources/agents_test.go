@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // wrapLaunchctl gives the machine a launchctl that keeps its state and a log in a folder, which is returned. An agent that is
@@ -48,6 +50,7 @@ func agentPlist(label, program, more string) string {
 // killed one did not load it loads.
 func TestAgents(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "27")
 	const there = "/Users/naythan/git/maia/run.sh"
 	agents := map[string]string{"com.maia.text.plist": "/Users/naythan"}
 	for label, list := range map[string]string{
@@ -56,6 +59,7 @@ func TestAgents(t *testing.T) {
 		"com.maia.disabled": agentPlist("com.maia.disabled", there, "<key>Disabled</key><true/>"), "com.maia.again": agentPlist("com.maia.a", there, ""),
 		"com.maia.slash": agentPlist("com/maia", there, ""), "com.maia.nothing": plistHead + "<dict><key>Label</key><string>com.maia.nothing</string></dict></plist>", "com.maia.python": agentPlist("com.maia.python", "/usr/bin/python3", ""),
 	} {
+		faults.Inject()
 		agents[label+".plist"] = list
 	}
 	b := homeRepository(t, agents, nil, func(b *builder) {

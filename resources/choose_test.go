@@ -61,10 +61,11 @@ func TestOptions(t *testing.T) {
 	write(t, password, []byte("some password"))
 
 	// Options of what is not in this backup are taken, and said to change nothing.
-	m.run(script, "--to="+to, "--dry-run", "--map", "/a=/b", "--no-agents", "--no-packages", "--target-home", m.home,
-		"--vault-password-file", password, "--only", "maia_code,secrets").want(t, 0,
+	m.run(script, "--to="+to, "--dry-run", "--map", "/a=/b", "--no-agents", "--no-packages", "--target-home", m.home, "--only", "maia_code,secrets").want(t, 0,
 		"this backup holds no vault", "--map changes nothing", "--no-agents: ", "--no-packages: ", "--target-home: ")
 	m.run(script, "--to", to, "--yes", "--only", "secrets").want(t, 2, "holds nothing of: secrets")
+	// A password is for what it proves.
+	m.run(script, "--to", to, "--yes", "--vault-password-file", password).want(t, 12, "the password proves none", "without --vault-password-file")
 	if _, err := os.Lstat(to); err == nil {
 		t.Error("something was written")
 	}
@@ -192,20 +193,27 @@ func TestChooseBackup(t *testing.T) {
 	dry().want(t, 0, "No backup is complete", "Restore full_20250103_000000")
 }
 
-// TestDefaultPlace: the old place, below the new home.
+// TestDefaultPlace: the old place, below the new home; where that is no likely one, none.
 func TestDefaultPlace(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, "tar", "perl")
 	other := t.TempDir()
 	for i, c := range []struct{ root, home, want string }{
 		{"/Users/old/git/maia", "/Users/old", m.home + "/git/maia"},
-		{"/Users/old", "/Users/old", m.home},
+		{"/Users/old", "/Users/old", ""}, {filepath.Dir(m.home), "/Users/old", ""}, {"relative", "/Users/old", ""}, {"", "/Users/old", ""},
+		{"/Users/old/Library/LaunchAgents", "/Users/old", ""}, {"/Users/old/library", "/Users/old", ""}, {"/Users/old/.ssh", "/Users/old", ""}, {"/Users/old/x/../.ssh", "/Users/old", ""},
+		{m.home + "/.config", "/elsewhere", ""}, {"/Users/old/.", "/Users/old", ""}, {"/Users/old//.zsh", "/Users/old", ""},
 		{"/Users/older/maia", "/Users/old", "/Users/older/maia"},
 		{"/Volumes/Data/two words", "/Users/old", "/Volumes/Data/two words"},
-		{"/Users/old/new\nline", "/Users/old", m.home + "/new\nline"},
+		{"/Users/old/new\nline", "/Users/old", ""}, {"/Users/old/x\n  authenticated: yes", "/Users/old", ""}, {"/Users/old/\x1b[8m", "/Users/old", ""}, {"/Users/old/\u009b8m", "/Users/old", ""}, {"/Users/old/a\u202eb", "/Users/old", ""}, {"/Users/old/a\u2067b", "/Users/old", ""},
+		{"/Users/old/größe/日本", "/Users/old", m.home + "/größe/日本"}, {"/Users/old/maia.d/.x", "/Users/old", m.home + "/maia.d/.x"},
 	} {
 		b := smallRepository(t, func(b *builder) { b.root, b.home = c.root, c.home })
 		r := m.run(filepath.Join(b.dir, "restore_maia.sh"), "--dry-run")
+		if c.want == "" {
+			r.want(t, 2, "no likely one", "--to DIR")
+			continue
+		}
 		r.want(t, 0, fmt.Sprintf("  to     %s\n", c.want))
 		if i == 0 {
 			r = m.run(filepath.Join(b.dir, "restore_maia.sh"), "--dry-run", "--target-home", other)

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // evict moves the bytes of files of the repository to a folder that stands for the cloud, and leaves as many zeros: who
@@ -81,6 +83,7 @@ func TestDataless(t *testing.T) {
 // nothing is written and it is said what to do.
 func TestDatalessStuck(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "28")
 	b := smallRepository(t, nil)
 	m := newMachine(t, "bsdtar", "perl")
 	m.wrapCloud()

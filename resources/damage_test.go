@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // objects are all files of a repository that a restore uses or the index names.
@@ -63,6 +65,7 @@ func checkPart(t testing.TB, to string, items []item, r result) {
 // the object is restored.
 func TestDamage(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "15", "16")
 	// Short extents, and many small files: a bad chunk leaves holes in the middle of a tar, over headers and content.
 	holes := func(b *builder) {
 		b.extent = 1_500
@@ -74,6 +77,7 @@ func TestDamage(t *testing.T) {
 	whole := smallRepository(t, holes)
 	for i, object := range objects(t, whole) {
 		t.Run(strings.ReplaceAll(object[:min(len(object), 12)]+object[max(0, len(object)-12):], "/", "_"), func(t *testing.T) {
+			faults.Inject()
 			t.Parallel()
 			b := smallRepository(t, holes)
 			path := filepath.Join(b.dir, object)
@@ -113,11 +117,13 @@ func TestDamage(t *testing.T) {
 // TestSizes: a chunk that is truncated, longer, or another one is told before or while it is used.
 func TestSizes(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "16")
 	for _, change := range map[string]func([]byte) []byte{
 		"truncated": func(b []byte) []byte { return b[:len(b)-1] },
 		"extended":  func(b []byte) []byte { return append(b, 0) },
 		"empty":     func([]byte) []byte { return nil },
 	} {
+		faults.Inject()
 		b := smallRepository(t, nil)
 		paths, err := filepath.Glob(filepath.Join(b.dir, "chunks/*"))
 		if err != nil {
@@ -151,6 +157,7 @@ func zipOf(t testing.TB, b *builder, path string) []byte {
 // is written.
 func TestHostileIndex(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "17", "21")
 	sum := hashOf([]byte("x"))
 	entry := func(path string) string { return "entry f maia_code 644 1.000000000 1 " + sum + " " + path }
 	add := func(lines ...string) func([]string) []string {
@@ -218,6 +225,7 @@ func TestHostileIndex(t *testing.T) {
 	// One backup for each, so that one run of the script judges all.
 	names := map[string]string{}
 	for name, change := range cases {
+		faults.Inject()
 		b.id = fmt.Sprintf("full_20260101_%06d", len(names))
 		names[name] = b.id
 		lines := slices.Clone(b.lines)
@@ -254,6 +262,7 @@ func TestHostileIndex(t *testing.T) {
 // TestBombs: what is larger than the index says stops there.
 func TestBombs(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "23")
 	m := newMachine(t, "tar", "perl")
 	to := newTarget(t)
 	b := smallRepository(t, func(b *builder) {
@@ -279,6 +288,7 @@ func TestBombs(t *testing.T) {
 		"restore.index.gz unpacks to more than any index": zip(t, bytes.Repeat([]byte("entry\n"), 4<<20), 1),
 		"restore.index.gz is larger than any index":       make([]byte, 64<<20+1),
 	} {
+		faults.Inject()
 		good, err := os.ReadFile(index)
 		if err != nil {
 			t.Fatal(err)
@@ -300,6 +310,7 @@ func TestBombs(t *testing.T) {
 // TestHostileTar: what a tar holds beyond the index, or otherwise than the index says, does not reach the target.
 func TestHostileTar(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "21")
 	for _, variant := range []string{"tar", "bsdtar"} {
 		t.Run(variant, func(t *testing.T) {
 			t.Parallel()
@@ -330,6 +341,7 @@ func TestHostileTar(t *testing.T) {
 			r := m.run(filepath.Join(b.dir, "restore_maia.sh"), "--to", to, "--yes")
 			bad := []string{"z/fifo", "z/hard", "z/twin 1", "z/twin 2", "z/device", "z/through/file", "z/sparse"}
 			for _, path := range bad {
+				faults.Inject()
 				r.want(t, 3, "  "+path+": ")
 			}
 			want := slices.DeleteFunc(slices.Clone(b.items), func(it item) bool { return slices.Contains(bad, it.path) })

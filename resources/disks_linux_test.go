@@ -7,6 +7,8 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // twoDisks are folders on two file systems: one in memory, one not.
@@ -52,6 +54,7 @@ func twoDisks(t testing.TB) (memory, disk string) {
 // killed while it moves.
 func TestTwoDisks(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "7")
 	b := everything(t, small(t))
 	script := filepath.Join(b.dir, "restore_maia.sh")
 	apart := func(t *testing.T) *usedHome {
@@ -94,6 +97,7 @@ func TestTwoDisks(t *testing.T) {
 	for i, n := range moves {
 		kind := []string{"KILL", "KILL_AFTER"}[i%2]
 		t.Run(fmt.Sprintf("%s=%d", kind, n), func(t *testing.T) {
+			faults.Inject()
 			t.Parallel()
 			h := apart(t)
 			h.countCalls("launchctl")

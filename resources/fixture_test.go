@@ -78,6 +78,8 @@ func fixture(t testing.TB) []item {
 	code('d', "locked", 0o555, "")
 	code('f', "locked/inside", 0o640, "in a folder that is not writable")
 	code('d', "locked/deeper", 0o1777, "")
+	code('d', "claude/tools/group", 0o3775, "")
+	code('f', "claude/tools/both", 0o6754, "setuid and setgid")
 	code('d', "names", 0o755, "")
 	for _, name := range hostileNames {
 		code('f', "names/"+name, 0o644, "content of "+name)

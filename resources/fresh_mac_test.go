@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // macTools are what a Mac has besides stockTools and the script would like to use: each is looked for first, or only called
@@ -106,6 +108,7 @@ func (m *machine) checkEverything(b *builder, to string, strangers ...string) {
 // TestFreshMac: the script runs to its end, from the first chunk to the last package, on nothing but what a Mac has from its box.
 func TestFreshMac(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "25")
 	b := everything(t, fixture(t))
 	m, log := freshMac(t)
 	to := filepath.Join(m.home, "maia")
@@ -215,6 +218,7 @@ func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") =
 // TestStockCommands: also where no test comes by, the script calls nothing that a Mac lacks.
 func TestStockCommands(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "25")
 	strange, err := strangeCommands(string(RestoreScript))
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // usedHome is a home in which files of a backup are in the way, and others are not.
@@ -124,6 +126,7 @@ func (h *usedHome) nothingLost() {
 // and nothing that lay in the home is lost.
 func TestKilledAtHome(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "2")
 	b := everything(t, small(t))
 	script := filepath.Join(b.dir, "restore_maia.sh")
 	whole := newUsedHome(t)
@@ -153,6 +156,7 @@ func TestKilledAtHome(t *testing.T) {
 	for i, n := range moments {
 		kind := []string{"KILL", "KILL_AFTER"}[i%2]
 		t.Run(fmt.Sprintf("%s=%d of %d, %s", kind, n, len(calls), calls[min(n, len(calls))-1]), func(t *testing.T) {
+			faults.Inject()
 			t.Parallel()
 			h := newUsedHome(t)
 			h.countCalls("launchctl", "brew")

@@ -8,12 +8,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // TestLock: two restores never write into one target, and the lock of a process that is dead, or whose number another
 // one has now, holds nobody up.
 func TestLock(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "10")
 	b := smallRepository(t, nil)
 	script := filepath.Join(b.dir, "restore_maia.sh")
 	to := newTarget(t)
@@ -74,6 +77,7 @@ func TestLock(t *testing.T) {
 // TestLockRace: of many that start at once on what a killed one left, each restores or says that another one does.
 func TestLockRace(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "10")
 	b := smallRepository(t, nil)
 	script := filepath.Join(b.dir, "restore_maia.sh")
 	to := newTarget(t)
@@ -87,6 +91,7 @@ func TestLockRace(t *testing.T) {
 	// Those of one that was killed while it took over from a dead one.
 	mustLink(t, "999999998:1", filepath.Join(to, ".maia-restore.lock.999999999:1"))
 	for range 6 {
+		faults.Inject()
 		m := newMachine(t, "tar", "perl")
 		go func() {
 			cmd := m.command(script, "--to", to, "--yes")

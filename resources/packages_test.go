@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // packagesRepository has package lists, and an agent whose Python is in the Maia root.
@@ -37,6 +39,7 @@ func (m *machine) wrapBrew(log string) {
 // nothing in the lists is taken for code.
 func TestPackages(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "26")
 	b := packagesRepository(t)
 	script := filepath.Join(b.dir, "restore_maia.sh")
 	m := newMachine(t, "bsdtar", "perl")

@@ -30,6 +30,8 @@ readonly DONE=0 FAILED=1 USAGE=2 INCOMPLETE=3 NOT_FOUND=10 BUSY=11 WRONG_PASSWOR
 # An index larger than this, as gzip and unpacked, is no index of ours; nor is one that unpacks to more than 1 MiB and
 # 256 times its bytes.
 readonly MAX_INDEX_GZ=67108864 MAX_INDEX=536870912
+# An index with more files than this would fill the memory.
+readonly MAX_ENTRIES=4000000
 # In the target: who restores there, as the target of a link. maia-dr takes the same lock.
 readonly LOCK_NAME=.maia-restore.lock
 readonly COMPONENTS='maia_code maia_data_small maia_data_large launchagents dependencies shell_configs secrets system_metadata'
@@ -42,7 +44,7 @@ readonly SHA256_OF_NOTHING=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca4959
 readonly HOMEBREW_INSTALLER=https://raw.githubusercontent.com/Homebrew/install/HEAD/install.sh TOOLS_LIMIT=1800
 
 # Options.
-BACKUP='' REPOSITORY='' TO='' TARGET_HOME='' ONLY='' VAULT_PASSWORD_FILE=''
+BACKUP='' REPOSITORY='' TO='' DEFAULT_PLACE='' TARGET_HOME='' ONLY='' VAULT_PASSWORD_FILE=''
 MAPS=0 MAP_OLD=() MAP_NEW=() HOME_GIVEN='' NO_PACKAGES='' NO_AGENTS='' NO_GIT='' DOWNLOAD_LIMIT='' DRY_RUN='' YES=''
 # What check_tools found out about this machine.
 WRITER='' STAT='' DATE='' TOUCH='' TAR='' SQLITE=''
@@ -56,8 +58,8 @@ REPO='' ID='' DEFAULT_ID='' ROOT='' HOME_THEN='' CREATED=0
 BESIDE='' SCRATCH_NAME=''
 # The home as a target: whether it is one, names in it, and what is put before the names of what is shown.
 INTO_HOME='' HOME_SCRATCH='' HOME_SCRATCH_NAME='' HOME_ASIDE='' SHOW_UNDER=''
-# The vault: whether the index is authentic, and if not, why; whether the vault is open, and if not, why.
-AUTHENTICATED='' UNPROVEN='' VAULT='' CLOSED='' VAULT_BYTES='' VAULT_SUM='' ITERATIONS='' SALT='' MAC=''
+# The vault: whether the index is authentic, and if not, why, and whether other backups have a vault; whether the vault is open, and if not, why.
+AUTHENTICATED='' UNPROVEN='' STRIPPED='' VAULT='' CLOSED='' VAULT_BYTES='' VAULT_SUM='' ITERATIONS='' SALT='' MAC=''
 # Phases that can be done alone: whether one was asked for, and which.
 ONLY_PHASES='' ONLY_PACKAGES='' ONLY_GIT=''
 # Git: where the root's repository stood; why it is not brought back; the program, the folder it is made in, and the process
@@ -85,11 +87,12 @@ die() {
   exit "$1"
 }
 
-# show ENCODED: the name as a person may read it, in REPLY. One with control characters stays encoded: it could
-# repaint the terminal.
+# show ENCODED: the name as a person may read it, in REPLY. One with control characters stays encoded, and one with those that
+# turn the direction of writing or end a line (U+200E, U+2028 and the like): it could repaint the terminal, or read as another.
 show() {
   case $1 in
     *\\00[0-3][0-7]* | *\\0177* | *\\0302\\02[0-3][0-7]*) REPLY=$1 ;;
+    *\\0342\\0200\\021[67]* | *\\0342\\0200\\025[0-6]* | *\\0342\\0201\\024[67]* | *\\0342\\0201\\025[01]* | *\\0330\\0234*) REPLY=$1 ;;
     *) printf -v REPLY '%b' "$1" ;;
   esac
 }
@@ -619,6 +622,8 @@ readonly AWK_GRAMMAR='
   function number(s) { return length(s) <= 15 && s ~ /^(0|[1-9][0-9]*)$/ }
   function hash(s) { return length(s) == 64 && s !~ /[^0-9a-f]/ }
   function commit(s) { return (length(s) == 40 || length(s) == 64) && s !~ /[^0-9a-f]/ }
+  # given: a mode without setuid and setgid, which a backup of somebody else must not give to anything.
+  function given(s) { return length(s) < 4 ? s : (substr(s, 1, 1) % 2 ? "1" : "") substr(s, 2) }
   function octal(s) { return length(s) <= 4 && s ~ /^(0|[1-7][0-7]*)$/ }
   function seconds(s) { return length(s) <= 11 && s ~ /^(0|-?[1-9][0-9]*)$/ && s <= 9000000000 && s >= -9000000000 }
   function instant(s, part) {
@@ -740,7 +745,7 @@ choose_repository() {
 
 # choose_backup finds the backup and leaves its index in $WORK/index.*. Names are in order of age.
 choose_backup() {
-  local ids number dir id i usable='' wanted=${BACKUP:-$DEFAULT_ID}
+  local ids number dir id i usable='' bare='' wanted=${BACKUP:-$DEFAULT_ID}
   ids=() number=0
   for dir in "$REPO"/full_[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]_[0-9][0-9][0-9][0-9][0-9][0-9]; do
     if [ -d "$dir" ]; then
@@ -761,6 +766,11 @@ choose_backup() {
     i=$((i - 1))
     id=${ids[i]}
     if open_backup "$id"; then
+      if ! may_be_proven "$id"; then
+        bare=yes
+        note "$id is passed over: its vault or its restore.mac is not there, so the password cannot prove it."
+        continue
+      fi
       if [ ! -s "$WORK/lacks" ]; then
         ID=$id
         return
@@ -770,12 +780,21 @@ choose_backup() {
     fi
     note "$id is passed over: $REPLY."
   done
+  if [ -z "$usable" ] && [ -n "$bare" ]; then
+    die "$WRONG_PASSWORD" "no backup in $REPO that can be restored has a vault, so the password proves none." 'without --vault-password-file they can be restored, and nothing is activated.'
+  fi
   if [ -z "$usable" ]; then
     die "$FAILED" "no backup in $REPO can be restored." 'wait until OneDrive has synced, then run the same command again.'
   fi
   note "No backup is complete. $usable is the newest that can be restored in part."
   open_backup "$usable" || die "$FAILED" "$usable cannot be restored: $REPLY." 'wait until OneDrive has synced, then run the same command again.'
   ID=$usable
+}
+
+# may_be_proven ID: whether the opened backup is one that a password that was given can prove.
+may_be_proven() {
+  [ -n "$VAULT_PASSWORD_FILE" ] || return 0
+  [ -f "$REPO/$1/restore.mac" ] && awk '$3 == "credentials.vault.enc" { found = 1; exit } END { exit !found }' "$WORK/index.files"
 }
 
 # lacks_text: what of the opened backup is not there, in REPLY.
@@ -875,7 +894,7 @@ parse_index() {
   for file in meta files chunks streams extents entries secrets git tools reason; do
     : > "$WORK/index.$file" || full "$WORK"
   done
-  if ! awk -v id="$1" -v base="$WORK/index." -v lock="$LOCK_NAME" "$AWK_LIBRARY$AWK_GRAMMAR"'
+  if ! awk -v id="$1" -v base="$WORK/index." -v lock="$LOCK_NAME" -v most="$MAX_ENTRIES" "$AWK_LIBRARY$AWK_GRAMMAR"'
     function fail(why) {
       if (failed) exit 1
       failed = 1
@@ -919,8 +938,8 @@ parse_index() {
       else if ($2 == "d" || $2 == "l") { if ($7 != "-" || $6 != 0) broken() }
       else broken()
       if ($2 == "l" && ($9 == "-" || !text($9))) broken()
-      n++
-      type[n] = $2; component[n] = $3; line[n] = $4 " " $5 " " $6 " " $7; bytes[n] = $6; sum[n] = $7; link[n] = NF == 9 ? $9 : "-"
+      if (++n > most) fail("its restore.index.gz names more files than any backup has")
+      type[n] = $2; component[n] = $3; line[n] = given($4) " " $5 " " $6 " " $7; bytes[n] = $6; sum[n] = $7; link[n] = NF == 9 ? $9 : "-"
       place[n] = $8
       if ($2 == "b" ? $3 != "maia_data_large" : $3 == "maia_data_large") broken()
       if (under_root($3)) {
@@ -1090,14 +1109,25 @@ list_sizes() {
 # check_folder: what of the backup's folder is not there as it was, as "name reason" in $WORK/damaged. Chunks follow when
 # they are used.
 check_folder() {
-  local name
-  cut -d ' ' -f 3 "$WORK/index.files" > "$WORK/list" || full "$WORK"
-  while read -r name; do
-    if [ -f "$REPO/$ID/$name" ] && ! deliver "$REPO/$ID/$name"; then not_delivered "$ID/$name"; fi
-  done < "$WORK/list"
-  hash_list "$REPO/$ID" "$WORK/list" "$WORK/sums"
-  awk 'FILENAME == ARGV[1] { sum[FNR] = $1; next } sum[FNR] != $2 { print $3, (sum[FNR] == "-" ? "is missing or cannot be read" : "is damaged") }' \
-    "$WORK/sums" "$WORK/index.files" > "$WORK/damaged" || full "$WORK"
+  local kind name
+  list_sizes "$REPO/$ID" 3 < "$WORK/index.files" > "$WORK/sizes" || full "$WORK"
+  # Reading something that is no file, or longer than it was, might never end.
+  awk 'FILENAME == ARGV[1] { have[$2] = $1; next } $3 in have { print (have[$3] == $1 ? "same" : "other"), $3 }' \
+    "$WORK/sizes" "$WORK/index.files" > "$WORK/list" || full "$WORK"
+  : > "$WORK/other" || full "$WORK"
+  while read -r kind name; do
+    if [ ! -f "$REPO/$ID/$name" ]; then continue; fi
+    if [ "$kind" = other ]; then
+      printf 'other %s\n' "$name" >> "$WORK/other" || full "$WORK"
+      continue
+    fi
+    if ! deliver "$REPO/$ID/$name"; then not_delivered "$ID/$name"; fi
+    printf '%s\n' "$name"
+  done < "$WORK/list" > "$WORK/readable" || full "$WORK"
+  hash_list "$REPO/$ID" "$WORK/readable" "$WORK/sums"
+  awk 'FILENAME == ARGV[1] { name[FNR] = $1; next } FILENAME == ARGV[2] { sum[name[FNR]] = $1; next } FILENAME == ARGV[3] { sum[$2] = "other"; next }
+    !($3 in sum) || sum[$3] == "-" { print $3, "is missing or cannot be read"; next }
+    sum[$3] != $2 { print $3, "is damaged" }' "$WORK/readable" "$WORK/sums" "$WORK/other" "$WORK/index.files" > "$WORK/damaged" || full "$WORK"
 }
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -1256,7 +1286,12 @@ authenticate() {
   read -r VAULT_BYTES VAULT_SUM name < "$WORK/numbers" || VAULT_BYTES=''
   if [ ! -f "$REPO/$ID/restore.mac" ]; then
     UNPROVEN='this backup has no vault, so nothing proves who made it'
-    if [ -n "$VAULT_BYTES" ]; then UNPROVEN='its restore.mac is missing, so nothing proves who made it'; fi
+    if [ -n "$VAULT_BYTES" ]; then
+      UNPROVEN='its restore.mac is missing, so nothing proves who made it'
+    elif vaults_elsewhere; then
+      STRIPPED=yes
+      UNPROVEN='this backup has no vault and others have one, so anybody who can write to the OneDrive folder may have made it'
+    fi
     return
   fi
   if ! deliver "$REPO/$ID/restore.mac"; then not_delivered "$ID/restore.mac"; fi
@@ -1281,6 +1316,22 @@ authenticate() {
     note 'The password is wrong, or the backup was changed: the two cannot be told apart.'
   done
   UNPROVEN='the vault password was wrong three times, or the backup was changed'
+}
+
+# demand_proof: whoever gives a password wants what it proves. A backup from which vault or MAC were taken away must not pass.
+demand_proof() {
+  if [ -z "$VAULT_PASSWORD_FILE" ] || [ -n "$AUTHENTICATED" ]; then return; fi
+  die "$WRONG_PASSWORD" "the password does not prove that $ID is what was backed up: $UNPROVEN." \
+    'choose another one with --backup ID; without --vault-password-file, what is not in a vault can be restored, and nothing is activated.'
+}
+
+# vaults_elsewhere: whether any other backup in the repository has a vault.
+vaults_elsewhere() {
+  local mac
+  for mac in "$REPO"/full_*/restore.mac; do
+    if [ -f "$mac" ] && [ "$mac" != "$REPO/$ID/restore.mac" ]; then return 0; fi
+  done
+  return 1
 }
 
 # read_mac: what restore.mac says, if it says it in the one way there is.
@@ -1453,6 +1504,7 @@ find_secrets() {
 choose_place() {
   local place home=$TARGET_HOME
   if [ -z "$TO" ]; then
+    DEFAULT_PLACE=yes
     place=$ROOT
     case $HOME_THEN in
       '' | /) ;;
@@ -1462,8 +1514,10 @@ choose_place() {
         esac
         ;;
     esac
+    likely_place "$place" || place=''
     if [ -z "$YES$DRY_RUN" ]; then
-      ask "Where shall Maia go? [$place] "
+      ask "Where shall Maia go? ${place:+[$place] }"
+      DEFAULT_PLACE=''
       # A tilde is what people type; the shell does not expand it here.
       # shellcheck disable=SC2088
       case $REPLY in
@@ -1473,10 +1527,36 @@ choose_place() {
         *) place=$REPLY ;;
       esac
     fi
+    if [ -z "$place" ]; then die "$USAGE" 'the place where Maia was is no likely one for it.' 'say where it shall go with --to DIR.'; fi
     TO=$place
   fi
   resolve_place
   MAIN_TO=$TO
+}
+
+# likely_place DIR: whether it may be proposed. The backup says where its Maia was, and it may not be a backup of ours: neither the
+# home itself, nor where programs keep what they run by themselves, nor a name that would look like something else on the screen.
+likely_place() {
+  local path=${1%/} below
+  case $path in /*) ;; *) return 1 ;; esac
+  encoded "$path"
+  show "$REPLY"
+  [ "$REPLY" = "$path" ] || return 1
+  case $path/ in */../* | */./*) return 1 ;; esac
+  case $TARGET_HOME/ in "$path"/*) return 1 ;; esac
+  case $path in
+    "$TARGET_HOME"/*)
+      below=${path#"$TARGET_HOME"/}
+      case $below in [Ll][Ii][Bb][Rr][Aa][Rr][Yy] | [Ll][Ii][Bb][Rr][Aa][Rr][Yy]/* | .* | /*) return 1 ;; esac
+      ;;
+  esac
+}
+
+# check_place: where nobody is asked, only a proven backup says where it goes.
+check_place() {
+  if [ -n "$DEFAULT_PLACE" ] && [ -z "$AUTHENTICATED$DRY_RUN" ]; then
+    die "$USAGE" "only a proven backup says where it goes: $UNPROVEN." 'say where with --to DIR.'
+  fi
 }
 
 # resolve_place makes TO absolute and free of links. Links may stand in its own path, but nothing is written through one
@@ -2198,7 +2278,6 @@ print_secrets() {
 
 # Options that change nothing are said to, so that nobody relies on them.
 print_unused() {
-  if [ -n "$VAULT_PASSWORD_FILE" ] && [ -z "$VAULT_BYTES" ]; then say '  --vault-password-file is not needed: this backup holds no vault'; fi
   if [ -z "$INTO_HOME" ]; then
     if [ "$MAPS" -gt 0 ]; then say '  --map changes nothing: agents and shell files are laid beside as they were'; fi
     if [ -n "$HOME_GIVEN" ]; then say '  --target-home: nothing is written there, as nothing proves who made this backup'; fi
@@ -2241,7 +2320,10 @@ confirm() {
   [ -z "$YES" ] || return 0
   now=$(date -u +%s)
   age $((now > CREATED ? now - CREATED : 0))
-  if [ $((now - CREATED)) -gt "$OLD_SECONDS" ]; then
+  if [ -n "$STRIPPED" ]; then
+    default=n
+    ask 'Nothing proves who made this backup, and others have a vault. Go ahead all the same? [y/N] '
+  elif [ $((now - CREATED)) -gt "$OLD_SECONDS" ]; then
     default=n
     ask "This backup is $REPLY old. Go ahead all the same? [y/N] "
   else
@@ -2893,6 +2975,27 @@ move_aside() {
   fi
 }
 
+# leads_out FOLDER: whether a link stands in its path below the target. The index has no file below a link, but a disk that does not
+# tell upper case from lower takes the link "a" for the folder "A".
+leads_out() {
+  local path=$1
+  while [ "$path" != "$TO" ] && [ -n "$path" ]; do
+    if [ -L "$path" ]; then return 0; fi
+    path=${path%/*}
+  done
+  return 1
+}
+
+# without_links FILE: its lines, "... name", but for those whose place is a link, or behind one.
+without_links() {
+  local line path
+  while IFS= read -r line; do
+    printf -v path '%b' "${line##* }"
+    if ! leads_out "$TO/$path"; then printf '%s\n' "$line" || full "$WORK"; fi
+  done < "$1" > "$WORK/list"
+  mv "$WORK/list" "$1" || full "$WORK"
+}
+
 merge_files() {
   local type bytes place path file folder last='' number=0 suffix source staged batch
   awk '
@@ -2909,6 +3012,10 @@ merge_files() {
     if [ "$folder" != "$last" ] || [ "$number" -ge 100 ]; then
       move_batch "$last" "$number" ${batch[@]+"${batch[@]}"}
       batch=() number=0 last=$folder
+      if leads_out "$folder"; then
+        show "$place"
+        die "$FAILED" "$REPLY would lie behind a link: the backup holds two things whose names this disk takes for one." 'choose a place on another disk with --to DIR.'
+      fi
     fi
     staged=$SCRATCH/stage/$source/$path
     if [ -e "$staged" ] || [ -L "$staged" ]; then
@@ -2951,6 +3058,8 @@ move_batch() {
 # the folder.
 finish_folders() {
   find_folders_off
+  without_links "$WORK/folders.times"
+  without_links "$WORK/folders.modes"
   set_times "$TO" "$WORK/folders.times"
   set_modes "$TO" "$WORK/folders.modes"
 }
@@ -3569,7 +3678,7 @@ plan_git() {
     NO_HISTORY=out
   elif [ -e "$TO/.git" ] || [ -L "$TO/.git" ]; then
     NO_HISTORY=there
-  elif [ -z "$AUTHENTICATED" ] && [ -n "$VAULT_BYTES" ]; then
+  elif [ -z "$AUTHENTICATED" ] && [ -n "$VAULT_BYTES$STRIPPED" ]; then
     NO_HISTORY=unproven
   fi
   # With git.keep_history it is among the files.
@@ -3959,6 +4068,8 @@ main() {
   check_folder
   choose_place
   authenticate
+  demand_proof
+  check_place
   open_vault
   STAMP=$(date -u +%Y%m%d_%H%M%S)
   BEFORE=$TO.before-restore-$STAMP

@@ -213,7 +213,8 @@ func differs(path string, it item) string {
 		}
 		return ""
 	}
-	if int64(st.Mode)&0o7777 != it.mode {
+	// Setuid and setgid are not given back.
+	if int64(st.Mode)&0o7777 != it.mode&^0o6000 {
 		return "its mode is " + fi.Mode().String()
 	}
 	if it.kind == 'd' {

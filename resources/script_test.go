@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 func TestRestore(t *testing.T) {
@@ -23,7 +25,7 @@ func TestRestore(t *testing.T) {
 			m := newMachine(t, c.tar, c.writers...)
 			to := newTarget(t)
 			script := filepath.Join(b.dir, "restore_maia.sh")
-			m.run(script, "--to", to, "--yes").want(t, 0, "141 files (4 databases)", "not authenticated")
+			m.run(script, "--to", to, "--yes").want(t, 0, "142 files (4 databases)", "not authenticated")
 			checkTree(t, to, b.items)
 			m.run(script, "--to", to, "--yes").want(t, 0, "There is nothing to do.")
 			checkTree(t, to, b.items)
@@ -55,10 +57,12 @@ func TestSlowWriter(t *testing.T) {
 // TestBSDTools runs the script with the Mac's spellings of stat, date and touch: the GNU ones fail.
 func TestBSDTools(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "25")
 	b := smallRepository(t, nil)
 	m := newMachine(t, "bsdtar", "perl")
 	m.wrapBSD()
 	for _, touch := range []string{"", `for o; do if [ "$o" = -d ]; then exit 1; fi; done; exec REAL "$@"`} {
+		faults.Inject()
 		if touch != "" {
 			m.wrap("touch", touch)
 		}
@@ -119,10 +123,12 @@ func (m *machine) wrap(name, script string) {
 
 func TestMissingTool(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "25")
 	b := smallRepository(t, nil)
 	script := filepath.Join(b.dir, "restore_maia.sh")
 	to := newTarget(t)
 	for tool := range strings.FieldsSeq("awk tar gzip openssl find xargs stat od") {
+		faults.Inject()
 		newMachine(t, "tar", "perl").without(tool).run(script, "--to", to, "--yes").want(t, 1, "lacks what a restore needs: "+tool)
 	}
 	newMachine(t, "tar").without("dd").run(script, "--to", to, "--yes").want(t, 1, "perl, or zsh, or dd")

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 func mustMkdir(t testing.TB, path string) {
@@ -39,6 +41,7 @@ func aside(t testing.TB, to string) string {
 // TestTargetInUse: nothing in the target is overwritten or written through; equal files and strangers stay.
 func TestTargetInUse(t *testing.T) {
 	t.Parallel()
+	matrix.Count(t, 1, "24")
 	b := newBuilder(filepath.Join(t.TempDir(), "MaiaBackups"), fixture(t))
 	b.chunkBytes, b.extent = 1_000_000, 100_000
 	b.write(t)
@@ -204,6 +207,7 @@ func (k killCase) nothingLost() {
 // same, and nothing that was in the way is lost.
 func TestKilled(t *testing.T) {
 	t.Parallel()
+	faults := matrix.Of(t, "2")
 	b := smallRepository(t, nil)
 	script := filepath.Join(b.dir, "restore_maia.sh")
 	m := newMachine(t, "tar", "perl")
@@ -219,9 +223,14 @@ func TestKilled(t *testing.T) {
 	if calls < 30 {
 		t.Fatalf("%d calls", calls)
 	}
-	for n := 2; n < calls-4; n += 5 {
-		kind := []string{"KILL", "KILL_AFTER"}[n/5%2]
+	step := 5
+	if matrix.Full() {
+		step = 1
+	}
+	for n := 2; n < calls-4; n += step {
+		kind := []string{"KILL", "KILL_AFTER"}[n/step%2]
 		t.Run(fmt.Sprintf("%s=%d of %d", kind, n, calls), func(t *testing.T) {
+			faults.Inject()
 			t.Parallel()
 			m := newMachine(t, "tar", "perl")
 			m.countCalls()

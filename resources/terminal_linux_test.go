@@ -129,6 +129,19 @@ func TestQuestions(t *testing.T) {
 	m.onTerminal(elsewhere, [][2]string{{"Which one? [1] ", "3\n"}}, "--to", m.home+"/x").want(t, 2, "there is no number 3")
 }
 
+// TestStrippedQuestion: a backup without a vault beside others that have one is not restored by pressing the key.
+func TestStrippedQuestion(t *testing.T) {
+	t.Parallel()
+	b, forged := strippedRepository(t)
+	m := newMachine(t, "tar", "perl")
+	to := filepath.Join(m.home, "x")
+	m.onTerminal(filepath.Join(b.dir, "restore_maia.sh"), [][2]string{{"and others have a vault. Go ahead all the same? [y/N] ", "\n"}}, "--to", to).
+		want(t, 130, "Restore "+forged.id, "Nothing was written")
+	if _, err := os.Lstat(to); err == nil {
+		t.Error("something was written")
+	}
+}
+
 // TestPackagesQuestion: it is the last one, yes is its default, and no is an answer.
 func TestPackagesQuestion(t *testing.T) {
 	t.Parallel()

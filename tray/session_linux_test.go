@@ -19,6 +19,7 @@ import (
 
 	"maia-dr/engine/fixture"
 	"maia-dr/engine/fsx"
+	"maia-dr/packaging/ci/faults/matrix"
 	"maia-dr/tray/menu"
 )
 
@@ -493,8 +494,10 @@ func TestRowsOpen(t *testing.T) {
 
 // Without a bus, or with one that is gone, there is no menu and no bus is started.
 func TestNoBus(t *testing.T) {
+	faults := matrix.Of(t, "30")
 	s := startSession(t)
 	for _, address := range []string{"unix:path=" + filepath.Join(s.dir, "none"), "nonsense"} {
+		faults.Inject()
 		s.env = append(s.env, "DBUS_SESSION_BUS_ADDRESS="+address)
 		if exit, out := s.cli("tray"); exit != 1 || !strings.Contains(out, "there is no desktop session") {
 			t.Error(exit, out)

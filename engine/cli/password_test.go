@@ -16,6 +16,7 @@ import (
 	"maia-dr/engine/cli"
 	"maia-dr/engine/fixture"
 	"maia-dr/keychain"
+	"maia-dr/packaging/ci/faults/matrix"
 	"maia-dr/resources"
 )
 
@@ -180,11 +181,13 @@ func TestPasswordAtADesk(t *testing.T) {
 // TestKeychainTrouble: a Keychain that is locked, denied, slow or absent costs the vault, not the backup, and each is told
 // in its own words.
 func TestKeychainTrouble(t *testing.T) {
+	faults := matrix.Of(t, "29")
 	d := newDesk(t)
 	for fault, hint := range map[error]string{
 		keychain.ErrLocked: "unlock the Keychain", keychain.ErrDenied: "allow maia-dr", keychain.ErrTimeout: "on the screen",
 		keychain.ErrUnavailable: "desktop session", keychain.ErrEmpty: "password set",
 	} {
+		faults.Inject()
 		d.store.SetFault(fault)
 		d.clock = d.clock.Add(time.Hour)
 		d.says(d.run(3, "backup"), "the vault password could not be read", fault.Error(), "secret")

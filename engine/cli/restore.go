@@ -2,8 +2,10 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -56,7 +58,7 @@ With --path and without --to, each file is restored next to the original under a
 					return usageErrorFor(cmd, errors.New("--only names no component"))
 				}
 			}
-			o.Password = a.restorePassword(passwordFile)
+			o.Password, o.OnlyProven = a.restorePassword(passwordFile), passwordFile != ""
 			o.Phases.AskNothing, o.Phases.Out, o.Phases.Err = yes, a.Out, a.Err
 			if a.flags.json {
 				// Standard output is JSON lines alone.
@@ -151,22 +153,29 @@ func (a *app) ask(question string) (string, error) {
 
 // askTarget finds out where to restore when --to is not given.
 func (a *app) askTarget(cmd *cobra.Command, e *engine.Engine, o *engine.RestoreOptions) error {
-	root, err := e.OriginalRoot(o.Backup)
+	root, own, err := e.OriginalRoot(o.Backup)
 	if err != nil {
 		return err
 	}
-	if len(o.Paths) > 0 {
+	if len(o.Paths) > 0 && own {
 		o.To, o.BesideOriginal = root, true
 		return nil
 	}
+	if len(o.Paths) > 0 {
+		return usageErrorFor(cmd, fmt.Errorf("--to DIR is missing: the backup was made of %s, which is not the Maia of this Mac", clean(root)))
+	}
 	a.tidy()
-	answer, err := a.ask(fmt.Sprintf("Where should Maia go? [%s] ", clean(root)))
+	question := fmt.Sprintf("Where should Maia go? [%s] ", clean(root))
+	if !filepath.IsAbs(root) || clean(root) != root {
+		// What cannot be shown as it is, nobody can agree to.
+		question, root = "Where should Maia go? ", ""
+	}
+	answer, err := a.ask(question)
 	if err != nil {
 		return usageErrorFor(cmd, fmt.Errorf("--to DIR is missing, and %w", err))
 	}
-	o.To = root
-	if answer != "" {
-		o.To = answer
+	if o.To = cmp.Or(answer, root); o.To == "" {
+		return usageErrorFor(cmd, errors.New("--to DIR is missing"))
 	}
 	return nil
 }
@@ -196,7 +205,7 @@ func (a *app) printPlan(p *engine.RestorePlan) {
 		a.say("  NOTE: this backup is %s old.\n", strings.TrimSuffix(ago(a.Env.Now(), p.CreatedAt), " ago"))
 	}
 	for _, n := range p.Newer {
-		a.say("  newer, but not complete: %s\n", clean(n))
+		a.say("  newer, but passed over: %s\n", clean(n))
 	}
 	a.say("  from  %s\n  to    %s\n", clean(p.From), clean(p.To))
 	for _, c := range p.Components {
@@ -221,6 +230,8 @@ func (a *app) printPlan(p *engine.RestorePlan) {
 		a.say("  authenticated: made by who knows vault password %d\n", p.PasswordNumber)
 	case p.PasswordNumber > 0:
 		a.say("  not authenticated: without vault password %d nothing proves who made it\n", p.PasswordNumber)
+	case p.Stripped:
+		a.say("  not authenticated: it has no vault and other backups have one, so anybody who can write to the OneDrive folder may have made it\n")
 	default:
 		a.say("  not authenticated: it has no vault, so nothing proves who made it\n")
 	}

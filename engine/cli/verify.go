@@ -12,9 +12,13 @@ func (a *app) verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "verify [BACKUP…]", Short: "Compare stored bytes with their hashes", Args: argsBetween(0, -1),
 		Long: `Compare stored bytes with their hashes: every file of a backup, every chunk it refers to, every file and
-database in it. Without a name, the newest complete backup.`,
+database in it. Without a name, the newest complete backup.
+
+With --hashes, every stored byte is compared, and nothing is taken out of the chunks: that finds what has changed since it
+was stored, in a tenth of the time.`,
 		Example: `  maia-dr verify
-  maia-dr verify --all`,
+  maia-dr verify --all
+  maia-dr verify --all --hashes`,
 		ValidArgsFunction: a.completeBackups,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Backups = args
@@ -37,6 +41,7 @@ database in it. Without a name, the newest complete backup.`,
 		},
 	}
 	cmd.Flags().BoolVar(&o.All, "all", false, "verify every backup")
+	cmd.Flags().BoolVar(&o.HashesOnly, "hashes", false, "compare stored bytes only, and take no file out of its chunk")
 	cmd.Flags().BoolVar(&o.Download, "download", false, "download what OneDrive has evicted")
 	return cmd
 }
@@ -72,6 +77,10 @@ func (a *app) printVerify(r *engine.VerifyResult) {
 			where := ""
 			if b.LocalOnly {
 				where = ", on this machine only: the next backup brings it into OneDrive"
+			}
+			if r.HashesOnly {
+				a.printf("%s is stored as it was%s.\n", b.BackupID, where)
+				continue
 			}
 			a.printf("%s is whole: %s%s.\n", b.BackupID, count(b.Files, "file", "files"), where)
 			continue

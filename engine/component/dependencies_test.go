@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // recorded plays tools from a table: "place arg arg" to what they print. What is not in it is not there. It notes what
@@ -136,6 +138,7 @@ func TestDependencies(t *testing.T) {
 }
 
 func TestAbsentToolsAreRecordedAsAbsent(t *testing.T) {
+	matrix.Count(t, 1, "26")
 	r := new(recorded)
 	files, info, warnings := CaptureDependencies(t.Context(), Deps{Inventory: takeRoot(t, maia(t, nil)), Run: r.run, GOOS: "linux"})
 	if len(files) != 0 || len(warnings) != 0 || info.Pip != ToolAbsent || info.Brew != ToolAbsent || info.Freeze != "" {
@@ -149,6 +152,7 @@ func TestAbsentToolsAreRecordedAsAbsent(t *testing.T) {
 }
 
 func TestFailingToolsWarn(t *testing.T) {
+	matrix.Count(t, 1, "26")
 	broken := errors.New("exit status 1")
 	r := &recorded{
 		answers: map[string]string{
@@ -240,6 +244,7 @@ esac`)
 }
 
 func TestHangingToolIsGivenUp(t *testing.T) {
+	matrix.Count(t, 1, "26")
 	dir := t.TempDir()
 	script(t, dir+"/python3", "exec sleep 600")
 	script(t, dir+"/brew", "exec sleep 600")

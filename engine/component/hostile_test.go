@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 func TestSpecialsAreLeftOut(t *testing.T) {
@@ -147,6 +149,7 @@ func TestDatalessFilesAreNotRead(t *testing.T) {
 // TestChangesUnderTheWalk lets files vanish and change between the moment they are listed and the moment they are
 // looked at.
 func TestChangesUnderTheWalk(t *testing.T) {
+	faults := matrix.Of(t, "13")
 	for name, c := range map[string]struct {
 		change func(path string) error
 		want   string
@@ -159,6 +162,7 @@ func TestChangesUnderTheWalk(t *testing.T) {
 		"grows":            {func(p string) error { return os.WriteFile(p, []byte(db), 0o600) }, "maia_code database"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			faults.Inject()
 			root := maia(t, map[string]string{"victim": "some text of its own"})
 			sys := realSystem()
 			head := sys.head
@@ -208,6 +212,7 @@ func TestFolderThatBecomesALinkIsNotEntered(t *testing.T) {
 }
 
 func TestSomethingThatNeverSettles(t *testing.T) {
+	matrix.Count(t, 1, "13")
 	root := maia(t, map[string]string{"victim": "x"})
 	sys := realSystem()
 	head := sys.head
@@ -225,12 +230,14 @@ func TestSomethingThatNeverSettles(t *testing.T) {
 }
 
 func TestHostileNames(t *testing.T) {
+	faults := matrix.Of(t, "22")
 	names := []string{
 		"$(touch x)", "`id`", ";rm", "a\nb", "a\rb", "-rf", "*", "?", "[a]", "~", "~x", " lead", "trail ", "tab\t", "\\", "'", "\"", "\x01\x1b[31m",
 		"\xff\xfe", "caf\u00e9", "cafe\u0301", "名前", "😀", "A", "a", strings.Repeat("n", 255), "...", ".a", "._a", "con", "a:b", "%s%n",
 	}
 	files := map[string]string{}
 	for _, n := range names {
+		faults.Inject()
 		files["names/"+n] = "x"
 	}
 	root := maia(t, files)

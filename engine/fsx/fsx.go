@@ -1,6 +1,7 @@
 // Package fsx writes files so that they survive a crash: a durable write goes to a temporary name, is synced,
 // renamed, and its folder synced; an atomic write only renames. Every change to a disk that the program makes
-// goes through an FS, whose Fault function is the one seam at which tests make a disk fail.
+// goes through an FS, whose Fault function is the one seam at which tests make a disk fail; Synced tells them what a power
+// cut would leave.
 package fsx
 
 import (
@@ -36,10 +37,20 @@ const (
 const TempSuffix = ".tmp"
 
 // FS makes changes on a file system. The zero value and a nil FS are the real thing.
-// Safe for concurrent use if Fault is.
+// Safe for concurrent use if Fault and Synced are.
 type FS struct {
 	// Fault, if set, is asked before each call; an error it returns is returned instead of making the call.
 	Fault func(op Op, path string) error
+	// Synced, if set, is told of each file (OpSync) and folder (OpSyncDir) that was made durable, right after: tests play a
+	// power cut with it.
+	Synced func(op Op, path string)
+}
+
+func (f *FS) synced(op Op, path string, err error) error {
+	if err == nil && f != nil && f.Synced != nil {
+		f.Synced(op, path)
+	}
+	return err
 }
 
 func (f *FS) fault(op Op, path string) error {
@@ -114,7 +125,7 @@ func (f *FS) SyncDir(dir string) error {
 		return err
 	}
 	defer d.Close()
-	return ignoreUnsyncable(d.Sync())
+	return f.synced(OpSyncDir, dir, ignoreUnsyncable(d.Sync()))
 }
 
 // Symlink creates a symbolic link.
@@ -271,7 +282,7 @@ func (f *FS) Copy(src, dst string, perm fs.FileMode) (cloned bool, err error) {
 	if err := f.fault(OpClone, dst); err == nil && clone(src, dst, perm) == nil {
 		return true, nil
 	}
-	in, err := os.Open(src)
+	in, err := OpenRegular(src)
 	if err != nil {
 		return false, err
 	}
@@ -298,7 +309,7 @@ func (f *FS) Sync(path string) error {
 		return err
 	}
 	defer file.Close()
-	return file.Sync()
+	return f.synced(OpSync, path, file.Sync())
 }
 
 // RemoveTemps removes the leftovers of killed writes directly in dir: names that end with TempSuffix.
@@ -357,5 +368,5 @@ func (f *File) Sync() error {
 	if err := f.fs.fault(OpSync, f.Name()); err != nil {
 		return err
 	}
-	return f.File.Sync()
+	return f.fs.synced(OpSync, f.Name(), f.File.Sync())
 }

@@ -10,7 +10,7 @@ import (
 
 // clone makes dst share src's blocks (Btrfs, XFS); elsewhere it fails and leaves nothing behind.
 func clone(src, dst string, perm fs.FileMode) error {
-	in, err := os.Open(src)
+	in, err := OpenRegular(src)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 func put(t testing.TB, path, content string) {
@@ -65,6 +67,7 @@ func (f *failing) fs() *FS {
 
 // At every call that can fail: the old content or the new, never a part, and no temporary file.
 func TestReplaceFaults(t *testing.T) {
+	faults := matrix.Of(t, "4")
 	twoWrites := func(w io.Writer) error {
 		for _, s := range []string{"new ", "content"} {
 			if _, err := io.WriteString(w, s); err != nil {
@@ -84,6 +87,7 @@ func TestReplaceFaults(t *testing.T) {
 	} {
 		for _, old := range []string{"", "old"} {
 			for n := 0; n <= len(tc.ops); n++ {
+				faults.Inject()
 				dir := t.TempDir()
 				path := filepath.Join(dir, "file")
 				if old != "" {

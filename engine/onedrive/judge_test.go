@@ -8,10 +8,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // What the waiting looks like in each case that can come up, over a real folder with a scripted source.
 func TestVerdicts(t *testing.T) {
+	faults := matrix.Of(t, "28")
 	for name, script := range map[string]func(w *world){
 		"uploaded": func(w *world) {
 			w.want("at first", Progressing, Pending, "")
@@ -293,6 +296,7 @@ func TestVerdicts(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			faults.Inject()
 			t.Parallel()
 			script(newWorld(t, "a", "b", "c"))
 		})

@@ -1,12 +1,15 @@
 package repository
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"os"
 
 	"maia-dr/engine/fsx"
@@ -48,10 +51,7 @@ func NewIndex(repositoryID string, blocks int) *Index {
 }
 
 func (x *Index) resize(blocks int) {
-	size := 1024
-	for size*5/6 < blocks {
-		size *= 2
-	}
+	size := max(1024, blocks*6/5+1)
 	if size <= len(x.table) {
 		return
 	}
@@ -66,10 +66,13 @@ func (x *Index) resize(blocks int) {
 
 // slot returns the place of a hash, or the empty one where it would go.
 func (x *Index) slot(h *Hash) int {
-	mask := len(x.table) - 1
-	i := int(binary.LittleEndian.Uint64(h[:8])) & mask
+	// A hash's share of the table: any length will do, where a power of two would take up to twice the memory.
+	n, _ := bits.Mul64(binary.LittleEndian.Uint64(h[:8]), uint64(len(x.table)))
+	i := int(n)
 	for x.table[i].chunk != 0 && x.table[i].hash != *h {
-		i = (i + 1) & mask
+		if i++; i == len(x.table) {
+			i = 0
+		}
 	}
 	return i
 }
@@ -203,11 +206,16 @@ func (x *Index) Save(fs *fsx.FS, path string) error {
 // LoadIndex reads the index file of a repository. A file that is damaged, truncated, or of another repository is
 // ErrDamaged: the caller rebuilds it.
 func LoadIndex(path, repositoryID string) (*Index, error) {
-	b, err := os.ReadFile(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read block index: %w", err)
 	}
-	x, err := decodeIndex(b, repositoryID)
+	defer file.Close()
+	fi, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read block index: %w", err)
+	}
+	x, err := decodeIndex(file, fi.Size(), repositoryID)
 	if err != nil {
 		return nil, fmt.Errorf("read block index: %w", err)
 	}
@@ -215,45 +223,58 @@ func LoadIndex(path, repositoryID string) (*Index, error) {
 	return x, nil
 }
 
-func decodeIndex(b []byte, repositoryID string) (*Index, error) {
+// decodeIndex reads an index of size bytes. Nothing of it is believed until its checksum has been compared, but for the
+// size of the table, which fits the file's.
+func decodeIndex(r io.Reader, size int64, repositoryID string) (*Index, error) {
 	const head = len(indexFileMagic) + 32 + 4 + 4
-	if len(b) < head+sha256.Size || !bytes.HasPrefix(b, []byte(indexFileMagic)) {
-		return nil, fmt.Errorf("not a block index: %w", ErrDamaged)
-	}
-	body, sum := b[:len(b)-sha256.Size], b[len(b)-sha256.Size:]
-	if got := sha256.Sum256(body); !bytes.Equal(got[:], sum) {
-		return nil, fmt.Errorf("its checksum differs: %w", ErrDamaged)
+	sum := sha256.New()
+	in := bufio.NewReaderSize(io.TeeReader(io.LimitReader(r, size-sha256.Size), sum), 256<<10)
+	b := make([]byte, head)
+	if _, err := io.ReadFull(in, b); err != nil || string(b[:len(indexFileMagic)]) != indexFileMagic {
+		return nil, fmt.Errorf("not a block index: %w", errors.Join(ErrDamaged, err))
 	}
 	if got := string(b[len(indexFileMagic) : len(indexFileMagic)+32]); got != fmt.Sprintf("%-32.32s", repositoryID) {
 		return nil, fmt.Errorf("of another repository: %w", ErrDamaged)
 	}
 	chunks := int(binary.LittleEndian.Uint32(b[head-8:]))
 	blocks := int(binary.LittleEndian.Uint32(b[head-4:]))
-	rest := body[head:]
-	if len(rest) != chunks*indexChunkSize+blocks*indexEntrySize {
+	if int64(head+chunks*indexChunkSize+blocks*indexEntrySize+sha256.Size) != size {
 		return nil, fmt.Errorf("of the wrong size: %w", ErrDamaged)
 	}
 	x := NewIndex(repositoryID, blocks+blocks/8)
 	for ; chunks > 0; chunks-- {
-		ref := ChunkRef{
-			SHA256:    Hash(rest[:32]),
-			SizeBytes: int64(binary.LittleEndian.Uint64(rest[32:])),
-			RawBytes:  int64(binary.LittleEndian.Uint64(rest[40:])),
+		b := b[:indexChunkSize]
+		if _, err := io.ReadFull(in, b); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
-		x.AddChunk(ref)
-		rest = rest[indexChunkSize:]
+		x.AddChunk(ChunkRef{
+			SHA256:    Hash(b[:32]),
+			SizeBytes: int64(binary.LittleEndian.Uint64(b[32:])),
+			RawBytes:  int64(binary.LittleEndian.Uint64(b[40:])),
+		})
 	}
-	for ; len(rest) > 0; rest = rest[indexEntrySize:] {
+	for ; blocks > 0; blocks-- {
+		b := b[:indexEntrySize]
+		if _, err := io.ReadFull(in, b); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
 		e := indexEntry{
-			hash:   Hash(rest[:32]),
-			chunk:  binary.LittleEndian.Uint32(rest[32:]),
-			offset: binary.LittleEndian.Uint32(rest[36:]),
-			length: binary.LittleEndian.Uint32(rest[40:]),
+			hash:   Hash(b[:32]),
+			chunk:  binary.LittleEndian.Uint32(b[32:]),
+			offset: binary.LittleEndian.Uint32(b[36:]),
+			length: binary.LittleEndian.Uint32(b[40:]),
 		}
 		if e.chunk == 0 || int(e.chunk) > len(x.chunks) || int64(e.offset)+int64(e.length) > x.chunks[e.chunk-1].ref.RawBytes {
 			return nil, fmt.Errorf("block %s lies outside its chunk: %w", hex.EncodeToString(e.hash[:4]), ErrDamaged)
 		}
 		x.Add(&e.hash, int(e.chunk-1), int64(e.offset), int64(e.length))
+	}
+	want := make([]byte, sha256.Size)
+	if _, err := io.ReadFull(r, want); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if !bytes.Equal(sum.Sum(nil), want) {
+		return nil, fmt.Errorf("its checksum differs: %w", ErrDamaged)
 	}
 	return x, nil
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"maia-dr/engine/fsx"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 const testRepositoryID = "0123456789abcdef0123456789abcdef"
@@ -180,11 +181,11 @@ func TestIndexRefuses(t *testing.T) {
 	whole := smallIndex(t)
 	refused := func(what string, b []byte, id string) {
 		t.Helper()
-		if x, err := decodeIndex(b, id); !errors.Is(err, ErrDamaged) || x != nil {
+		if x, err := decodeBytes(b, id); !errors.Is(err, ErrDamaged) || x != nil {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, err := decodeIndex(whole, testRepositoryID); err != nil {
+	if _, err := decodeBytes(whole, testRepositoryID); err != nil {
 		t.Fatal(err)
 	}
 	for i := range whole {
@@ -224,11 +225,13 @@ func TestIndexRefuses(t *testing.T) {
 
 // An index that cannot be saved leaves the old one.
 func TestIndexSaveFaults(t *testing.T) {
+	faults := matrix.Of(t, "4")
 	path := filepath.Join(t.TempDir(), "block.index")
 	old := smallIndex(t)
 	x := NewIndex(testRepositoryID, 0)
 	f := &faultAt{err: syscall.EIO}
 	for f.n = 1; ; f.n++ {
+		faults.Inject()
 		f.calls = 0
 		put(t, path, old)
 		err := x.Save(&fsx.FS{Fault: f.fault}, path)
@@ -245,7 +248,7 @@ func TestIndexSaveFaults(t *testing.T) {
 		if !errors.Is(err, syscall.EIO) {
 			t.Errorf("call %d: %v", f.n, err)
 		}
-		if _, err := decodeIndex(b, testRepositoryID); err != nil {
+		if _, err := decodeBytes(b, testRepositoryID); err != nil {
 			t.Errorf("call %d: %v", f.n, err)
 		}
 		wantNoTemps(t, filepath.Dir(path))
@@ -267,4 +270,8 @@ func BenchmarkIndex(b *testing.B) {
 		}
 		i++
 	}
+}
+
+func decodeBytes(b []byte, repositoryID string) (*Index, error) {
+	return decodeIndex(bytes.NewReader(b), int64(len(b)), repositoryID)
 }

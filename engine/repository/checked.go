@@ -2,11 +2,16 @@ package repository
 
 import (
 	"bufio"
+	"bytes"
+	"errors"
 	"fmt"
-	"os"
+	"io"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
+
+	"maia-dr/engine/fsx"
 )
 
 // CheckedManifest is ReadManifest for whoever deletes or publishes by what the manifest says: it has to be, to the
@@ -31,24 +36,32 @@ func (r Repo) CheckedManifest(id string) (*Manifest, []byte, error) {
 
 // manifestRef returns what a restore index says of the manifest. It reads no further than that line.
 func manifestRef(path string) (FileRef, error) {
-	file, err := os.Open(path)
+	fail := func(why any) (FileRef, error) {
+		return FileRef{}, fmt.Errorf("read restore index %s: %v: %w", path, why, ErrDamaged)
+	}
+	file, err := fsx.OpenRegular(path)
+	if errors.Is(err, fsx.ErrNotRegular) {
+		return fail(err)
+	}
 	if err != nil {
 		return FileRef{}, fmt.Errorf("read restore index: %w", err)
 	}
 	defer file.Close()
-	fail := func(why any) (FileRef, error) {
-		return FileRef{}, fmt.Errorf("read restore index %s: %v: %w", path, why, ErrDamaged)
-	}
-	zr, err := gzip.NewReader(bufio.NewReader(file))
+	zr, err := gzip.NewReader(bufio.NewReader(io.LimitReader(file, maxIndexFile)))
 	if err != nil {
 		return fail(err)
 	}
-	lines := bufio.NewScanner(zr)
+	lines := bufio.NewScanner(io.LimitReader(zr, maxIndexHead))
 	for n := 0; lines.Scan(); n++ {
-		f := strings.Split(lines.Text(), " ")
-		switch {
-		case n == 0 && lines.Text() != indexMagic:
+		if n == 0 && lines.Text() != indexMagic {
 			return fail("not a restore index")
+		}
+		kind, _, _ := bytes.Cut(lines.Bytes(), []byte(" "))
+		if !slices.Contains([]string{"file", "chunk", "stream"}, string(kind)) {
+			continue
+		}
+		f := strings.SplitN(lines.Text(), " ", 5)
+		switch {
 		case f[0] == "chunk" || f[0] == "stream":
 			return fail("it names no manifest")
 		case f[0] == "file" && len(f) == 4 && f[3] == ManifestName:

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"maia-dr/engine/stream"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -226,6 +227,7 @@ func indent(b []byte) string {
 const archived = "testdata/repository-1"
 
 func TestArchivedRepository(t *testing.T) {
+	matrix.Count(t, 1, "32")
 	if _, err := os.Stat(archived); *update && err != nil {
 		newExample(t).write(t, archived)
 	}

@@ -45,11 +45,12 @@ func (x Extents) Size() int64 {
 func (x Extents) Chunks() []int {
 	var out []int
 	for _, e := range x {
-		if i, ok := slices.BinarySearch(out, e.Chunk); !ok {
-			out = slices.Insert(out, i, e.Chunk)
+		if n := len(out); n == 0 || out[n-1] != e.Chunk {
+			out = append(out, e.Chunk)
 		}
 	}
-	return out
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // MarshalText implements encoding.TextMarshaler.
@@ -75,7 +76,8 @@ func (x *Extents) UnmarshalText(b []byte) error {
 	if s == "" {
 		return nil
 	}
-	out := make(Extents, 0, strings.Count(s, ",")+1)
+	// The shortest extent has five characters.
+	out := make(Extents, 0, min(strings.Count(s, ","), len(s)/5)+1)
 	for part := range strings.SplitSeq(s, ",") {
 		n, rest, ok1 := strings.Cut(part, " ")
 		off, length, ok2 := strings.Cut(rest, " ")

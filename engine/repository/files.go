@@ -82,6 +82,9 @@ func decodeFileLines(r io.Reader, limit int64) ([]File, error) {
 		if err := f.validate(); err != nil {
 			return nil, fmt.Errorf("read file list, line %d: %w", len(files)+1, err)
 		}
+		if len(files) == maxEntries {
+			return nil, fmt.Errorf("read file list: more than %d lines: %w", maxEntries, ErrDamaged)
+		}
 		files = append(files, f)
 	}
 	if err := sc.Err(); err != nil {

@@ -40,10 +40,26 @@ const maxChunkFile = 50_000_000
 // maxSmallFile caps what is read into memory of one file of a backup's folder, decompressed or not.
 const maxSmallFile = 1 << 30
 
+// maxManifest is the largest manifest: a list of five million extents. maxValues and maxObjects are how many values of any
+// kind, and how many objects in lists, one may hold: three bytes of JSON can stand for a struct of 300.
+const (
+	maxManifest = 256 << 20
+	maxValues   = 16_000_000
+	maxObjects  = 2_000_000
+)
+
+// maxEntries is how many files a backup may hold: a line of the list that says something has 256 bytes.
+const maxEntries = 4_000_000
+
+// maxMAC is more than any restore.mac has, which is three lines.
+const maxMAC = 1000
+
 // An index is read by shell tools, too: more than this, compressed and not, is no index.
 const (
 	maxIndexFile  = 64 << 20
 	maxIndexBytes = 512 << 20
+	// maxIndexHead is how far into an index the line of the manifest is looked for: only names of secrets come before it.
+	maxIndexHead = 64 << 20
 )
 
 // maxList is how much a list of a backup's folder may hold that has compressed bytes as gzip. gzip can pack zeros
@@ -151,6 +167,9 @@ var componentPattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
 
 // validComponent reports whether name may be a component's: it stands bare in the lines of the restore index.
 func validComponent(name string) bool { return componentPattern.MatchString(name) }
+
+// idDigits is a random id: of a repository, or of a state directory.
+var idDigits = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 var writerPattern = regexp.MustCompile(`^writer-([0-9]{4})\.json$`)
 

@@ -2,6 +2,7 @@ package repository
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"reflect"
@@ -49,7 +50,7 @@ func TestSeeds(t *testing.T) {
 		"manifest": func(b []byte) error { _, err := DecodeManifest(b); return err },
 		"files":    func(b []byte) error { _, err := DecodeFiles(gzipOf(t, b)); return err },
 		"lines":    func(b []byte) error { _, err := DecodeRestoreIndex(gzipOf(t, b)); return err },
-		"index":    func(b []byte) error { _, err := decodeIndex(sealIndex(b), testRepositoryID); return err },
+		"index":    func(b []byte) error { _, err := decodeBytes(sealIndex(b), testRepositoryID); return err },
 		"extents":  func(b []byte) error { return new(Extents).UnmarshalText(b) },
 		"name":     func(b []byte) error { return new(Name).UnmarshalText(b) },
 		"line":     func(b []byte) error { _, err := DecodeLine(string(b)); return err },
@@ -156,10 +157,10 @@ func FuzzDecodeRestoreIndex(f *testing.F) {
 func FuzzDecodeIndex(f *testing.F) {
 	addSeeds(f, "index")
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if _, err := decodeIndex(body, testRepositoryID); err == nil {
+		if _, err := decodeBytes(body, testRepositoryID); err == nil {
 			body = body[:len(body)-32]
 		}
-		x, err := decodeIndex(sealIndex(body), testRepositoryID)
+		x, err := decodeBytes(sealIndex(body), testRepositoryID)
 		if err != nil {
 			wantKnownError(t, err)
 			return
@@ -172,7 +173,7 @@ func FuzzDecodeIndex(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		y, err := decodeIndex(b, testRepositoryID)
+		y, err := decodeBytes(b, testRepositoryID)
 		if err != nil || y.Len() != x.Len() || !reflect.DeepEqual(y.chunks, x.chunks) {
 			t.Fatalf("%v: %d blocks, want %d", err, y.Len(), x.Len())
 		}
@@ -242,6 +243,48 @@ func FuzzDecodeLine(f *testing.F) {
 		}
 		if again := EncodeLine(s); again != string(b) {
 			t.Fatalf("%q is read as %q, which is written as %q", b, s, again)
+		}
+	})
+}
+
+// What is taken for a repository or its writer has an id and a format that this program knows, and is written as what reads as the
+// same again.
+func FuzzDescriptor(f *testing.F) {
+	for _, s := range []string{
+		`{"format":1,"repository_id":"0123456789abcdef0123456789abcdef","encryption":"none","created_at":"2025-10-13T03:00:00Z"}`,
+		`{"format":1,"repository_id":"../../../../../../../../../../..","encryption":"none"}`, `{"format":2}`, `{"format":1,"encryption":"other"}`, `null`, ``,
+		`{"format":1,"writer":1,"state_id":"0123456789abcdef0123456789abcdef","hardware_sha256":"","hostname":"\u001b[8m","created_at":"2025-10-13T03:00:00Z"}`,
+		`{"format":9,"writer":1}`, `{"writer":2}`,
+	} {
+		f.Add([]byte(s))
+	}
+	r := Repo{Dir: f.TempDir()}
+	put := func(t *testing.T, name string, b []byte) {
+		t.Helper()
+		if err := os.WriteFile(r.Path(name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		put(t, RepositoryName, b)
+		put(t, WriterName(1), b)
+		if d, err := r.Descriptor(); err != nil {
+			wantKnownError(t, err)
+		} else {
+			if d.Format != Format || len(d.RepositoryID) != 32 || strings.Trim(d.RepositoryID, "0123456789abcdef") != "" {
+				t.Fatalf("%+v", d)
+			}
+			if again, err := json.Marshal(d); err == nil { // a year that JSON does not have
+				put(t, RepositoryName, again)
+				if again, err := r.Descriptor(); err != nil || again.RepositoryID != d.RepositoryID || !again.CreatedAt.Equal(d.CreatedAt) {
+					t.Fatalf("%+v, %v, was %+v", again, err, d)
+				}
+			}
+		}
+		if w, err := r.Writer(); err != nil {
+			wantKnownError(t, err)
+		} else if w.Number != 1 {
+			t.Fatalf("%+v", w)
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"path"
 	"slices"
 	"strings"
@@ -209,7 +210,7 @@ func DecodeManifest(b []byte) (*Manifest, error) {
 	if head.Format > Format {
 		return nil, fmt.Errorf("manifest has format %d, this program knows %d: %w", head.Format, Format, ErrNewerFormat)
 	}
-	if err := RejectDuplicateKeys(b); err != nil {
+	if err := checkJSON(b, maxValues, maxObjects); err != nil {
 		return nil, fmt.Errorf("read manifest: %v: %w", err, ErrDamaged)
 	}
 	m := new(Manifest)
@@ -246,9 +247,15 @@ func (m *Manifest) validate() error {
 		}
 		chunks[c.SHA256] = true
 	}
+	for _, own := range []string{ManifestName, RestoreIndexName, MACName} {
+		delete(seen, own)
+	}
 	for name, c := range m.Components {
 		if c == nil || !validComponent(name) {
 			return fmt.Errorf("component %.40q is empty or misnamed", name)
+		}
+		if c.Path != "" && !seen[c.Path] {
+			return fmt.Errorf("component %.40q: its file %.60q is not listed", name, c.Path)
 		}
 		if err := m.validateComponent(c); err != nil {
 			return fmt.Errorf("component %.40q: %w", name, err)
@@ -258,9 +265,6 @@ func (m *Manifest) validate() error {
 }
 
 func (m *Manifest) validateComponent(c *Component) error {
-	if c.Path != "" && !slices.ContainsFunc(m.Files, func(f FileRef) bool { return f.Path == c.Path }) {
-		return fmt.Errorf("its file %.60q is not listed", c.Path)
-	}
 	if c.Stream != "" && c.Stream != "tar" {
 		return fmt.Errorf("stream %.40q", c.Stream)
 	}
@@ -311,7 +315,11 @@ func ValidatePath(p string) error {
 
 // RejectDuplicateKeys refuses JSON with an object that has a key twice, or nested beyond reason: two readers could
 // understand such a document differently.
-func RejectDuplicateKeys(b []byte) error {
+func RejectDuplicateKeys(b []byte) error { return checkJSON(b, math.MaxInt, math.MaxInt) }
+
+// checkJSON is RejectDuplicateKeys for what must not take up more memory than makes sense either: it refuses more tokens
+// than values, and more objects in lists than objects.
+func checkJSON(b []byte, values, objects int) error {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
 	type level struct {
@@ -328,10 +336,18 @@ func RejectDuplicateKeys(b []byte) error {
 		if err != nil {
 			return err
 		}
+		if values--; values < 0 {
+			return errors.New("too many values")
+		}
 		if d, ok := tok.(json.Delim); ok {
 			switch d {
 			case '{':
-				stack = append(stack, level{object: true, key: true, seen: map[string]bool{}})
+				if n := len(stack); n > 0 && !stack[n-1].object {
+					if objects--; objects < 0 {
+						return errors.New("too many objects")
+					}
+				}
+				stack = append(stack, level{object: true, key: true})
 				if len(stack) > 64 {
 					return errors.New("nested too deep")
 				}
@@ -349,6 +365,9 @@ func RejectDuplicateKeys(b []byte) error {
 			k, _ := tok.(string)
 			if stack[n-1].seen[k] {
 				return fmt.Errorf("key %.60q stands twice", k)
+			}
+			if stack[n-1].seen == nil {
+				stack[n-1].seen = map[string]bool{}
 			}
 			stack[n-1].seen[k] = true
 			stack[n-1].key = false

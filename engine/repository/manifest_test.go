@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 func TestManifestRoundTrip(t *testing.T) {
@@ -44,7 +46,9 @@ func TestManifestAdditions(t *testing.T) {
 }
 
 func TestManifestNewerFormat(t *testing.T) {
+	faults := matrix.Of(t, "32")
 	for _, b := range []string{`{"format": 2}`, `{"chunks": "other", "format": 99, "backup_id": 7}`, `{"format":1000000000000}`} {
+		faults.Inject()
 		if m, err := DecodeManifest([]byte(b)); !errors.Is(err, ErrNewerFormat) || errors.Is(err, ErrDamaged) || m != nil {
 			t.Errorf("%s: %v", b, err)
 		}
@@ -53,6 +57,7 @@ func TestManifestNewerFormat(t *testing.T) {
 
 // Each edit of the text makes a manifest that must be refused.
 func TestManifestRefusesText(t *testing.T) {
+	faults := matrix.Of(t, "17")
 	x := newExample(t)
 	for what, edit := range map[string][2]string{
 		"format 0":             {`"format": 1`, `"format": 0`},
@@ -98,6 +103,7 @@ func TestManifestRefusesText(t *testing.T) {
 		"an array":             {string(x.raw), "[]"},
 		"NUL":                  {string(x.raw), "\x00"},
 	} {
+		faults.Inject()
 		b := strings.Replace(string(x.raw), edit[0], edit[1], 1)
 		if b == string(x.raw) {
 			t.Errorf("%s: the edit changes nothing", what)

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"maia-dr/engine/fsx"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // placed is a block and where the Packer said that it stands.
@@ -260,10 +261,12 @@ func (f *faultAt) fault(op fsx.Op, _ string) error {
 // The nth call to the file system fails, for every n: it is reported, nothing that is wrong lies under a final
 // name, and no temporary file stays.
 func TestPackerFaults(t *testing.T) {
+	faults := matrix.Of(t, "5")
 	rng := rand.New(rand.NewPCG(5, 1))
 	blocks := randomBlocks(rng, 2<<20)
 	f := &faultAt{err: syscall.ENOSPC}
 	for f.n = 1; ; f.n++ {
+		faults.Inject()
 		f.calls = 0
 		dir, chunks := chunkRepo(t)
 		p := NewPacker(t.Context(), &fsx.FS{Fault: f.fault}, chunks, 1)

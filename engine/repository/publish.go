@@ -179,7 +179,7 @@ func (p *Publisher) stage(ctx context.Context, src, temp, dst string, size int64
 
 // HashFile returns a file's SHA-256 and length.
 func HashFile(path string) (Hash, int64, error) {
-	file, err := os.Open(path)
+	file, err := fsx.OpenRegular(path)
 	if err != nil {
 		return Hash{}, 0, err
 	}

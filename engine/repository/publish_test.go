@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"maia-dr/engine/fsx"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // publishing is a mirror with the example, a target and a recorder of what happens to the target.
@@ -139,8 +140,10 @@ func TestPublishMAC(t *testing.T) {
 
 // Whatever is missing in the target, or has another size there, is published again, and nothing else.
 func TestPublishRepairs(t *testing.T) {
+	faults := matrix.Of(t, "16")
 	for _, how := range []string{"missing", "truncated"} {
 		for _, name := range []string{"chunk", FilesName, SystemMetadataName, RestoreIndexName, ManifestName} {
+			faults.Inject()
 			u := newPublishing(t)
 			if _, err := u.publish(t); err != nil {
 				t.Fatal(err)
@@ -188,8 +191,10 @@ func TestPublishLeavesStrangers(t *testing.T) {
 
 // What the mirror lacks, or holds damaged, is not published, and the manifest neither.
 func TestPublishBadMirror(t *testing.T) {
+	faults := matrix.Of(t, "16")
 	for _, how := range []string{"missing", "flipped", "truncated", "another"} {
 		for _, name := range []string{"chunk", FilesName, SystemMetadataName, RestoreIndexName} {
+			faults.Inject()
 			u := newPublishing(t)
 			rel := exampleID + "/" + name
 			if name == "chunk" {
@@ -239,8 +244,10 @@ func TestPublishBadMirror(t *testing.T) {
 // The nth call fails: nothing wrong lies under a final name, the manifest only over a complete backup, and the next
 // run publishes the rest.
 func TestPublishFaults(t *testing.T) {
+	faults := matrix.Of(t, "5")
 	seen := map[fsx.Op]bool{}
 	for n := 1; ; n++ {
+		faults.Inject()
 		u := newPublishing(t)
 		calls := 0
 		u.fault = func(op fsx.Op, _ string) error {
@@ -323,6 +330,7 @@ func TestPublishNamesAreDurable(t *testing.T) {
 
 // Staging on another volume: the file goes into the target under a temporary name, and from there to its own.
 func TestPublishAcrossVolumes(t *testing.T) {
+	matrix.Count(t, 1, "7")
 	u := newPublishing(t)
 	staged := filepath.Join(u.p.Staging, "publish"+fsx.TempSuffix)
 	u.fault = func(op fsx.Op, path string) error {
@@ -369,6 +377,7 @@ func TestPublishCancelled(t *testing.T) {
 
 // The target vanished, or a file lies where the backup's folder should be.
 func TestPublishWithoutTarget(t *testing.T) {
+	matrix.Count(t, 1, "9")
 	u := newPublishing(t)
 	l, err := u.p.Target.List()
 	if err != nil {

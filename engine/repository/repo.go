@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -84,7 +85,7 @@ func (r Repo) Descriptor() (*Descriptor, error) {
 	if d.Format > Format {
 		return nil, fmt.Errorf("repository has format %d, this program knows %d: %w", d.Format, Format, ErrNewerFormat)
 	}
-	if d.Format < 1 || len(d.RepositoryID) != 32 || d.Encryption != "none" {
+	if d.Format < 1 || !idDigits.MatchString(d.RepositoryID) || d.Encryption != "none" {
 		return nil, fmt.Errorf("read %s: %w", RepositoryName, ErrDamaged)
 	}
 	return d, nil
@@ -348,7 +349,7 @@ func (m *Manifest) Stored(l *Listing) map[string]int64 {
 
 // ReadManifest reads a backup's manifest and returns its bytes too.
 func (r Repo) ReadManifest(id string) (*Manifest, []byte, error) {
-	b, err := r.readSmall(r.Path(id, ManifestName), maxSmallFile)
+	b, err := r.readSmall(r.Path(id, ManifestName), maxManifest)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -380,7 +381,11 @@ func (r Repo) ReadFile(m *Manifest, name string) ([]byte, error) {
 
 // ReadSmall reads a file of a backup's folder that its manifest has no hash of: the restore index or its MAC.
 func (r Repo) ReadSmall(id, name string) ([]byte, error) {
-	return r.readSmall(r.Path(id, name), maxSmallFile)
+	limit := int64(maxIndexFile)
+	if name == MACName {
+		limit = maxMAC
+	}
+	return r.readSmall(r.Path(id, name), limit)
 }
 
 // ReadFiles reads a backup's file list.
@@ -392,11 +397,16 @@ func (r Repo) ReadFiles(m *Manifest) ([]File, error) {
 	return DecodeFiles(b)
 }
 
-// readSmall reads a regular file of at most limit bytes.
+// readSmall reads a regular file of at most limit bytes, and never more than maxSmallFile. Memory is taken as bytes come, not as
+// many as a size promises.
 func readSmall(path string, limit int64) ([]byte, error) {
-	file, err := os.Open(path)
+	limit = min(limit, maxSmallFile)
+	file, err := fsx.OpenRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", path, ErrMissing)
+	}
+	if errors.Is(err, fsx.ErrNotRegular) {
+		return nil, fmt.Errorf("%s: %v: %w", path, fsx.ErrNotRegular, ErrDamaged)
 	}
 	if err != nil {
 		return nil, err
@@ -406,12 +416,17 @@ func readSmall(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !fi.Mode().IsRegular() || fi.Size() > limit {
+	if fi.Size() > limit {
 		return nil, fmt.Errorf("%s: %d bytes, at most %d expected: %w", path, fi.Size(), limit, ErrDamaged)
 	}
-	b := make([]byte, fi.Size())
-	if _, err := io.ReadFull(file, b); err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+	var b bytes.Buffer
+	b.Grow(int(min(fi.Size(), 1<<20)) + bytes.MinRead)
+	n, err := io.CopyN(&b, file, fi.Size())
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
 	}
-	return b, nil
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %d of %d bytes: %w", path, n, fi.Size(), err)
+	}
+	return b.Bytes(), nil
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"maia-dr/engine/fsx"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 func TestNewID(t *testing.T) {
@@ -219,6 +220,7 @@ func TestListing(t *testing.T) {
 
 // A folder that cannot be listed is never an empty listing: prune would believe it.
 func TestListingFails(t *testing.T) {
+	matrix.Count(t, 1, "31")
 	x := newExample(t)
 	if l, err := (Repo{Dir: t.TempDir() + "/none"}).List(); !errors.Is(err, fs.ErrNotExist) || l != nil {
 		t.Error(l, err)

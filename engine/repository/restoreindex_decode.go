@@ -59,7 +59,7 @@ func (p *indexParser) parse() error {
 		}
 		p.rest = rest
 		p.line++
-		f := strings.Split(text, " ")
+		f := strings.SplitN(text, " ", maxFields+1)
 		if p.line == 1 {
 			if text != indexMagic {
 				if strings.HasPrefix(text, "maia-restore-index ") {
@@ -90,6 +90,9 @@ var fieldCounts = map[string][2]int{
 	"backup": {2, 2}, "created": {3, 3}, "program": {2, 2}, "repository": {2, 2}, "root": {2, 2}, "home": {2, 2},
 	"oldroot": {2, 2}, "prefix": {2, 2}, "git": {4, 8}, "version": {3, 3}, "python": {5, 5}, "venv": {4, 4}, "password": {2, 2}, "secret": {4, 4}, "file": {4, 4}, "chunk": {5, 5}, "stream": {6, 10}, "x": {4, 4}, "entry": {8, 9}, "end": {2, 2},
 }
+
+// maxFields is the largest of fieldCounts.
+const maxFields = 10
 
 func (p *indexParser) field(f []string) error {
 	n, ok := fieldCounts[f[0]]
@@ -248,6 +251,9 @@ func (p *indexParser) entry(f []string) error {
 	file, err := parseEntry(f)
 	if err != nil {
 		return err
+	}
+	if len(p.x.Entries) == maxEntries {
+		return errors.New("too many entries")
 	}
 	p.x.Entries = append(p.x.Entries, file)
 	return nil

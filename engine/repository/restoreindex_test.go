@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // gzipLines compresses lines as they are.
@@ -289,6 +291,7 @@ func TestRestoreIndexPrefix(t *testing.T) {
 
 // The lists that compress best, empty files with long names, are read; what holds more than they could is not.
 func TestListLimit(t *testing.T) {
+	matrix.Count(t, 1, "23")
 	x := newExample(t)
 	sum := SumHash(nil)
 	dir := strings.Repeat("d", 200) + "/" + strings.Repeat("e", 200) + "/" + strings.Repeat("f", 250) + "/" + strings.Repeat("g", 250) + "/" + strings.Repeat("h", 250) + "/" + strings.Repeat("h", 250)
@@ -324,12 +327,14 @@ func TestListLimit(t *testing.T) {
 }
 
 func TestRestoreIndexTruncated(t *testing.T) {
+	faults := matrix.Of(t, "16")
 	x := newExample(t)
 	gz, err := x.index.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for n := range gz {
+		faults.Inject()
 		if _, err := DecodeRestoreIndex(gz[:n]); !errors.Is(err, ErrDamaged) {
 			t.Fatalf("%d of %d bytes: %v", n, len(gz), err)
 		}
@@ -355,6 +360,7 @@ func TestRestoreIndexTruncated(t *testing.T) {
 
 // A flipped bit of the gzip file is found, or does not matter (the header's flags and time).
 func TestRestoreIndexFlipped(t *testing.T) {
+	faults := matrix.Of(t, "15")
 	x := newExample(t)
 	gz, err := x.index.Encode()
 	if err != nil {
@@ -362,6 +368,7 @@ func TestRestoreIndexFlipped(t *testing.T) {
 	}
 	for i := range gz {
 		for bit := range 8 {
+			faults.Inject()
 			b := bytes.Clone(gz)
 			b[i] ^= 1 << bit
 			y, err := DecodeRestoreIndex(b)
@@ -376,6 +383,7 @@ func TestRestoreIndexFlipped(t *testing.T) {
 }
 
 func TestRestoreIndexNewerFormat(t *testing.T) {
+	matrix.Count(t, 1, "32")
 	b := storedGzip([]byte("maia-restore-index 2\nanything\n"))
 	if _, err := DecodeRestoreIndex(b); !errors.Is(err, ErrNewerFormat) || errors.Is(err, ErrDamaged) {
 		t.Error(err)
@@ -384,6 +392,7 @@ func TestRestoreIndexNewerFormat(t *testing.T) {
 
 // Each edit keeps the number of lines and makes an index that must be refused: wrong, or in another spelling.
 func TestRestoreIndexRefuses(t *testing.T) {
+	faults := matrix.Of(t, "17")
 	x := newExample(t)
 	lines := string(x.lines(t))
 	sum := x.manifest.Chunks[0].SHA256.String()
@@ -453,6 +462,7 @@ func TestRestoreIndexRefuses(t *testing.T) {
 		"two ends":              {"oldroot /Users/old\\0040name/maia", "end 7"},
 		"NUL":                   {"program 0.1.0", "program 0\x00"},
 	} {
+		faults.Inject()
 		b := strings.Replace(lines, edit[0], edit[1], 1)
 		if b == lines {
 			t.Errorf("%s: the edit changes nothing", what)

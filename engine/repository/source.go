@@ -7,14 +7,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
 
-	"github.com/klauspost/compress/gzip"
 	"golang.org/x/sync/errgroup"
+
+	"maia-dr/engine/fsx"
+	"maia-dr/engine/repository/inflate"
 )
 
 // Source reads chunks from the copies of a repository, the first one preferred. Safe for concurrent use.
@@ -136,15 +137,18 @@ func (e *writeError) Unwrap() error { return e.err }
 var readerPool sync.Pool // *chunkReader
 
 type chunkReader struct {
-	zr  gzip.Reader
-	buf []byte
+	zr  inflate.Reader
+	buf []byte // for what is hashed only
 }
 
 // readChunk hashes a chunk's file and writes its pieces, which are sorted by offset.
 func readChunk(ctx context.Context, path string, ref ChunkRef, pieces []Piece, whole bool, progress func(int64)) error {
-	file, err := os.Open(path)
+	file, err := fsx.OpenRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ErrMissing
+	}
+	if errors.Is(err, fsx.ErrNotRegular) {
+		return fmt.Errorf("%v: %w", fsx.ErrNotRegular, ErrDamaged)
 	}
 	if err != nil {
 		return err
@@ -156,7 +160,8 @@ func readChunk(ctx context.Context, path string, ref ChunkRef, pieces []Piece, w
 		return fmt.Errorf("%d bytes instead of %d: %w", fi.Size(), ref.SizeBytes, ErrDamaged)
 	}
 	sum := sha256.New()
-	in := io.TeeReader(file, sum)
+	// It may grow meanwhile.
+	in := io.TeeReader(io.LimitReader(file, ref.SizeBytes), sum)
 	cr, _ := readerPool.Get().(*chunkReader)
 	if cr == nil {
 		cr = &chunkReader{buf: make([]byte, 256<<10)}
@@ -179,9 +184,7 @@ func (cr *chunkReader) scatter(ctx context.Context, in io.Reader, ref ChunkRef, 
 	if !whole && len(pieces) == 0 {
 		return nil
 	}
-	if err := cr.zr.Reset(in); err != nil {
-		return contentError(err)
-	}
+	cr.zr.Reset(in)
 	var end int64
 	for _, p := range pieces {
 		end = max(end, p.Offset+p.Length)
@@ -192,46 +195,34 @@ func (cr *chunkReader) scatter(ctx context.Context, in io.Reader, ref ChunkRef, 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n, err := fill(&cr.zr, cr.buf)
+		// A member at a time, so that a bomb is noticed within about 1 MiB.
+		buf, err := cr.zr.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
 		if err != nil {
 			return contentError(err)
 		}
-		if pos+int64(n) > ref.RawBytes {
+		n := int64(len(buf))
+		if pos+n > ref.RawBytes {
 			return fmt.Errorf("more than its %d bytes of content: %w", ref.RawBytes, ErrDamaged)
 		}
-		for len(pieces) > 0 && pieces[0].Offset < pos+int64(n) {
+		for len(pieces) > 0 && pieces[0].Offset < pos+n {
 			active = append(active, pieces[0])
 			pieces = pieces[1:]
 		}
-		if active, err = writeActive(active, pos, cr.buf[:n]); err != nil {
+		if active, err = writeActive(active, pos, buf); err != nil {
 			return err
 		}
-		pos += int64(n)
+		pos += n
 		if progress != nil {
-			progress(int64(n))
-		}
-		if n < len(cr.buf) {
-			break
+			progress(n)
 		}
 	}
 	if pos < end || whole && pos != ref.RawBytes {
 		return fmt.Errorf("%d bytes of content instead of %d: %w", pos, ref.RawBytes, ErrDamaged)
 	}
 	return nil
-}
-
-// fill reads until buf is full or r ends. Unlike io.ReadFull it tells an end from a gzip member that is cut off,
-// which is io.ErrUnexpectedEOF too.
-func fill(r io.Reader, buf []byte) (n int, err error) {
-	for n < len(buf) && err == nil {
-		var k int
-		k, err = r.Read(buf[n:])
-		n += k
-	}
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return n, err
 }
 
 // contentError tells content that is damaged from a file that cannot be read: the latter, an evicted chunk for one,

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // putChunk stores content as one chunk and returns its reference.
@@ -125,6 +127,7 @@ func TestSourceDestinationFails(t *testing.T) {
 
 // Every bit of a chunk counts, in both ways of looking.
 func TestCheckChunkFindsEveryFlip(t *testing.T) {
+	faults := matrix.Of(t, "15")
 	dir, chunks := chunkRepo(t)
 	p := NewPacker(t.Context(), nil, chunks, 6)
 	packAll(t, p, [][]byte{bytes.Repeat([]byte("small and compressible "), 40), []byte("end")})
@@ -140,6 +143,7 @@ func TestCheckChunkFindsEveryFlip(t *testing.T) {
 	}
 	for i := range whole {
 		for bit := range 8 {
+			faults.Inject()
 			whole[i] ^= 1 << bit
 			put(t, path, whole)
 			whole[i] ^= 1 << bit
@@ -164,6 +168,7 @@ func TestCheckChunkFindsEveryFlip(t *testing.T) {
 
 // Chunks whose name is right but whose content is not what the manifest says: made by a bad writer, or to do harm.
 func TestContentIsCheckedToo(t *testing.T) {
+	faults := matrix.Of(t, "17")
 	content := bytes.Repeat([]byte("x"), 1000)
 	gz := storedGzip(content)
 	for name, tc := range map[string]struct {
@@ -180,6 +185,7 @@ func TestContentIsCheckedToo(t *testing.T) {
 		"no gzip":            {content, 1000},
 		"empty":              {nil, 1000},
 	} {
+		faults.Inject()
 		dir, _ := chunkRepo(t)
 		ref := putChunk(t, dir, tc.gz, tc.raw)
 		if err := CheckChunk(t.Context(), dir, ref, true); !errors.Is(err, ErrDamaged) {
@@ -195,6 +201,7 @@ func TestContentIsCheckedToo(t *testing.T) {
 
 // A bomb is given up as soon as it is longer than the manifest says.
 func TestBombStops(t *testing.T) {
+	matrix.Count(t, 1, "23")
 	zeros, err := compressSmall(func(w io.Writer) error {
 		_, err := w.Write(make([]byte, 16<<20))
 		return err

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 	_ "time/tzdata" // the zones below, also on a machine without them
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // machine is a Mac that backs up and prunes: what exists, and all that ever did.
@@ -166,6 +168,7 @@ func expectedDates(today time.Time) []string {
 // Three years of daily use in zones with daylight saving time on both
 // hemispheres, a leap day (2024) and years of 53 weeks (2020, 2026).
 func TestThreeYearsDaily(t *testing.T) {
+	faults := matrix.Of(t, "12")
 	for _, tc := range []struct {
 		zone  string
 		start time.Time
@@ -180,6 +183,7 @@ func TestThreeYearsDaily(t *testing.T) {
 			m := newMachine(t, tc.zone)
 			settled := 0
 			for n := range 3*365 + 1 {
+				faults.Inject()
 				// 02:30 on the wall: the hour that daylight saving time skips and repeats.
 				now := time.Date(tc.start.Year(), tc.start.Month(), tc.start.Day()+n, 2, 30, 0, 0, m.loc)
 				m.backup(now, nil)
@@ -233,6 +237,7 @@ func checkSameAsNeverPruned(t *testing.T, m *machine) {
 // weeks without a manual one, unfinished runs, drills and vaults now and then,
 // pruning not always run.
 func TestThreeYearsWithGaps(t *testing.T) {
+	faults := matrix.Of(t, "12")
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			t.Parallel()
@@ -242,6 +247,7 @@ func TestThreeYearsWithGaps(t *testing.T) {
 			end := now.AddDate(3, 0, 0)
 			incomplete := 0
 			for now.Before(end) {
+				faults.Inject()
 				m.backup(now, func(b *Backup) {
 					b.Complete = rng.IntN(40) != 0
 					b.Vault = rng.IntN(3) == 0
@@ -316,6 +322,7 @@ func checkTiersAreFull(t *testing.T, m *machine, decisions []Decision) {
 // A clock that jumps and is set right again. Time is the clock's, or follows
 // the id where the caller knows no better.
 func TestClockJumps(t *testing.T) {
+	faults := matrix.Of(t, "12")
 	const day = 24 * time.Hour
 	for _, tc := range []struct {
 		name string
@@ -336,6 +343,7 @@ func TestClockJumps(t *testing.T) {
 				start := time.Date(2023, 3, 1, 3, 0, 0, 0, m.loc)
 				const wrong = 500 // the day on which the clock goes wrong
 				for n := range wrong + 450 {
+					faults.Inject()
 					now := start.AddDate(0, 0, n)
 					if n >= wrong && n < wrong+tc.days {
 						now = now.Add(tc.jump)

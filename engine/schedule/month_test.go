@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // machine is a Mac with a clock, a lid and a power button, and launchd on it.
@@ -162,9 +164,11 @@ func (m *machine) days(first time.Time, n, hour, minute, o, toHour, toMinute int
 // TestMonth is a simulated month in which everything happens that happens to a Mac, with daylight saving ending or
 // beginning in it, and the daily time in the very hour that is skipped or repeated.
 func TestMonth(t *testing.T) {
+	faults := matrix.Of(t, "11", "12")
 	zone := berlin(t)
 	for _, first := range []time.Time{time.Date(2026, 3, 15, 12, 0, 0, 0, zone), time.Date(2026, 10, 11, 12, 0, 0, 0, zone), time.Date(2026, 6, 1, 12, 0, 0, 0, zone)} {
 		for _, c := range []Clock{{3, 0}, {2, 30}, {2, 0}} {
+			faults.Inject()
 			t.Run(first.Format("2006-01")+" at "+c.String(), func(t *testing.T) { month(t, first, c) })
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // desk is a Runner whose world is a few fields.
@@ -164,6 +166,7 @@ func TestRunnerFailures(t *testing.T) {
 
 // A run that froze into the next slot makes that one's backup too.
 func TestRunnerFreezes(t *testing.T) {
+	matrix.Count(t, 1, "11")
 	d := newDesk(t)
 	n := 0
 	d.Backup = func(context.Context) (string, bool, error) {

@@ -17,10 +17,13 @@ import (
 
 	"golang.org/x/sys/unix"
 	"modernc.org/sqlite"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // What is no database, or none that can be read, is told apart, and the file is left as it is.
 func TestNoDatabase(t *testing.T) {
+	faults := matrix.Of(t, "14")
 	noise := func(b []byte) {
 		r := rand.NewChaCha8([32]byte{1})
 		r.Read(b)
@@ -51,6 +54,7 @@ func TestNoDatabase(t *testing.T) {
 	} {
 		for _, wal := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/wal=%v", tc.name, wal), func(t *testing.T) {
+				faults.Inject()
 				dir := t.TempDir()
 				path := filepath.Join(dir, "a.db")
 				makeBank(t, path)
@@ -123,6 +127,7 @@ func TestOddSidecar(t *testing.T) {
 
 // Damage below the schema does not keep a database from being captured as it is; the check finds it.
 func TestDamage(t *testing.T) {
+	faults := matrix.Of(t, "14")
 	for _, tc := range []struct {
 		name   string
 		damage func(b []byte) []byte
@@ -137,6 +142,7 @@ func TestDamage(t *testing.T) {
 		for _, way := range []string{WayPlain, WayCopy, WayWAL} {
 			for _, full := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s/%s/full=%v", tc.name, way, full), func(t *testing.T) {
+					faults.Inject()
 					dir := t.TempDir()
 					path := filepath.Join(dir, "a.db")
 					if way == WayWAL {
@@ -260,6 +266,7 @@ func ownerCreates(t *testing.T, path string, statements ...string) {
 
 // A sparse database of more than 1 GiB has a page that is never used: the one where SQLite locks.
 func TestLockPage(t *testing.T) {
+	matrix.Count(t, 1, "23")
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a.db")
 	const pageSize, pages = 65536, pendingByte/65536 + 3

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 const oneTransfer = "BEGIN; UPDATE account SET balance = balance - 7 WHERE id = 1; UPDATE account SET balance = balance + 7 WHERE id = 2; COMMIT"
@@ -80,6 +82,7 @@ func TestWALSharedShm(t *testing.T) {
 // A snapshot of what a crash left is read while a program comes back, writes a lot and tries to write it all into the
 // file: it stays as it was at Open, and the program goes on.
 func TestWriterReturns(t *testing.T) {
+	matrix.Count(t, 1, "14")
 	path := filepath.Join(t.TempDir(), "a.db")
 	makeBank(t, path, "journal_mode = WAL")
 	start(t, orders{Path: path, SQL: []string{oneTransfer, "PRAGMA user_version = 3"}}).kill()
@@ -159,6 +162,7 @@ func TestSettle(t *testing.T) {
 // The last program closes the database after the look, or while the snapshot is read: what lies beside stays, is whole,
 // and goes when the database is next used.
 func TestLastWriterCloses(t *testing.T) {
+	matrix.Count(t, 1, "14")
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a.db")
 	makeBank(t, path, "journal_mode = WAL")
@@ -209,8 +213,10 @@ func TestLastWriterCloses(t *testing.T) {
 
 // A rollback database whose journal is in use is copied as it was before the transaction.
 func TestRollbackInUse(t *testing.T) {
+	faults := matrix.Of(t, "14")
 	for _, mode := range []string{"DELETE", "TRUNCATE", "PERSIST"} {
 		t.Run(mode, func(t *testing.T) {
+			faults.Inject()
 			dir := t.TempDir()
 			path := filepath.Join(dir, "a.db")
 			makeBank(t, path)
@@ -255,6 +261,7 @@ func TestColdJournal(t *testing.T) {
 
 // What a crash left is recovered in the copy, and stays as it is at the source.
 func TestCrashed(t *testing.T) {
+	faults := matrix.Of(t, "14")
 	uncommitted := []string{"BEGIN IMMEDIATE", "UPDATE account SET balance = balance + 1, filler = randomblob(3000)", "UPDATE counter SET n = -1"}
 	for _, tc := range []struct {
 		name    string
@@ -270,6 +277,7 @@ func TestCrashed(t *testing.T) {
 		{"wal without shm", []string{"journal_mode = WAL", "cache_size = 5"}, append([]string{oneTransfer, "PRAGMA user_version = 6"}, uncommitted...), "a.db-shm", Facts{Way: WayRecovered, UserVersion: 6}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			faults.Inject()
 			dir := t.TempDir()
 			path := filepath.Join(dir, "a.db")
 			makeBank(t, path)
@@ -297,6 +305,7 @@ func TestCrashed(t *testing.T) {
 }
 
 func TestLocked(t *testing.T) {
+	faults := matrix.Of(t, "14")
 	for _, tc := range []struct {
 		name    string
 		pragmas []string
@@ -312,6 +321,7 @@ func TestLocked(t *testing.T) {
 		{"long reader, WAL", []string{"journal_mode = WAL"}, []string{"BEGIN", "SELECT count(*) FROM ledger"}, false, WayWAL},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			faults.Inject()
 			dir := t.TempDir()
 			path := filepath.Join(dir, "a.db")
 			makeBank(t, path)
@@ -363,6 +373,7 @@ func TestCopyLimit(t *testing.T) {
 
 // In way plain everything that happens to the file while it is read makes the snapshot worthless, and is noticed.
 func TestChanged(t *testing.T) {
+	faults := matrix.Of(t, "13", "14")
 	for _, tc := range []struct {
 		name   string
 		mode   string
@@ -418,6 +429,7 @@ func TestChanged(t *testing.T) {
 	} {
 		for _, when := range []string{"before", "while", "after"} {
 			t.Run(tc.name+"/"+when+" it is read", func(t *testing.T) {
+				faults.Inject()
 				path := filepath.Join(t.TempDir(), "a.db")
 				makeBank(t, path, "journal_mode = "+tc.mode)
 				change := func() {

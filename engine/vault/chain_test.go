@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"maia-dr/engine/repository"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // stored is what a backup with a vault has in its folder.
@@ -80,6 +81,7 @@ func smallContents() *Contents {
 
 // A flipped byte, whichever and however, is found before the vault is opened: by MAC or by hash.
 func TestEveryFlippedByteIsFound(t *testing.T) {
+	faults := matrix.Of(t, "15")
 	p := password(t, "correct horse")
 	s := storedBackup(t, p, smallContents())
 	if c, err := s.restore(p, exampleID); err != nil || len(c.Files) != 1 {
@@ -92,6 +94,7 @@ func TestEveryFlippedByteIsFound(t *testing.T) {
 	flip := func(name string, b []byte, masks []byte, restore func() error, want ...error) {
 		for i := range b {
 			for _, mask := range masks {
+				faults.Inject()
 				b[i] ^= mask
 				err := restore()
 				b[i] ^= mask
@@ -120,6 +123,7 @@ func TestEveryFlippedByteIsFound(t *testing.T) {
 
 // Parts of two backups with the same password do not go together.
 func TestSwappedPartsAreFound(t *testing.T) {
+	faults := matrix.Of(t, "16")
 	p := password(t, "correct horse")
 	a, b := storedBackup(t, p, smallContents()), storedBackup(t, p, smallContents())
 	for name, s := range map[string]stored{
@@ -131,6 +135,7 @@ func TestSwappedPartsAreFound(t *testing.T) {
 		"longer index":  {a.mac, append(bytes.Clone(a.index), 0), a.vault},
 		"no mac":        {nil, a.index, a.vault},
 	} {
+		faults.Inject()
 		if _, err := s.restore(p, exampleID); err == nil {
 			t.Errorf("%s of another backup is accepted", name)
 		}
@@ -139,6 +144,7 @@ func TestSwappedPartsAreFound(t *testing.T) {
 
 // What is sealed looks random, whatever it was: no plain text, no pattern, and the sizes of secrets do not show.
 func TestSealedShowsNothing(t *testing.T) {
+	matrix.Count(t, 1, "18")
 	const secret = "hunter2hunter2"
 	p := password(t, secret)
 	c := smallContents()

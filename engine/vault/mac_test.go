@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"maia-dr/engine/repository"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 const exampleMAC = "maia-restore-mac 1\npbkdf2-hmac-sha256 600000 0123456789abcdef\nhmac-sha256 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n"
@@ -89,6 +90,7 @@ func TestCheck(t *testing.T) {
 // None of 10,000 wrong passwords is accepted. The encryption alone takes some of them for right: that is why the MAC comes
 // first.
 func TestWrongPasswords(t *testing.T) {
+	faults := matrix.Of(t, "19")
 	index := []byte("some index")
 	k := quickKeys(t, password(t, "the right one"))
 	sealed := k.Seal(bytes.Repeat([]byte("contents "), 100))
@@ -98,6 +100,7 @@ func TestWrongPasswords(t *testing.T) {
 	}
 	opened := 0
 	for i := range 10_000 {
+		faults.Inject()
 		p := password(t, fmt.Sprintf("wrong %d", i))
 		if err := m.Check(p, index); !errors.Is(err, ErrPassword) {
 			t.Fatalf("password %d: %v", i, err)

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 // openssl runs the program, with a password on descriptor 3 and input on standard input.
@@ -45,8 +47,10 @@ func randomSizes() []int { return []int{0, 1, 15, 16, 17, 1000, 16384, 70_001} }
 
 // openssl opens what Go seals, and Go opens what openssl seals, for every password.
 func TestOpenSSLBothWays(t *testing.T) {
+	faults := matrix.Of(t, "18", "19")
 	sizes := randomSizes()
 	for i, text := range awkwardPasswords {
+		faults.Inject()
 		p := password(t, text)
 		k := quickKeys(t, p)
 		plain := bytes.Repeat([]byte("contents\x00\xff\n"), sizes[i%len(sizes)]/11+1)[:sizes[i%len(sizes)]]

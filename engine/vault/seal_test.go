@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"maia-dr/engine/repository"
+	"maia-dr/packaging/ci/faults/matrix"
 )
 
 func TestNewPasswordRefuses(t *testing.T) {
@@ -108,6 +109,7 @@ func TestPBKDF2Vector(t *testing.T) {
 //	openssl enc -aes-256-cbc -pbkdf2 -iter 600000 -md sha256 -S fedcba9876543210 -P
 //	openssl dgst -sha256 -mac HMAC -macopt hexkey:KEY
 func TestKnownAnswers(t *testing.T) {
+	matrix.Count(t, 1, "18")
 	const plain, index = "one secret, sealed", "the index"
 	sealed, _ := hex.DecodeString("53616c7465645f5f" + "0123456789abcdef" + "94d19e36547916ab3a83dd08b7fc45af83e708c8849b07aecd637c524c814d3c")
 	mac := "maia-restore-mac 1\npbkdf2-hmac-sha256 600000 fedcba9876543210\nhmac-sha256 eaded5abc0e396bb52eaeb82600ab805e6c98242eb9e3269992a390a5f5011e9\n"
@@ -158,11 +160,13 @@ func TestNewKeysRefuses(t *testing.T) {
 }
 
 func TestSaltsAreFresh(t *testing.T) {
+	faults := matrix.Of(t, "18")
 	p := password(t, "x")
 	seen := map[salt]bool{}
 	bodies := map[string]bool{}
 	const n = 500
 	for range n {
+		faults.Inject()
 		k := quickKeys(t, p)
 		seen[k.macSalt], seen[k.vaultSalt] = true, true
 		sealed := k.Seal([]byte("the same contents every day"))

@@ -86,7 +86,7 @@ func (m *maia) command(day int, args ...string) command {
 // line is what is read of the summary of a backup.
 type line struct {
 	NewChunks int     `json:"new_chunks"`
-	Commit    float64 `json:"commit_seconds"` // from the start of the run until the backup lies in the OneDrive folder
+	Commit    float64 `json:"published_s"` // from the start of the run until the backup lies in the OneDrive folder
 }
 
 // lastLine decodes the last line of what was printed.

@@ -113,7 +113,7 @@ func TestTailKeepsTheEnd(t *testing.T) {
 }
 
 func TestSummaryLine(t *testing.T) {
-	l, err := lastLine([]byte("{\"event\":\"phase\"}\n{\"event\":\"summary\",\"new_chunks\":2,\"commit_seconds\":0.75}\n"))
+	l, err := lastLine([]byte("{\"event\":\"phase\"}\n{\"event\":\"summary\",\"new_chunks\":2,\"published_s\":0.75}\n"))
 	if err != nil || l.NewChunks != 2 || l.Commit != 0.75 {
 		t.Errorf("%+v, %v", l, err)
 	}

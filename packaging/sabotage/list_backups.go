@@ -119,7 +119,7 @@ var backups = []mutation{
 	},
 	{
 		what: "prune deletes a stranger's file with the folder",
-		file: "engine/prune.go", old: "err := remove(id)\n", new: "err := s.e.fs.RemoveAll(s.target.Path(id))\n",
+		file: "engine/prune.go", old: "if err := remove(id); err != nil && !isNotEmpty(err) {", new: "if err := s.e.fs.RemoveAll(s.target.Path(id)); err != nil {",
 		pkg: "engine", run: "^TestConflictCopies$",
 	},
 	{
@@ -130,6 +130,11 @@ var backups = []mutation{
 	{
 		what: "prune deletes chunks before the manifests are gone for good",
 		file: "engine/prune.go", old: "if err := s.e.fs.SyncDir(s.target.Dir); err != nil {", new: "if err := error(nil); err != nil {",
+		pkg: "engine", run: "^TestOrderOnDisk$",
+	},
+	{
+		what: "prune deletes files of a backup before its manifest is gone for good",
+		file: "engine/prune.go", old: "if err := s.syncIfThere(s.target.Path(id)); err != nil {", new: "if err := error(nil); err != nil {",
 		pkg: "engine", run: "^TestOrderOnDisk$",
 	},
 	{

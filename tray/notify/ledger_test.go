@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"maia-dr/engine/fsx"
+	"maia-dr/packaging/ci/faults/matrix"
 	"maia-dr/tray/menu"
 )
 
@@ -126,6 +127,7 @@ func TestExactlyOneTells(t *testing.T) {
 
 // What no channel took is told later: by another process at once, by this one after a while.
 func TestRefused(t *testing.T) {
+	matrix.Count(t, 1, "30")
 	k, r, c := newKeeper(t)
 	r.err = errors.New("no screen")
 	for range 3 {
@@ -200,9 +202,11 @@ func TestNoState(t *testing.T) {
 
 // A damaged ledger is begun anew; one that cannot be written is an error, and the old one stands.
 func TestLedgerFaults(t *testing.T) {
+	faults := matrix.Of(t, "30")
 	k, r, c := newKeeper(t)
 	path := filepath.Join(k.Dir, ledgerName)
 	for _, bad := range []string{"", "{", "[]", `{"incidents":3}`, "\x00"} {
+		faults.Inject()
 		if err := os.WriteFile(path, []byte(bad), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -230,6 +234,7 @@ func TestLedgerFaults(t *testing.T) {
 
 // What a channel took without an answer may have been told: no process tries again at once.
 func TestUnanswered(t *testing.T) {
+	matrix.Count(t, 1, "30")
 	k, r, c := newKeeper(t)
 	r.err = fmt.Errorf("show: %w", context.DeadlineExceeded)
 	if err := k.Report(t.Context(), open("a")); !errors.Is(err, r.err) {
@@ -248,6 +253,7 @@ func TestUnanswered(t *testing.T) {
 
 // A channel that hangs takes its time and no more, and does not keep the others from telling.
 func TestHangingChannel(t *testing.T) {
+	matrix.Count(t, 1, "30")
 	k, r, _ := newKeeper(t)
 	k.Channels = []Channel{func(ctx context.Context, _ Message) error {
 		if _, ok := ctx.Deadline(); !ok {

@@ -221,7 +221,8 @@ func retryAfter(res *http.Response, now time.Time) time.Duration {
 	const unsaid = 10 * time.Second
 	text := res.Header.Get("Retry-After")
 	if n, err := strconv.Atoi(text); err == nil && n >= 0 {
-		return time.Duration(n) * time.Second
+		// More than a day is for ever, and would not be a positive duration at the end.
+		return time.Duration(min(n, 86400)) * time.Second
 	}
 	if at, err := http.ParseTime(text); err == nil {
 		return max(at.Sub(now), 0)

@@ -71,6 +71,9 @@ type Item struct {
 // maxPages is far more than a repository has: a server that goes on for ever is stopped.
 const maxPages = 2000
 
+// maxItems is more than OneDrive lets a drive have.
+const maxItems = 1_000_000
+
 // List returns the files of a folder of the repository; "" is the repository itself. A folder that is not visible has none.
 func (d *Drive) List(ctx context.Context, folder string) (map[string]Item, error) {
 	out := map[string]Item{}
@@ -95,6 +98,9 @@ func (d *Drive) List(ctx context.Context, folder string) (map[string]Item, error
 			if v.File != nil {
 				out[v.Name] = Item{v.Size, v.File.Hashes.QuickXorHash}
 			}
+		}
+		if len(out) > maxItems {
+			return nil, errors.New("read the answer of Microsoft Graph: it names more files than a drive has")
 		}
 		if page.Next == "" {
 			return out, nil

@@ -124,7 +124,7 @@ func (c *Client) LoginDevice(ctx context.Context, show func(code, address string
 	if err := show(d.UserCode, d.VerificationURI); err != nil {
 		return fmt.Errorf("log in with a code: %w", err)
 	}
-	interval := time.Duration(max(d.Interval, 5)) * time.Second
+	interval := time.Duration(min(max(d.Interval, 5), 600)) * time.Second
 	until := c.opt.Now().Add(loginLimit)
 	for c.opt.Now().Before(until) {
 		if err := c.opt.Sleep(ctx, interval); err != nil {

@@ -19,6 +19,7 @@ engine/fsx                   never imports  ...            : the bottom: what wr
 engine/retention engine/schedule tray/menu   only imports   std : pure decisions, tested without a disk, a clock or a screen
 engine/relocate              only imports   std engine/vault howett.net/plist : paths are mapped without a disk; the vault knows how to read a hostile property list
 engine/event                 only imports   std engine/repository : what happened is told in the words of the repository, and nothing of how it is shown
+engine/repository/inflate    only imports   std github.com/klauspost/compress/gzip : bytes in, bytes out, or an error; it is fuzzed alone
 engine/repository            never reaches  engine/component engine/sqlitesnap engine/config : the format can be read by a program that knows nothing of Maia
 ... -engine/cli/... -.       never imports  github.com/spf13/cobra github.com/spf13/pflag : only the command line knows flags
 ... -engine/cli/...          never imports  github.com/schollz/progressbar/v3 golang.org/x/term : only the command line knows a terminal

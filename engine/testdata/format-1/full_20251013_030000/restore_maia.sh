@@ -1,0 +1,2 @@
+#!/bin/bash
+# In a backup of a release, its restore_maia.sh lies here.
