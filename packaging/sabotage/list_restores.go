@@ -48,29 +48,29 @@ var restores = []mutation{
 		pkg: "engine", run: "^TestChunkLost$",
 	},
 	{
-		what: "a file of an archive is not compared with its hash",
+		what: "a file of the backup's folder is restored though it is another",
 		file: "engine/restore_run.go", old: "if repository.SumHash(p.body) != *f.SHA256 {", new: "if repository.SumHash(p.body) == (repository.Hash{}) {",
-		pkg: "engine", run: "^TestForgedBackups$",
+		pkg: "engine", run: "^TestForgedFolderFile$",
 	},
 	{
 		what: "what is in the way is overwritten",
 		file: "engine/restore_run.go", old: "if err := r.clear(p.area, p.rel); err != nil {", new: "if err := error(nil); err != nil {",
-		pkg: "engine", run: "^TestLinksOutside$",
+		pkg: "engine", run: "^TestInTheWay$",
 	},
 	{
 		what: "a stale -wal stays beside a restored database",
 		file: "engine/restore_run.go", old: "if err := r.clear(p.area, p.rel+suffix); err != nil {", new: "if err := error(nil); suffix == \"\" {",
-		pkg: "engine", run: "^TestSidecar",
+		pkg: "engine", run: "^TestInTheWay$",
 	},
 	{
 		what: "setuid is given back",
 		file: "engine/restore_run.go", old: "mode := fs.FileMode(bits & 0o777)", new: "mode := fs.FileMode(bits&0o777) | fs.FileMode(bits&0o4000>>11)*fs.ModeSetuid",
-		pkg: "engine", run: "^TestForgedBackups$",
+		pkg: "engine", run: "^TestLinksOutside$",
 	},
 	{
 		what: "a restore writes through a link to a folder",
 		file: "engine/restore_area.go", old: "fi, err := os.Lstat(a.path(rel))\n", new: "fi, err := os.Stat(a.path(rel))\n",
-		pkg: "engine", run: "^TestLinksOutside$",
+		pkg: "engine", run: "^TestInTheWay$",
 	},
 	{
 		what: "agents of a backup that nothing proves go to the home",
@@ -95,7 +95,7 @@ var restores = []mutation{
 	{
 		what: "what was not read counts as verified",
 		file: "engine/verify.go", old: "out.OK = len(out.Problems) == 0 && out.NotRead == 0", new: "out.OK = len(out.Problems) == 0",
-		pkg: "engine", run: "^Test(Evicted|Download)",
+		pkg: "engine/cli", run: "^TestScripts$/^evicted$",
 	},
 	{
 		what: "the index does not have to say what the manifest says",

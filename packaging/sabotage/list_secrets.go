@@ -35,7 +35,7 @@ var secrets = []mutation{
 	{
 		what: "secret-bearing files are not redacted",
 		file: "engine/secrets.go", old: "redacted, err = vault.Redact(f.Kind, body, found)", new: "err = nil",
-		pkg: "engine", run: "^TestVault$",
+		pkg: "engine", run: "^TestNoPassword$",
 	},
 	{
 		what: "what a scan finds in a text file is published",
