@@ -245,6 +245,11 @@ func (b *backup) entries(name string) []component.Entry {
 // captureAll makes the manifest with everything in it, and the chunks.
 func (b *backup) captureAll() (err error) {
 	id, behind := repository.NewID(b.started, b.allIDs())
+	if !repository.IsID(id) {
+		last := slices.Max(b.allIDs())
+		return &Error{Op: "name the backup", Path: b.target.Path(last), Code: CodeFailed, Err: errors.New("it is named as a backup of the last second there is, so none can come after it"),
+			Hint: "remove it in OneDrive: no clock is that wrong, so somebody else made it"}
+	}
 	b.manifest = &repository.Manifest{
 		Format: repository.Format, BackupID: id, BackupType: "full", CreatedAt: b.started.UTC().Truncate(time.Second),
 		ProgramVersion: b.e.opt.Version, RepositoryID: b.descriptor.RepositoryID, Writer: b.writer,

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,4 +106,20 @@ func TestNoFileInRepository(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestLastSecond: a folder with the name of the last backup there can be stops backups with its name, and not with a name that is
+// none.
+func TestLastSecond(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.backup()
+	last := filepath.Join(r.repo(), "full_99991231_235959")
+	mkdir(t, last)
+	_, err := r.engine().Backup(t.Context(), engine.BackupOptions{NoVault: true})
+	if e, ok := errors.AsType[*engine.Error](err); !ok || e.Path != last || !strings.Contains(e.Hint, "remove it") {
+		t.Errorf("%v", err)
+	}
+	remove(t, last)
+	r.backup()
 }

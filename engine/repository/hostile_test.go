@@ -32,12 +32,12 @@ func within(t *testing.T, limit time.Duration, what string, f func() error) erro
 // TestNoFile: whatever has the name of a file and is none is damaged, and nobody waits for it.
 func TestNoFile(t *testing.T) {
 	const id = "full_20251013_030000"
-	make := map[string]func(path string) error{
+	kinds := map[string]func(path string) error{
 		"a FIFO":             func(path string) error { return unix.Mkfifo(path, 0o600) },
 		"a folder":           func(path string) error { return os.Mkdir(path, 0o700) },
 		"a link to a device": func(path string) error { return os.Symlink("/dev/zero", path) },
 	}
-	for what, put := range make {
+	for what, put := range kinds {
 		r := Repo{Dir: t.TempDir()}
 		m := &Manifest{BackupID: id, Files: []FileRef{{Path: FilesName, SizeBytes: 4096}}}
 		ref := ChunkRef{SHA256: SumHash([]byte("x")), SizeBytes: 4096, RawBytes: 10}
