@@ -45,7 +45,7 @@ var evidence = []mutation{
 	{
 		what: "a backup of yesterday morning is not overdue",
 		file: "engine/status.go", old: "age > Overdue {", new: "age > 2*Overdue {",
-		pkg: "engine", run: "^TestGreen$",
+		pkg: "engine", run: "^TestOverdue$",
 	},
 	{
 		what: "the menu calls a failed drill proven",
@@ -70,12 +70,12 @@ var evidence = []mutation{
 	{
 		what: "a run that failed is recorded as completed",
 		file: "engine/engine.go", old: `h.Result, h.Error = "failed", err.Error()`, new: `h.Result, h.Error = "completed", err.Error()`,
-		pkg: "engine", run: "^TestErrors$",
+		pkg: "engine", run: "^TestFailureIsRecorded$",
 	},
 	{
 		what: "another run that is active is a usual failure",
 		file: "engine/cli/exit.go", old: "return ExitBusy", new: "return ExitFailed",
-		pkg: "engine/cli", run: "^TestScripts$/^backup$",
+		pkg: "engine/cli", run: "^TestExitCode$",
 	},
 	{
 		what: "verify exits with 0 when something is damaged",

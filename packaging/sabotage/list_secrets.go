@@ -55,12 +55,12 @@ var secrets = []mutation{
 	{
 		what: "a restore believes a manifest that the MAC does not prove",
 		file: "engine/restore_vault.go", old: "if manifest < 0 || x.Files[manifest].SHA256 != repository.SumHash(r.raw) {", new: "if manifest < 0 {",
-		pkg: "engine", run: "^TestForgedVault$",
+		pkg: "engine", run: "^TestForgedManifest$",
 	},
 	{
-		what: "a restore believes the MAC of another backup",
-		file: "engine/restore_vault.go", old: "if x.BackupID != r.m.BackupID {", new: "if x.BackupID == \"\" {",
-		pkg: "engine", run: "^TestForgedVault$",
+		what: "a backup without a vault passes where a password has to prove it",
+		file: "engine/restore_vault.go", old: "if r.opt.OnlyProven && m.PasswordNumber == 0 {", new: "if r.opt.OnlyProven && m.PasswordNumber < 0 {",
+		pkg: "engine", run: "^TestStripped$",
 	},
 	{
 		what: "a Keychain item is not read back",

@@ -100,7 +100,7 @@ func (l *lab) broken(ctx context.Context, m *mutation) (string, error) {
 	case !errors.As(err, &exit):
 		return "", err
 	case timedOut(out) && m.hang:
-		return "it does not end: " + m.run, nil
+		return m.run + ", ended", nil
 	case timedOut(out):
 		return "", fmt.Errorf("the tests were ended after %v, and say nothing", l.limit)
 	}
@@ -146,11 +146,18 @@ func (l *lab) build(ctx context.Context, program, pkg string, env []string) erro
 	return nil
 }
 
+// hangLimit is the limit where nothing is to be expected but that it is reached.
+const hangLimit = 30 * time.Second
+
 func (l *lab) run(ctx context.Context, program string, m *mutation, env []string) ([]byte, error) {
+	limit := l.limit
+	if m.hang {
+		limit = min(limit, hangLimit)
+	}
 	// The limit is the test's own; one that does not keep it is ended.
-	ctx, cancel := context.WithTimeout(ctx, l.limit+time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, limit+time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "-test.v", "-test.failfast", "-test.timeout="+l.limit.String(), "-test.run="+m.run)
+	cmd := exec.CommandContext(ctx, program, "-test.v", "-test.failfast", "-test.timeout="+limit.String(), "-test.run="+m.run)
 	cmd.Dir, cmd.Env = filepath.Join(l.root, filepath.FromSlash(m.pkg)), env
 	cmd.WaitDelay = 10 * time.Second
 	var out bytes.Buffer
