@@ -1,10 +1,11 @@
 # make test is the gate: everything that must hold, in a fresh clone with Go, git and make.
-# The rest: build app bench gobench faults fuzz lint vuln icons clean. Works with the make 3.81 of macOS.
+# The rest: build app bench gobench faults sabotage fuzz lint vuln icons clean. Works with the make 3.81 of macOS.
 
 GO        ?= go
 FUZZTIME  ?= 30s
 BENCH     ?= .
 BENCH_ARGS ?=
+SABOTAGE_ARGS ?=
 TEST_ARGS ?=
 PACKAGES  ?= ./...
 ROWS      ?=
@@ -54,7 +55,7 @@ GOTEST = $(GO) run ./packaging/ci/gotest -timeout 30m
 
 SCRIPTS = $(shell find .ci resources packaging -type f \( -name '*.sh' -o -path '.ci/*' \) 2>/dev/null)
 
-.PHONY: build app test tools format vet darwin scripts unit bench gobench faults fuzz lint vuln icons clean
+.PHONY: build app test tools format vet darwin scripts unit bench gobench faults sabotage fuzz lint vuln icons clean
 
 build:
 	$(GO) build -trimpath -o bin/maia-dr .
@@ -116,6 +117,11 @@ gobench:
 # rows: make faults ROWS=15,16
 faults:
 	$(GO) run ./packaging/ci/faults -write docs/reliability.md -rows '$(ROWS)'
+
+# Breaks the program in one place after another; the tests have to notice. About half an hour. SABOTAGE_ARGS: go run
+# ./packaging/sabotage -help lists them.
+sabotage:
+	$(GO) run ./packaging/sabotage $(SABOTAGE_ARGS)
 
 fuzz:
 	@.ci/fuzz $(FUZZTIME)

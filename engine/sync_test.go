@@ -313,15 +313,16 @@ func TestGreen(t *testing.T) {
 	r.removeLikelySecrets()
 	s.all(onedrive.ClientUploaded)
 	s.backup()
-	if _, err := s.engine().Drill(t.Context(), engine.DrillOptions{}); err != nil {
-		t.Fatal(err)
-	}
 	want := func(when, light string) {
 		t.Helper()
 		st, err := s.engine().Status()
 		if err != nil || st.Light != light {
 			t.Errorf("%s: %s, %v, %+v", when, st.Light, err, st.Problems)
 		}
+	}
+	want("never drilled", engine.LightNeutral)
+	if _, err := s.engine().Drill(t.Context(), engine.DrillOptions{}); err != nil {
+		t.Fatal(err)
 	}
 	want("young", engine.LightGreen)
 	s.pass(time.Minute)

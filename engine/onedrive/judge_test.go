@@ -436,6 +436,19 @@ func TestLookAsksAboutFilesOnly(t *testing.T) {
 	}
 }
 
+// That OneDrive calls a file uploaded counts only if it was seen running: not knowing is not enough.
+func TestWordOfWhoMayNotRun(t *testing.T) {
+	w := newWorld(t, "a")
+	w.all(ClientUploaded)
+	for running, want := range map[Tri]Rung{Yes: ClientUploaded, No: Unknown, TriUnknown: Unknown} {
+		w.health.Running = running
+		obs, _, err := Look(t.Context(), w, w.dir, []string{filepath.Join(w.dir, "a")})
+		if err != nil || obs[0].Rung != want {
+			t.Errorf("running: %q: %+v, %v, want %s", running, obs, err, want)
+		}
+	}
+}
+
 func TestPlain(t *testing.T) {
 	if CanAnswer(Plain{}) || (Plain{}).Health(t.Context()) != (Health{}) {
 		t.Error("a plain folder knows something")

@@ -294,6 +294,40 @@ func TestPublishFaults(t *testing.T) {
 	}
 }
 
+// When the manifest gets its name, all that it names has one that is durable: a power cut leaves no manifest without a chunk. That
+// holds, too, where an earlier run renamed the chunks and was killed before it synced their folder.
+func TestPublishNamesAreDurable(t *testing.T) {
+	u := newPublishing(t)
+	loose := map[string]string{} // by folder, a name in it
+	synced := map[string]bool{}
+	u.fault = func(op fsx.Op, path string) error {
+		dir := filepath.Dir(path)
+		switch {
+		case op == fsx.OpRename && filepath.Base(path) == ManifestName:
+			if len(loose) > 0 || !synced[u.p.Target.Path(ChunksDir)] {
+				t.Errorf("the manifest is named, and these are not durable: %v; synced: %v", loose, synced)
+			}
+			loose[dir] = path
+		case op == fsx.OpRename || op == fsx.OpMkdir:
+			loose[dir] = path
+		case op == fsx.OpSyncDir:
+			delete(loose, path)
+			synced[path] = true
+		}
+		return nil
+	}
+	for range 2 {
+		if _, err := u.publish(t); err != nil || len(loose) > 0 {
+			t.Errorf("%v; not durable: %v", err, loose)
+		}
+		// The chunk lies there already; whether its name is durable, nobody knows.
+		if err := os.RemoveAll(u.p.Target.Path(exampleID)); err != nil {
+			t.Fatal(err)
+		}
+		clear(synced)
+	}
+}
+
 // Staging on another volume: the file goes into the target under a temporary name, and from there to its own.
 func TestPublishAcrossVolumes(t *testing.T) {
 	matrix.Count(t, 1, "7")

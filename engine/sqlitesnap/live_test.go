@@ -585,6 +585,23 @@ func TestCancel(t *testing.T) {
 	w.stop()
 }
 
+// What can no longer deliver Size bytes says so at once, and not only in the end.
+func TestShortRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	makeBank(t, path, "journal_mode = DELETE")
+	s, err := Open(t.Context(), path, Options{Scratch: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := os.Truncate(path, s.Size()-int64(s.PageSize())); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Read(t.Context(), func([]byte) error { return nil }); !errors.Is(err, ErrChanged) {
+		t.Errorf("got %v, want %v", err, ErrChanged)
+	}
+}
+
 // An error of the caller's function comes back as it is; a second Read delivers the same.
 func TestRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")

@@ -394,8 +394,11 @@ func TestWriteFaults(t *testing.T) {
 		for n := 1; ; n++ {
 			d := newDir(t)
 			d.put(t, name, "old")
-			calls := 0
-			d.FS = &fsx.FS{Fault: func(fsx.Op, string) error {
+			calls, syncs := 0, 0
+			d.FS = &fsx.FS{Fault: func(op fsx.Op, _ string) error {
+				if op == fsx.OpSync || op == fsx.OpSyncDir {
+					syncs++
+				}
 				if calls++; calls == n {
 					return syscall.EIO
 				}
@@ -409,6 +412,10 @@ func TestWriteFaults(t *testing.T) {
 			if calls < n {
 				if err != nil {
 					t.Error(name, err)
+				}
+				// The status only repeats what lies elsewhere; the others have to survive a power cut.
+				if durable := syncs == 2; durable == (name == statusName) {
+					t.Errorf("%s: %d syncs", name, syncs)
 				}
 				break
 			}

@@ -172,12 +172,15 @@ func TestGreenIsProven(t *testing.T) {
 
 // Nothing that is not known is shown as success.
 func TestUnknownIsNoSuccess(t *testing.T) {
-	for _, s := range []State{{}, {Loaded: true}, {Loaded: true, Failure: "x"}, {Loaded: true, Newer: true}, {Loaded: true, Status: Status{Version: 1, Backups: 3, OneDrive: Sync{Path: "/o", State: "unknown"}}}} {
+	// What was fine before it could not be read any more.
+	unreadable, newer := fine(), fine()
+	unreadable.Failure, newer.Newer = "x", true
+	for _, s := range []State{unreadable, newer, {}, {Loaded: true}, {Loaded: true, Failure: "x"}, {Loaded: true, Newer: true}, {Loaded: true, Status: Status{Version: 1, Backups: 3, OneDrive: Sync{Path: "/o", State: "unknown"}}}} {
 		m := Build(s, now)
 		if m.Icon == Proven {
 			t.Errorf("%+v is green", s)
 		}
-		for _, word := range []string{": proven", "uploaded,", "verified in", "minutes ago"} {
+		for _, word := range []string{": proven", "uploaded,", "verified in", "minutes ago", "hours ago"} {
 			for _, slot := range []Slot{LastBackup, OneDrive, Restore} {
 				if strings.Contains(m.Rows[slot].Label, word) {
 					t.Errorf("%+v: %s", s, m.Rows[slot].Label)
