@@ -2,16 +2,11 @@ package engine_test
 
 import (
 	"bytes"
-	"fmt"
-	"io"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -151,46 +146,6 @@ func TestOverdue(t *testing.T) {
 		if err != nil || s.Overdue != c.want || c.want && s.Overall != engine.OverallAttention {
 			t.Errorf("%v old: overdue: %v, %v", c.age, s.Overdue, err)
 		}
-	}
-}
-
-// TestChangedWhileRead: a file that is written to while it is read, and keeps its size, is read again, and named when it does not
-// come to rest.
-func TestChangedWhileRead(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	// More than the packer holds in memory: the first of it is written while the rest is still to be read.
-	const name = "A first file.bin"
-	body := make([]byte, (runtime.GOMAXPROCS(0)+6)<<20)
-	_, _ = rand.NewChaCha8([32]byte{1}).Read(body)
-	path := filepath.Join(r.fix.Root, name)
-	write(t, path, body)
-	file, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	var writes atomic.Int64
-	hook := func(op fsx.Op, path string) error {
-		if op == fsx.OpWrite && filepath.Dir(path) == filepath.Join(r.mirror(), repository.ChunksDir) {
-			_, err := fmt.Fprintf(io.NewOffsetWriter(file, 0), "%08d", writes.Add(1))
-			return err
-		}
-		return nil
-	}
-	r.fault.Store(&hook)
-	res := r.backup()
-	r.fault.Store(nil)
-	if !slices.ContainsFunc(res.Warnings, func(w repository.Warning) bool { return w.Code == "changed_while_read" && w.Path == name }) {
-		t.Errorf("after %d writes to it, it is not named: %+v", writes.Load(), res.Warnings)
-	}
-	again := r.backup()
-	if slices.ContainsFunc(again.Warnings, func(w repository.Warning) bool { return w.Code == "changed_while_read" }) {
-		t.Errorf("it rests: %+v", again.Warnings)
-	}
-	to, _ := r.restore(again.BackupID)
-	if !bytes.Equal(read(t, filepath.Join(to, name)), read(t, path)) {
-		t.Error("it is not what it is")
 	}
 }
 
