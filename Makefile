@@ -49,7 +49,7 @@ VERSION ?= $(shell git describe --tags --match 'v[0-9]*.[0-9]*.[0-9]*' 2>/dev/nu
 # run without it.
 UNWATCHED = ./engine/cli ./engine/fixture ./engine/retention ./packaging/... ./resources
 WATCHED   = ^TestScripts$$/^wait$$|^TestBackupsAreToldOf$$|^TestSetupAtATerminal$$
-REPEATED  = ^Test(Sabotage|TwoYears|Killed|Failing|Random|PowerCut|Strace|Limits|Suspended|SyncFails|Relocated.+|Forged|PasswordNumbers|PackagesPhase|GitHistory|DrillOfOddities|SecretIn|EveryFileFlipped|WeakSecrets|MarkersInText)
+REPEATED  = ^Test(Sabotage|TwoYears|Killed|Failing|Random|PowerCut|Strace|Limits|Suspended|SyncFails|Relocated.+|Forged|PasswordNumbers|PackagesPhase|GitHistory|DrillOfOddities|SecretIn|EveryFileFlipped|WeakSecrets|MarkersInText|Format|Stripped|AdoptedInPart|DescriptorDamaged|Versions|OwnPython)
 
 GOTEST = $(GO) run ./packaging/ci/gotest -timeout 30m
 

@@ -87,6 +87,7 @@ func TestSabotage(t *testing.T) {
 		return v
 	}
 	found := make([]bool, len(all))
+	tried := 0
 	t.Run("each", func(t *testing.T) {
 		t.Run("none", func(t *testing.T) {
 			t.Parallel()
@@ -108,6 +109,10 @@ func TestSabotage(t *testing.T) {
 			}
 		})
 		for i, s := range all {
+			if !matrix.Full() && uint64(i)%2 != killSeed%2 {
+				continue // today the others
+			}
+			tried++
 			t.Run(s.name, func(t *testing.T) {
 				faults.Inject()
 				t.Parallel()
@@ -131,7 +136,7 @@ func TestSabotage(t *testing.T) {
 			n++
 		}
 	}
-	t.Logf("%d sabotages, %d found", len(all), n)
+	t.Logf("%d of %d sabotages, %d found", tried, len(all), n)
 	if p.Derivations() > 10 {
 		t.Errorf("%d keys were derived: they are not remembered", p.Derivations())
 	}
