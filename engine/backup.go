@@ -72,6 +72,7 @@ func (e *Engine) Backup(ctx context.Context, o BackupOptions) (res *BackupResult
 	if err := b.run(); err != nil {
 		return nil, explain("back up", "", err)
 	}
+	e.held = s.catalogue
 	res = b.result()
 	history.Result, history.BackupID, history.Drill = res.Status, res.BackupID, b.drill
 	history.StoredBytes, history.SourceBytes, history.Files, history.Warnings = res.StoredBytes, res.SourceBytes, res.Files, len(res.Warnings)

@@ -68,8 +68,10 @@ type Engine struct {
 	// pieceBytes is the size of a piece of a database that is exported; 0: 50 MiB.
 	pieceBytes int64
 
-	// manifests are shared by all that read them.
+	// manifests are shared by all that read them; held keeps those of the last backup decoded, for who asks for the status
+	// after it.
 	manifests repository.Manifests
+	held      []catalogued
 
 	// laps measures the phases of a drill.
 	laps *laps
