@@ -102,7 +102,7 @@ func (d *disk) look(dir string) (self uint64, names map[string]node) {
 
 func inodeOf(fi fs.FileInfo) uint64 {
 	st, _ := fi.Sys().(*syscall.Stat_t)
-	return uint64(st.Ino)
+	return st.Ino
 }
 
 // read returns what a file holds now.

@@ -254,7 +254,8 @@ func (e *Engine) removeLeftovers() error {
 		if !entry.IsDir() || !repository.IsID(entry.Name()) {
 			continue
 		}
-		if _, err := os.Lstat(mirror.Path(entry.Name(), repository.ManifestName)); errors.Is(err, fs.ErrNotExist) {
+		_, err := os.Lstat(mirror.Path(entry.Name(), repository.ManifestName))
+		if errors.Is(err, fs.ErrNotExist) {
 			// Never committed, so never published either.
 			err = e.fs.RemoveAll(mirror.Path(entry.Name()))
 		} else {

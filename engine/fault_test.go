@@ -133,11 +133,11 @@ func (f failingRows) inject(x *injector) {
 	switch {
 	case x.op == fsx.OpSync && !x.forever:
 		f.sync.Inject()
-	case x.op == fsx.OpRename && (x.err == unix.EXDEV || x.err == unix.EACCES):
+	case x.op == fsx.OpRename && (errors.Is(x.err, unix.EXDEV) || errors.Is(x.err, unix.EACCES)):
 		f.rename.Inject()
-	case x.err == unix.ENOSPC, x.err == unix.EDQUOT:
+	case errors.Is(x.err, unix.ENOSPC), errors.Is(x.err, unix.EDQUOT):
 		f.full.Inject()
-	case x.err == unix.EROFS, x.err == unix.EACCES:
+	case errors.Is(x.err, unix.EROFS), errors.Is(x.err, unix.EACCES):
 		f.readOnly.Inject()
 	default:
 		f.broken.Inject()

@@ -1,6 +1,9 @@
 package inflate
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // What the fast loop wants to have left: a round takes 8 bytes of input twice and goes on by at most 7 each time; it
 // writes two literals and a match of 258 bytes, this by words, so that up to 15 bytes behind it are touched.
@@ -22,7 +25,7 @@ func (d *Decoder) symbols(t *tables) error {
 // is taken: each symbol waits for the one before it, and there is nothing else to wait for.
 func (d *Decoder) fast(t *tables) (end bool, err error) {
 	// out begins with the member, so that op is as far as a distance may reach.
-	in, out := d.in[:len(d.in):len(d.in)], d.out[d.beg:len(d.out):len(d.out)]
+	in, out := slices.Clip(d.in), d.out[d.beg:len(d.out):len(d.out)]
 	d.need(litBits)
 	ip, op := d.ip, d.op-d.beg
 	bb, nb := d.bb, uint64(d.nb) // of nb the lowest six bits count

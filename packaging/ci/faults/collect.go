@@ -49,8 +49,7 @@ func (r *result) runPackage(p part, quick bool, w io.Writer) error {
 	}
 	readErr := r.collect(out, w)
 	err = cmd.Wait()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if _, ok := errors.AsType[*exec.ExitError](err); ok {
 		err = nil // what failed has been read
 		if len(r.failed) == 0 {
 			r.failed = append(r.failed, p.dir)
@@ -83,7 +82,7 @@ func (r *result) add(line string, held map[string][]string, w io.Writer) error {
 	var e event
 	if json.Unmarshal([]byte(line), &e) != nil || e.Action == "" {
 		fmt.Fprint(w, line) // a message of the go command
-		return nil
+		return nil          //nolint:nilerr // see above
 	}
 	name := e.Package + " " + e.Test
 	switch e.Action {
