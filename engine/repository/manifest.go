@@ -201,26 +201,25 @@ func (m *Manifest) Encode() ([]byte, error) {
 // ErrDamaged for anything else that is wrong: nothing in a manifest it returns points outside the repository or
 // the target.
 func DecodeManifest(b []byte) (*Manifest, error) {
+	m := new(Manifest)
+	err := checkJSON(b, maxValues, maxObjects)
+	if err == nil {
+		err = json.Unmarshal(b, m)
+	}
+	if err == nil && m.Format <= Format {
+		if err := m.validate(); err != nil {
+			return nil, fmt.Errorf("manifest of %.40q: %v: %w", m.BackupID, err, ErrDamaged)
+		}
+		return m, nil
+	}
+	// One of a later format may be anything but for its number.
 	var head struct {
 		Format int `json:"format"`
 	}
-	if err := json.Unmarshal(b, &head); err != nil {
-		return nil, fmt.Errorf("read manifest: %v: %w", err, ErrDamaged)
-	}
-	if head.Format > Format {
+	if herr := json.Unmarshal(b, &head); herr == nil && head.Format > Format {
 		return nil, fmt.Errorf("manifest has format %d, this program knows %d: %w", head.Format, Format, ErrNewerFormat)
 	}
-	if err := checkJSON(b, maxValues, maxObjects); err != nil {
-		return nil, fmt.Errorf("read manifest: %v: %w", err, ErrDamaged)
-	}
-	m := new(Manifest)
-	if err := json.Unmarshal(b, m); err != nil {
-		return nil, fmt.Errorf("read manifest: %v: %w", err, ErrDamaged)
-	}
-	if err := m.validate(); err != nil {
-		return nil, fmt.Errorf("manifest of %.40q: %v: %w", m.BackupID, err, ErrDamaged)
-	}
-	return m, nil
+	return nil, fmt.Errorf("read manifest: %v: %w", err, ErrDamaged)
 }
 
 func (m *Manifest) validate() error {

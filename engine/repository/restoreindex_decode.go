@@ -59,6 +59,13 @@ func (p *indexParser) parse() error {
 		}
 		p.rest = rest
 		p.line++
+		// Most lines are extents.
+		if e, ok := strings.CutPrefix(text, "x "); ok && p.line > 1 {
+			if err := p.extent(e); err != nil {
+				return fmt.Errorf("%v: %w", err, ErrDamaged)
+			}
+			continue
+		}
 		f := strings.SplitN(text, " ", maxFields+1)
 		if p.line == 1 {
 			if text != indexMagic {
@@ -69,7 +76,7 @@ func (p *indexParser) parse() error {
 			}
 			continue
 		}
-		if p.want > 0 && f[0] != "x" {
+		if p.want > 0 {
 			return fmt.Errorf("extents missing: %w", ErrDamaged)
 		}
 		if err := p.field(f); err != nil {
@@ -88,7 +95,7 @@ func (p *indexParser) parse() error {
 // fieldCounts is how many fields a line of each kind has, its name included; a second number is the most.
 var fieldCounts = map[string][2]int{
 	"backup": {2, 2}, "created": {3, 3}, "program": {2, 2}, "repository": {2, 2}, "root": {2, 2}, "home": {2, 2},
-	"oldroot": {2, 2}, "prefix": {2, 2}, "git": {4, 8}, "version": {3, 3}, "python": {5, 5}, "venv": {4, 4}, "password": {2, 2}, "secret": {4, 4}, "file": {4, 4}, "chunk": {5, 5}, "stream": {6, 10}, "x": {4, 4}, "entry": {8, 9}, "end": {2, 2},
+	"oldroot": {2, 2}, "prefix": {2, 2}, "git": {4, 8}, "version": {3, 3}, "python": {5, 5}, "venv": {4, 4}, "password": {2, 2}, "secret": {4, 4}, "file": {4, 4}, "chunk": {5, 5}, "stream": {6, 10}, "entry": {8, 9}, "end": {2, 2},
 }
 
 // maxFields is the largest of fieldCounts.
@@ -137,8 +144,6 @@ func (p *indexParser) field(f []string) error {
 		err = p.chunk(f)
 	case "stream":
 		err = p.stream(f)
-	case "x":
-		err = p.extent(f)
 	case "entry":
 		err = p.entry(f)
 	case "end":
@@ -233,8 +238,8 @@ func (p *indexParser) stream(f []string) error {
 	return nil
 }
 
-func (p *indexParser) extent(f []string) error {
-	e, err := parseExtent(f[1], f[2], f[3])
+func (p *indexParser) extent(text string) error {
+	e, err := parseExtent(text)
 	if err != nil {
 		return err
 	}
