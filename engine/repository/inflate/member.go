@@ -62,7 +62,7 @@ func (d *Decoder) Member(dst, src []byte) (out []byte, consumed int, err error) 
 // that of its content.
 const (
 	fieldLength = 12
-	fieldAt     = 12                      // where it stands in a member that has no other before it
+	fieldAt     = 12                    // where it stands in a member that has no other before it
 	headBytes   = fieldAt + fieldLength // as much as tells what a member declares
 )
 
