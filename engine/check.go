@@ -213,18 +213,30 @@ func checkFolder(r repository.Repo, m *repository.Manifest, raw []byte) (files [
 		}
 		content[f.Path] = b
 	}
+	files, more := checkContents(m, raw, content, func() decodedIndex { return readRestoreIndex(r, m.BackupID) })
+	problems = append(problems, more...)
+	slices.Sort(problems)
+	return files, problems
+}
+
+// checkContents compares what stands in the files of a backup's folder, as far as they could be read, with the manifest and with each
+// other. It calls index once.
+func checkContents(m *repository.Manifest, raw []byte, content map[string][]byte, index func() decodedIndex) (files []repository.File, problems []string) {
+	problem := func(name string, err error) {
+		problems = append(problems, fmt.Sprintf("%s/%s: %v", m.BackupID, name, err))
+	}
 	if content[repository.FilesName] == nil {
 		// A manifest that says something else of a file than it did is named too, not only the file.
-		if err := readRestoreIndex(r, m.BackupID).checkManifest(raw); err != nil {
+		if err := index().checkManifest(raw); err != nil {
 			problem(repository.RestoreIndexName, err)
 		}
 		return nil, problems
 	}
 	// The two lists are decoded side by side.
-	index := make(chan decodedIndex, 1)
-	go func() { index <- readRestoreIndex(r, m.BackupID) }()
+	decoded := make(chan decodedIndex, 1)
+	go func() { decoded <- index() }()
 	files, err := repository.DecodeFiles(content[repository.FilesName])
-	x := <-index
+	x := <-decoded
 	if err != nil {
 		problem(repository.FilesName, err)
 		return nil, problems
@@ -243,7 +255,6 @@ func checkFolder(r repository.Repo, m *repository.Manifest, raw []byte) (files [
 	if err := x.check(m, raw, files); err != nil {
 		problem(repository.RestoreIndexName, err)
 	}
-	slices.Sort(problems)
 	return files, problems
 }
 
@@ -258,6 +269,10 @@ func readRestoreIndex(r repository.Repo, id string) (d decodedIndex) {
 	if err != nil {
 		return decodedIndex{err: err}
 	}
+	return decodeIndex(b)
+}
+
+func decodeIndex(b []byte) (d decodedIndex) {
 	d.index, d.err = repository.DecodeRestoreIndex(b)
 	return d
 }
