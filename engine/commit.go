@@ -71,12 +71,12 @@ func (b *backup) commit() error {
 	if err != nil {
 		return err
 	}
-	b.storedBytes = m.Stats.StoredBytes + int64(len(index)) + int64(len(b.raw))
 	files := maps.Clone(b.small)
 	files[repository.RestoreIndexName] = index
 	if b.seal.keys != nil {
 		files[repository.MACName] = b.seal.keys.MAC(index)
 	}
+	b.storedBytes = m.Stats.StoredBytes + int64(len(index)) + int64(len(b.raw)) + int64(len(files[repository.MACName]))
 	// What the files say is checked while the disk takes them.
 	checked := make(chan error, 1)
 	go func() { checked <- b.checkSmall(index) }()
@@ -127,15 +127,15 @@ func (b *backup) saveMemory() {
 func findings(m *state.Secrets, words []string) []state.Problem {
 	var out []state.Problem
 	if len(words) > 0 {
-		out = append(out, state.Problem{Code: "secret_is_a_word", Text: fmt.Sprintf("too simple to be safe, and to be searched for in the backup: %s", strings.Join(words, ", ")),
+		out = append(out, state.Problem{Code: FindingWord, Text: fmt.Sprintf("too simple to be safe, and to be searched for in the backup: %s", strings.Join(words, ", ")),
 			Hint: "change these secrets where they are used"})
 	}
 	for _, path := range slices.Sorted(maps.Keys(m.Likely)) {
-		out = append(out, state.Problem{Code: "likely_secret", Text: fmt.Sprintf("%s looks as if it holds a secret (%s), and is backed up in the plain", path, strings.Join(m.Likely[path].Names, ", ")),
+		out = append(out, state.Problem{Code: FindingLikely, Text: fmt.Sprintf("%s looks as if it holds a secret (%s), and is backed up in plain text", path, strings.Join(m.Likely[path].Names, ", ")),
 			Hint: "move the secret into production_api_credentials.py or an .env file, or name the file in secrets.files"})
 	}
 	for _, o := range m.Older {
-		out = append(out, state.Problem{Code: "secret_in_older_backup", Text: fmt.Sprintf("earlier backups hold the value of %s in the plain (chunks/%s)", strings.Join(o.Names, ", "), repository.ChunkName(o.Chunk)),
+		out = append(out, state.Problem{Code: FindingOlder, Text: fmt.Sprintf("earlier backups hold the value of %s in the plain (chunks/%s)", strings.Join(o.Names, ", "), repository.ChunkName(o.Chunk)),
 			Hint: "change that secret where it is used: OneDrive has had its value"})
 	}
 	return out

@@ -117,7 +117,7 @@ func (e *Engine) Verify(ctx context.Context, o VerifyOptions) (res *VerifyResult
 	}
 	if w.res.Damaged() {
 		history.Result = "damaged"
-		history.Error = fmt.Sprintf("%d problems", len(w.summary()))
+		history.Error = counted(len(w.summary()), "problem", "problems")
 	}
 	return w.res, nil
 }
