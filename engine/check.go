@@ -214,6 +214,10 @@ func checkFolder(r repository.Repo, m *repository.Manifest, raw []byte) (files [
 		content[f.Path] = b
 	}
 	if content[repository.FilesName] == nil {
+		// A manifest that says something else of a file than it did is named too, not only the file.
+		if err := readRestoreIndex(r, m.BackupID).checkManifest(raw); err != nil {
+			problem(repository.RestoreIndexName, err)
+		}
 		return nil, problems
 	}
 	// The two lists are decoded side by side.
@@ -265,6 +269,19 @@ func (d decodedIndex) check(m *repository.Manifest, raw []byte, files []reposito
 	}
 	if !d.index.Equal(repository.NewRestoreIndex(m, raw, files, originOf(m))) {
 		return fmt.Errorf("it does not say what the manifest says: %w", repository.ErrDamaged)
+	}
+	return nil
+}
+
+// checkManifest finds a manifest that was changed, without the list of files.
+func (d decodedIndex) checkManifest(raw []byte) error {
+	if d.err != nil {
+		return d.err
+	}
+	if !slices.ContainsFunc(d.index.Files, func(f repository.FileRef) bool {
+		return f.Path == repository.ManifestName && f.SHA256 == sha256.Sum256(raw)
+	}) {
+		return fmt.Errorf("it was made for another manifest: %w", repository.ErrDamaged)
 	}
 	return nil
 }
