@@ -247,9 +247,10 @@ func checkFolder(r repository.Repo, m *repository.Manifest, raw []byte) (files [
 	return files, problems
 }
 
-// decodedIndex is a backup's restore index, or why there is none.
+// decodedIndex is a backup's restore index and its lines, or why there is none.
 type decodedIndex struct {
 	index *repository.RestoreIndex
+	lines []byte
 	err   error
 }
 
@@ -258,7 +259,7 @@ func readRestoreIndex(r repository.Repo, id string) (d decodedIndex) {
 	if err != nil {
 		return decodedIndex{err: err}
 	}
-	d.index, d.err = repository.DecodeRestoreIndex(b)
+	d.index, d.lines, d.err = repository.ScanRestoreIndex(b)
 	return d
 }
 
@@ -267,7 +268,7 @@ func (d decodedIndex) check(m *repository.Manifest, raw []byte, files []reposito
 	if d.err != nil {
 		return d.err
 	}
-	if !d.index.Equal(repository.NewRestoreIndex(m, raw, files, originOf(m))) {
+	if !repository.NewRestoreIndex(m, raw, files, originOf(m)).HasLines(d.lines) {
 		return fmt.Errorf("it does not say what the manifest says: %w", repository.ErrDamaged)
 	}
 	return nil

@@ -115,11 +115,11 @@ func parseExtent(n, off, length string) (Extent, error) {
 
 // parseCanonical reads a number in its one spelling: digits, no sign, no leading zero.
 func parseCanonical(s string) (int64, error) {
-	v, err := strconv.ParseInt(s, 10, 62)
-	if err != nil || v < 0 || strconv.FormatInt(v, 10) != s {
+	v, err := strconv.ParseUint(s, 10, 61)
+	if err != nil || len(s) > 1 && s[0] == '0' {
 		return 0, fmt.Errorf("not a number: %.30q", s)
 	}
-	return v, nil
+	return int64(v), nil
 }
 
 // Locator finds parts of a stream quickly. It refers to the extents it was made from.
