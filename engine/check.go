@@ -258,9 +258,10 @@ func checkContents(m *repository.Manifest, raw []byte, content map[string][]byte
 	return files, problems
 }
 
-// decodedIndex is a backup's restore index, or why there is none.
+// decodedIndex is a backup's restore index and its lines, or why there is none.
 type decodedIndex struct {
 	index *repository.RestoreIndex
+	lines []byte
 	err   error
 }
 
@@ -273,7 +274,7 @@ func readRestoreIndex(r repository.Repo, id string) (d decodedIndex) {
 }
 
 func decodeIndex(b []byte) (d decodedIndex) {
-	d.index, d.err = repository.DecodeRestoreIndex(b)
+	d.index, d.lines, d.err = repository.ScanRestoreIndex(b)
 	return d
 }
 
@@ -282,7 +283,7 @@ func (d decodedIndex) check(m *repository.Manifest, raw []byte, files []reposito
 	if d.err != nil {
 		return d.err
 	}
-	if !d.index.Equal(repository.NewRestoreIndex(m, raw, files, originOf(m))) {
+	if !repository.NewRestoreIndex(m, raw, files, originOf(m)).HasLines(d.lines) {
 		return fmt.Errorf("it does not say what the manifest says: %w", repository.ErrDamaged)
 	}
 	return nil

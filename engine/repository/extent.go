@@ -125,11 +125,11 @@ func parseExtent(s string) (Extent, error) {
 
 // parseCanonical reads a number in its one spelling: digits, no sign, no leading zero.
 func parseCanonical(s string) (int64, error) {
-	v, err := strconv.ParseInt(s, 10, 62)
-	if err != nil || s[0]-'0' > 9 || s[0] == '0' && len(s) > 1 {
+	v, err := strconv.ParseUint(s, 10, 61)
+	if err != nil || len(s) > 1 && s[0] == '0' {
 		return 0, fmt.Errorf("not a number: %.30q", s)
 	}
-	return v, nil
+	return int64(v), nil
 }
 
 // Locator finds parts of a stream quickly. It refers to the extents it was made from.

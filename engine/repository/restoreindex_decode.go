@@ -1,7 +1,6 @@
 package repository
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -21,18 +20,28 @@ func DecodeRestoreIndex(b []byte) (*RestoreIndex, error) {
 
 // parseIndexLines reads the uncompressed lines of a restore index.
 func parseIndexLines(raw []byte) (*RestoreIndex, error) {
-	p := &indexParser{x: new(RestoreIndex), rest: string(raw)}
-	if err := p.parse(); err != nil {
-		return nil, fmt.Errorf("read restore index, line %d: %w", p.line, err)
-	}
-	var again bytes.Buffer
-	if err := p.x.writeLines(&again); err != nil {
+	p := new(indexParser)
+	if err := p.read(raw); err != nil {
 		return nil, err
 	}
-	if !bytes.Equal(again.Bytes(), raw) {
+	if !p.x.HasLines(raw) {
 		return nil, fmt.Errorf("read restore index: not in its one spelling: %w", ErrDamaged)
 	}
 	return p.x, nil
+}
+
+// ScanRestoreIndex is DecodeRestoreIndex for whoever compares the lines with those of another index, by HasLines: it returns
+// them too, and does not ask whether they are in their one spelling.
+func ScanRestoreIndex(b []byte) (*RestoreIndex, []byte, error) {
+	raw, err := DecodeRestoreIndexLines(b)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read restore index: %w", err)
+	}
+	p := new(indexParser)
+	if err := p.read(raw); err != nil {
+		return nil, nil, err
+	}
+	return p.x, raw, nil
 }
 
 // DecodeRestoreIndexLines returns the uncompressed lines of a restore index.
@@ -49,6 +58,14 @@ type indexParser struct {
 	line int
 	want int // extents still expected of the last stream
 	done bool
+}
+
+func (p *indexParser) read(raw []byte) error {
+	p.x, p.rest = new(RestoreIndex), string(raw)
+	if err := p.parse(); err != nil {
+		return fmt.Errorf("read restore index, line %d: %w", p.line, err)
+	}
+	return nil
 }
 
 func (p *indexParser) parse() error {
