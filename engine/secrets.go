@@ -9,9 +9,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"maia-dr/engine/component"
@@ -53,8 +55,18 @@ func place(component, path string) string { return component + "/" + path }
 // takeSecrets reads the secret-bearing files. Their redacted copies become entries like any other.
 func (b *backup) takeSecrets() error {
 	s := b.seal
-	for i := range b.inventory.Secrets {
-		if err := b.takeSecret(&b.inventory.Secrets[i]); err != nil {
+	opened := make([]openedSecret, len(b.inventory.Secrets))
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range opened {
+		g.Go(func() error {
+			opened[i] = b.openSecret(&b.inventory.Secrets[i])
+			return nil
+		})
+	}
+	_ = g.Wait() // no function fails
+	for i := range opened {
+		if err := b.takeSecret(&b.inventory.Secrets[i], &opened[i]); err != nil {
 			return err
 		}
 	}
@@ -158,45 +170,64 @@ func openMAC(r repository.Repo, id string, p vault.Password) (index []byte, iter
 	return index, mac.Iterations, mac.Check(p, index)
 }
 
-// takeSecret reads one file, and puts it where it belongs.
-func (b *backup) takeSecret(f *component.SecretFile) error {
+// openedSecret is a secret-bearing file, read and looked through.
+type openedSecret struct {
+	body     []byte
+	found    []vault.Secret
+	redacted []byte
+	copied   bool // redacted is to stand in the file's place
+	// readErr, findErr and redactErr say what failed of that.
+	readErr, findErr, redactErr error
+}
+
+// openSecret changes nothing and is called from several goroutines.
+func (b *backup) openSecret(f *component.SecretFile) (o openedSecret) {
+	if o.body, o.readErr = readSecret(f.Source); o.readErr != nil {
+		return o
+	}
+	o.found, o.findErr = vault.Find(f.Kind, o.body)
+	switch {
+	case b.e.leaky:
+		o.redacted, o.redactErr, o.copied = o.body, o.findErr, true
+	case o.findErr == nil && f.Redactable:
+		o.redacted, o.redactErr = vault.Redact(f.Kind, o.body, o.found)
+		o.copied = true
+	}
+	return o
+}
+
+// takeSecret puts one file where it belongs.
+func (b *backup) takeSecret(f *component.SecretFile, o *openedSecret) error {
 	s := b.seal
 	at := place(f.Component, f.Path)
-	body, err := readSecret(f.Source)
-	if err != nil {
+	if o.readErr != nil {
 		if cerr := b.ctx.Err(); cerr != nil {
 			return cerr
 		}
 		en := component.Entry{Component: f.Component, Path: f.Path}
-		_ = b.cap.gone(&en, "it could not be read: "+component.Reason(err))
+		_ = b.cap.gone(&en, "it could not be read: "+component.Reason(o.readErr))
 		return nil
 	}
 	s.seen[f.Source] = fmt.Sprint(f.Stat)
-	found, err := vault.Find(f.Kind, body)
-	readable := err == nil
-	for _, x := range found {
+	for _, x := range o.found {
 		s.needle(f.Path, x)
 	}
 	if len(s.password.Reveal()) > 0 {
 		s.sealed[at] = true
 		s.contents.Files = append(s.contents.Files, vault.File{
-			Component: f.Component, Path: repository.Name(f.Path), Mode: sealedMode(f.Mode), ModTimeNS: f.Stat.MTimeNS, Body: body,
+			Component: f.Component, Path: repository.Name(f.Path), Mode: sealedMode(f.Mode), ModTimeNS: f.Stat.MTimeNS, Body: o.body,
 		})
-		s.contents.Credentials.Sources = append(s.contents.Credentials.Sources, credentials(f.Component, f.Path, found))
+		s.contents.Credentials.Sources = append(s.contents.Credentials.Sources, credentials(f.Component, f.Path, o.found))
 	}
-	redacted := body
-	if !b.e.leaky {
-		if !readable || !f.Redactable {
-			return nil
-		}
-		redacted, err = vault.Redact(f.Kind, body, found)
-	}
-	if err != nil {
+	if o.redactErr != nil {
 		// The file is in the vault, or named as missing; what cannot be redacted safely is not stored in the plain.
-		b.e.note(fmt.Sprintf("%s has no redacted copy in the backup: %v", f.Path, err))
+		b.e.note(fmt.Sprintf("%s has no redacted copy in the backup: %v", f.Path, o.redactErr))
 		return nil
 	}
-	s.redacted[at] = redacted
+	if !o.copied {
+		return nil
+	}
+	s.redacted[at] = o.redacted
 	b.inventory.Entries = append(b.inventory.Entries, component.Entry{
 		Component: f.Component, Path: f.Path, Source: f.Source, Kind: component.File, Mode: f.Mode, Stat: f.Stat,
 	})

@@ -6,8 +6,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"maia-dr/engine/vault"
 )
@@ -86,9 +89,12 @@ func (w *walker) agents() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		w.leftOut(LaunchAgents, agentsDir, "the folder cannot be listed: "+Reason(err), true, true)
 	}
+	var found []foundAgent
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, name := range names {
 		if err := w.ctx.Err(); err != nil {
-			return err
+			return errors.Join(err, g.Wait())
 		}
 		wanted := slices.ContainsFunc(slices.Concat(DefaultAgents(), w.o.Agents), func(p string) bool {
 			ok, err := path.Match(p, name)
@@ -101,15 +107,39 @@ func (w *walker) agents() error {
 		if !ok {
 			continue
 		}
-		w.agent(name, source, fi)
+		if w.isNamed(fi) {
+			continue
+		}
+		a := foundAgent{name: name, source: source, fi: fi, looked: new(lookedThrough)}
+		found = append(found, a)
+		if fi.Mode().IsRegular() && !w.sys.dataless(fi) {
+			g.Go(func() error {
+				a.looked.finding, a.looked.err = lookThrough(source, StatOf(fi).ID(), vault.Plist)
+				return nil
+			})
+		}
+	}
+	_ = g.Wait() // no function fails
+	for _, a := range found {
+		w.agent(a)
 	}
 	return nil
 }
 
-func (w *walker) agent(name, source string, fi fs.FileInfo) {
-	if w.isNamed(fi) {
-		return
-	}
+// foundAgent is a file in the agents' folder. Those that can be are looked through at the same time.
+type foundAgent struct {
+	name, source string
+	fi           fs.FileInfo
+	looked       *lookedThrough
+}
+
+type lookedThrough struct {
+	finding
+	err error
+}
+
+func (w *walker) agent(a foundAgent) {
+	name, source, fi := a.name, a.source, a.fi
 	if !fi.Mode().IsRegular() {
 		reason := "it is a folder"
 		if !fi.IsDir() {
@@ -122,7 +152,7 @@ func (w *walker) agent(name, source string, fi fs.FileInfo) {
 		w.leftOut(LaunchAgents, name, "its content is in the cloud only and was not downloaded", true, false)
 		return
 	}
-	x, err := lookThrough(source, StatOf(fi).ID(), vault.Plist)
+	x, err := a.looked.finding, a.looked.err
 	if err != nil {
 		w.leftOut(LaunchAgents, name, Reason(err), true, false)
 		return
