@@ -185,6 +185,11 @@ func (b *backup) make() error {
 	// Whatever happens, the tools do not outlive the run.
 	defer func() { cancel(); <-b.git.done }()
 	blocks := b.readIndex()
+	if err := b.findPassword(); err != nil {
+		return err
+	}
+	// The key derivation does not outlive the attempt.
+	defer b.seal.wait()
 	if err := b.takeInventory(); err != nil {
 		return err
 	}
@@ -192,8 +197,6 @@ func (b *backup) make() error {
 		return err
 	}
 	b.cap.redacted = b.seal.redacted
-	// The key derivation does not outlive the attempt.
-	defer b.seal.wait()
 	if err := b.loadIndex(<-blocks); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -76,10 +77,13 @@ func (b *backup) commit() error {
 		files[repository.MACName] = b.seal.keys.MAC(index)
 	}
 	b.storedBytes = m.Stats.StoredBytes + int64(len(index)) + int64(len(b.raw)) + int64(len(files[repository.MACName]))
-	if err := b.mirror.WriteFiles(m.BackupID, files); err != nil {
+	// What the files say is checked while the disk takes them.
+	checked := make(chan error, 1)
+	go func() { checked <- b.checkSmall(index) }()
+	if err := errors.Join(b.mirror.WriteFiles(m.BackupID, files), <-checked); err != nil {
 		return err
 	}
-	if err := b.readBack(); err != nil {
+	if err := b.readBack(files); err != nil {
 		return fmt.Errorf("check what was written: %w", err)
 	}
 	if back, err := repository.DecodeManifest(b.raw); err != nil || back.BackupID != m.BackupID {
@@ -137,11 +141,32 @@ func findings(m *state.Secrets, words []string) []state.Problem {
 	return out
 }
 
-// readBack verifies every file of the new backup's folder in the mirror. What lies in chunks has been read back before.
-func (b *backup) readBack() error {
+// checkSmall decodes what was made for the backup's folder and compares it with the manifest. What lies in chunks has been read back
+// before.
+func (b *backup) checkSmall(index []byte) error {
+	if _, problems := checkContents(b.manifest, b.raw, b.small, func() decodedIndex { return decodeIndex(index) }); len(problems) > 0 {
+		return fmt.Errorf("check what was made: %s: %w", problems[0], repository.ErrDamaged)
+	}
+	return nil
+}
+
+// readBack compares every file of the new backup's folder, as the mirror has it, with what was checked. It empties files.
+func (b *backup) readBack(files map[string][]byte) error {
 	b.e.phase(event.Verify, 0)
-	if _, problems := checkFolder(b.mirror, b.manifest, b.raw); len(problems) > 0 {
-		return fmt.Errorf("%s: %w", problems[0], repository.ErrDamaged)
+	for _, f := range b.manifest.Files {
+		if _, err := b.mirror.ReadFile(b.manifest, f.Path); err != nil { // compares hashes
+			return fmt.Errorf("%s: %w", f.Path, err)
+		}
+		delete(files, f.Path)
+	}
+	for name, body := range files {
+		back, err := b.mirror.ReadSmall(b.manifest.BackupID, name)
+		if err == nil && !bytes.Equal(back, body) {
+			err = fmt.Errorf("it is not what was written: %w", repository.ErrDamaged)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	return nil
 }

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// memoryLimit bounds the addresses of a process, of which Go's collector takes more than it uses.
-const memoryLimit = "ulimit -v 1500000"
+// memoryLimit bounds the memory that a process may write to, in units of 1024 bytes. A limit of its addresses would say little: Go's
+// collector and each thread of the C library reserve far more of them than they use.
+const memoryLimit = "ulimit -d 512000"
 
 var highWater = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
 

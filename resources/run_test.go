@@ -44,6 +44,7 @@ func newMachine(t testing.TB, tar string, more ...string) *machine {
 		}
 		m.tool(tool, program)
 	}
+	m.askOpensslOnce()
 	return m
 }
 

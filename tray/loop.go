@@ -48,6 +48,8 @@ type loop struct {
 	looking, lookAgain bool
 	telling, tellAgain bool
 	lookedAt, ticked   time.Time
+	// asOf is when the look began that the state is of.
+	asOf time.Time
 	// jobAt is when the last job was started, troubleAt when the last click failed.
 	jobAt, troubleAt time.Time
 }
@@ -175,7 +177,8 @@ func (l *loop) look() {
 		return
 	}
 	l.looking = true
-	l.state.AskedAt = l.wall()
+	began := l.wall()
+	l.state.AskedAt = began
 	l.do(func(ctx context.Context) func() {
 		look, ended, err := l.lookAt(ctx)
 		if !ended {
@@ -183,7 +186,7 @@ func (l *loop) look() {
 		}
 		return func() {
 			l.looking, l.state.AskedAt = false, time.Time{}
-			l.lookedAt = l.wall()
+			l.lookedAt, l.asOf = l.wall(), began
 			l.looked(look, err)
 			l.tell()
 			if l.lookAgain {
@@ -285,6 +288,8 @@ func (l *loop) tell() {
 	}
 	l.telling = true
 	alerts := menu.Alert(l.state, l.o.Now())
+	// A run may have ended since, and told of it.
+	alerts.AsOf = l.asOf
 	l.do(func(ctx context.Context) func() {
 		if err := l.o.Keeper.Report(ctx, alerts); err != nil {
 			l.o.Log.Warn().Err(err).Msg("notify")

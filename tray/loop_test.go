@@ -263,6 +263,34 @@ func TestLoopIsNotHeld(t *testing.T) {
 	<-r.ended
 }
 
+// A backup fails while the menu still looks at what was before: that look does not say that all is well again.
+func TestLoopLookedBefore(t *testing.T) {
+	r := startRig(t)
+	r.waitFor(menu.LastBackup, "Last backup: 1 hour ago")
+	hold := make(chan struct{})
+	before := 0
+	r.engine.set(func(e *engineOf) { e.hold, before = hold, e.looks })
+	r.changed <- struct{}{}
+	for asked := false; !asked; runtime.Gosched() {
+		r.engine.set(func(e *engineOf) { asked = e.looks > before })
+	}
+	r.mu.Lock()
+	r.now = day.Add(time.Second)
+	r.mu.Unlock()
+	other := &notify.Keeper{Dir: r.dir, Now: r.clock, Channels: []notify.Channel{func(context.Context, notify.Message) error { return nil }}}
+	if err := other.Report(t.Context(), menu.Alerts{Open: []menu.Incident{{Key: menu.FailureKey + ":disk_full", Group: menu.Backups}}, AsOf: r.clock()}); err != nil {
+		t.Fatal(err)
+	}
+	r.engine.set(func(e *engineOf) { e.hold, e.look.Status.Newest = nil, &menu.Newest{BackupID: "c", CreatedAt: day} })
+	close(hold)
+	r.waitFor(menu.LastBackup, "Last backup: just now")
+	r.clicks <- menu.Quit
+	<-r.ended
+	if got := r.titles(); len(got) != 1 || got[0] != "Maia Recovery is in the menu bar" {
+		t.Errorf("told %q", got)
+	}
+}
+
 // A run elsewhere is followed although nothing tells of its end when it is killed.
 func TestLoopFollowsARun(t *testing.T) {
 	r := startRig(t)

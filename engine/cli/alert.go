@@ -77,6 +77,7 @@ func (a *app) backupBegins(ctx context.Context, e *engine.Engine) func(*engine.B
 
 // alerts is what there is to tell of the status.
 func (a *app) alerts(ctx context.Context, e *engine.Engine) (menu.Alerts, error) {
+	asOf := a.Env.Now()
 	look, err := (&trayEngine{e}).Look(ctx)
 	if err != nil {
 		return menu.Alerts{}, err
@@ -85,7 +86,9 @@ func (a *app) alerts(ctx context.Context, e *engine.Engine) (menu.Alerts, error)
 	if err != nil {
 		a.log.Warn().Err(err).Msg("read the choices")
 	}
-	return menu.Alert(menu.State{Loaded: true, Status: look.Status, Muted: choices.Muted}, a.Env.Now()), nil
+	alerts := menu.Alert(menu.State{Loaded: true, Status: look.Status, Muted: choices.Muted}, a.Env.Now())
+	alerts.AsOf = asOf
+	return alerts, nil
 }
 
 // tellEnd tells of what the status says at the end of a run, however that ended.

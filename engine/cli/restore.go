@@ -1,8 +1,8 @@
 package cli
 
 import (
-	"bufio"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -147,14 +147,26 @@ func (a *app) ask(question string) (string, error) {
 		return "", errNoTerminal
 	}
 	defer tty.Close()
+	if f, ok := tty.(*os.File); ok {
+		undo, err := lineInput(int(f.Fd()), true)
+		if err != nil {
+			return "", errNoTerminal
+		}
+		defer undo()
+	}
 	if _, err := fmt.Fprint(tty, question); err != nil {
 		return "", err
 	}
-	answer, err := bufio.NewReader(tty).ReadString('\n')
-	if err != nil && answer == "" {
+	answer, err := readLine(tty, a.Env.PID)
+	if errors.Is(err, errInterrupted) {
+		fmt.Fprintln(tty)
+		<-a.ctx.Done() // by the signal, so that nobody goes on meanwhile
+		return "", a.ctx.Err()
+	}
+	if err != nil && len(answer) == 0 {
 		return "", errNoTerminal
 	}
-	return strings.TrimSpace(answer), nil
+	return strings.TrimSpace(string(answer)), nil
 }
 
 // askTarget finds out where to restore when --to is not given.
@@ -193,6 +205,9 @@ func (a *app) confirmRestore(p *engine.RestorePlan) (bool, error) {
 	a.tidy()
 	a.printPlan(p)
 	answer, err := a.ask("Go ahead? [y/N] ")
+	if errors.Is(err, context.Canceled) {
+		return false, err
+	}
 	if err != nil {
 		return false, &engine.Error{Op: "restore", Code: engine.CodeUsage, Err: err, Hint: "look at the plan with --dry-run, then restore with --yes"}
 	}

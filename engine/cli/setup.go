@@ -110,6 +110,10 @@ func (s *setup) run() error {
 			if known, ok := errors.AsType[*engine.Error](err); ok {
 				r.Hint = known.Advice()
 			}
+			if s.ctx.Err() != nil {
+				// Whatever it was that the question was about.
+				err, r.Text, r.Hint = s.ctx.Err(), "cancelled", ""
+			}
 			s.worse(exitCode(err))
 		}
 		s.done = append(s.done, r)

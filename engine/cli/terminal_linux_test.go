@@ -116,6 +116,9 @@ func TestSetupAtATerminal(t *testing.T) {
 		return screen
 	}
 	// Ctrl-C at a question, and the Return after it: nothing further is done.
+	if screen := run(130, []line{{"Which folder is Maia? ", "\x03"}}, "setup"); !strings.Contains(screen, "Maia root: failed: cancelled") || strings.Contains(screen, "2 of 8") {
+		t.Errorf("it went on after Ctrl-C:\n%s", screen)
+	}
 	screen := run(130, []line{{"Which folder is Maia? ", "~/my work"}, {"Which one is for the backups? [number] ", "2"}, {"New vault password: ", "\x03"}}, "setup")
 	if _, err := os.Lstat(filepath.Join(fix.OneDrive, "MaiaBackups")); err == nil || strings.Contains(screen, "4 of 8") {
 		t.Errorf("it went on after Ctrl-C:\n%s", screen)
@@ -147,6 +150,9 @@ func TestSetupAtATerminal(t *testing.T) {
 	}
 	if out := run(0, nil, "schedule", "status"); !strings.Contains(out, "daily at 02:45") {
 		t.Errorf("%s", out)
+	}
+	if screen := run(130, []line{{"Uninstall? [y/N] ", "\x03"}}, "uninstall"); strings.Contains(screen, "Removed") {
+		t.Errorf("it went on after Ctrl-C:\n%s", screen)
 	}
 	screen = run(0, []line{{"Uninstall? [y/N] ", "y"}}, "uninstall")
 	for _, want := range []string{"1 backup stays in " + fix.OneDrive, "restore_maia.sh", "Removed com.maia.disaster-recovery"} {

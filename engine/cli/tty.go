@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +22,7 @@ func readPassword(question string, pid int) ([]byte, error) {
 	}
 	defer tty.Close()
 	// Before the question: a password manager types faster than the terminal is told to show nothing.
-	show, err := hideInput(int(tty.Fd()))
+	show, err := lineInput(int(tty.Fd()), false)
 	if err != nil {
 		return nil, err
 	}
@@ -29,25 +30,20 @@ func readPassword(question string, pid int) ([]byte, error) {
 	if _, err := fmt.Fprint(tty, question); err != nil {
 		return nil, err
 	}
-	b, err := readLine(tty)
+	b, err := readLine(tty, pid)
 	fmt.Fprintln(tty)
-	if errors.Is(err, errInterrupted) {
-		if err := unix.Kill(pid, unix.SIGINT); err != nil {
-			return nil, err
-		}
-	}
 	return b, err
 }
 
-// readLine reads a line without its end. Ctrl-C in it is errInterrupted.
-func readLine(tty io.Reader) ([]byte, error) {
+// readLine reads a line without its end. Ctrl-C in it is errInterrupted, and a signal to the process pid.
+func readLine(tty io.Reader, pid int) ([]byte, error) {
 	var line []byte
 	buf := make([]byte, 512)
 	for {
 		n, err := tty.Read(buf)
 		line = append(line, buf[:n]...)
 		if bytes.IndexByte(line, ctrlC) >= 0 {
-			return nil, errInterrupted
+			return nil, cmp.Or(unix.Kill(pid, unix.SIGINT), errInterrupted)
 		}
 		if text, _, whole := bytes.Cut(line, []byte("\n")); whole {
 			return text, nil
@@ -63,18 +59,21 @@ const ctrlC = 3
 // errInterrupted says that Ctrl-C was typed in place of an answer. The signal is on its way to this process.
 var errInterrupted = errors.New("interrupted")
 
-// hideInput has the terminal show nothing of what is typed, until show is called. Ctrl-C becomes a character that ends the
-// line: as a signal it would race with the Return after it, which is then an empty answer.
-func hideInput(fd int) (show func(), err error) {
+// lineInput has Ctrl-C be a character that ends the line, until undo is called: as a signal it would race with the Return
+// after it, which is then an empty answer. Without echo the terminal shows nothing of what is typed.
+func lineInput(fd int, echo bool) (undo func(), err error) {
 	was, err := unix.IoctlGetTermios(fd, getTermios)
 	if err != nil {
 		return nil, err
 	}
-	hidden := *was
-	hidden.Lflag = hidden.Lflag&^(unix.ECHO|unix.ISIG) | unix.ICANON
-	hidden.Iflag |= unix.ICRNL
-	hidden.Cc[unix.VEOL] = ctrlC
-	if err := unix.IoctlSetTermios(fd, setTermios, &hidden); err != nil {
+	now := *was
+	now.Lflag = now.Lflag&^unix.ISIG | unix.ICANON
+	if !echo {
+		now.Lflag &^= unix.ECHO
+	}
+	now.Iflag |= unix.ICRNL
+	now.Cc[unix.VEOL] = ctrlC
+	if err := unix.IoctlSetTermios(fd, setTermios, &now); err != nil {
 		return nil, err
 	}
 	return func() { _ = unix.IoctlSetTermios(fd, setTermios, was) }, nil

@@ -176,6 +176,9 @@ func (a *app) confirmUninstall(cmd *cobra.Command, there *engine.Leftovers, o *u
 	}
 	if _, err := a.fromKeychain(cmd.Context()); err == nil {
 		answer, err := a.ask("Delete the vault password from the Keychain, too? The vaults in the backups open with nothing else. [y/N] ")
+		if errors.Is(err, context.Canceled) {
+			return false, err
+		}
 		o.password = err == nil && isYes(answer)
 	}
 	return true, nil

@@ -34,7 +34,7 @@ var restores = []mutation{
 	},
 	{
 		what: "JSON with a key that stands twice is read",
-		file: "engine/repository/manifest.go", old: "if stack[n-1].seen[k] {", new: "if stack[n-1].seen[k] && k == \"\" {",
+		file: "engine/repository/manifest.go", old: "if top.seen[k] {", new: "if top.seen[k] && k == \"\" {",
 		pkg: "engine/repository", run: "^TestManifestRefusesText$",
 	},
 	{

@@ -32,6 +32,8 @@ type Incident struct {
 type Alerts struct {
 	Open []Incident
 	Well map[Group]string
+	// AsOf is when the look began that found this; zero: now. What others have told since, it did not see.
+	AsOf time.Time
 }
 
 // Alert returns the alerts of a state.

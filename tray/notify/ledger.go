@@ -40,6 +40,8 @@ type ledger struct {
 	// LastSuccess is the last backup that was told of as a success.
 	LastSuccess string            `json:"last_success,omitempty"`
 	Incidents   map[string]record `json:"incidents"`
+	// Over is when an incident of the group was last told to be over.
+	Over map[menu.Group]time.Time `json:"over,omitempty"`
 }
 
 // record is an incident that is open, as far as is known.
@@ -71,9 +73,25 @@ type Keeper struct {
 // ledger; it is for the log.
 func (k *Keeper) Report(ctx context.Context, a menu.Alerts) error {
 	return k.with(ctx, func(l *ledger) error {
-		k.meet(l, a.Open)
-		return errors.Join(k.tellOpen(ctx, l, a.Open), k.tellOver(ctx, l, a))
+		open := k.current(l, a)
+		k.meet(l, open)
+		return errors.Join(k.tellOpen(ctx, l, open), k.tellOver(ctx, l, a))
 	})
+}
+
+// current is what is open but for what another process has told to be over since it was looked at.
+func (k *Keeper) current(l *ledger, a menu.Alerts) (open []menu.Incident) {
+	for _, in := range a.Open {
+		if _, met := l.Incidents[in.Key]; met || !k.unseen(l.Over[in.Group], a.AsOf) {
+			open = append(open, in)
+		}
+	}
+	return open
+}
+
+// unseen reports whether t is later than a look. A clock that was set back hides nothing.
+func (k *Keeper) unseen(t, asOf time.Time) bool {
+	return !asOf.IsZero() && t.After(asOf) && !t.After(k.Now())
 }
 
 // Welcome sends a first message, once for all processes and starts.
@@ -146,7 +164,16 @@ func within(now, t time.Time, d time.Duration) bool {
 	return since > -d && since < d
 }
 
-// tellOver tells once of each group that is well again, if the owner was told that it was not.
+func (k *Keeper) anyUnseen(l *ledger, g menu.Group, asOf time.Time) bool {
+	for _, r := range l.Incidents {
+		if r.Group == g && (k.unseen(r.Since, asOf) || k.unseen(r.Told, asOf)) {
+			return true
+		}
+	}
+	return false
+}
+
+// tellOver tells once of each group that is well again, if the owner was told that it was not, and before that was looked at.
 func (k *Keeper) tellOver(ctx context.Context, l *ledger, a menu.Alerts) (err error) {
 	groups := make([]menu.Group, 0, len(a.Well))
 	for g := range a.Well {
@@ -154,6 +181,9 @@ func (k *Keeper) tellOver(ctx context.Context, l *ledger, a menu.Alerts) (err er
 	}
 	slices.Sort(groups)
 	for _, g := range groups {
+		if k.anyUnseen(l, g, a.AsOf) {
+			continue
+		}
 		told := false
 		for key, r := range l.Incidents {
 			if r.Group == g {
@@ -163,6 +193,10 @@ func (k *Keeper) tellOver(ctx context.Context, l *ledger, a menu.Alerts) (err er
 			}
 		}
 		if told {
+			if l.Over == nil {
+				l.Over = map[menu.Group]time.Time{}
+			}
+			l.Over[g] = k.Now().UTC()
 			_, cerr := send(ctx, k.Channels, Message{Event: Restored, Title: restoredTitles[g], Text: a.Well[g]})
 			err = errors.Join(err, cerr)
 		}

@@ -103,6 +103,35 @@ func TestLedger(t *testing.T) {
 	}
 }
 
+// A look that began before another process told of an incident, or of its end, did not see it: it neither ends the one nor
+// begins the other anew.
+func TestOldLook(t *testing.T) {
+	k, r, c := newKeeper(t)
+	report := func(step string, asOf time.Duration, a menu.Alerts, want string) {
+		t.Helper()
+		a.AsOf = c.t.Add(asOf)
+		if err := k.Report(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.take(); got != want {
+			t.Errorf("%s: told %q, want %q", step, got, want)
+		}
+	}
+	report("it begins", 0, open("a"), "problem a")
+	c.t = c.t.Add(time.Second)
+	report("a look from before", -2*time.Second, well(), "")
+	report("the next", 0, open("a"), "")
+	report("it ends", 0, well(), "restored")
+	c.t = c.t.Add(time.Second)
+	report("a look from before its end", -2*time.Second, open("a"), "")
+	report("the next", 0, well(), "")
+	report("it begins again", 0, open("a"), "problem a")
+	// The clock is set back: what is written down is of the future, and hides nothing.
+	c.t = c.t.Add(-48 * time.Hour)
+	report("after the clock was set back", 0, well(), "restored")
+	report("it begins once more", 0, open("a"), "problem a")
+}
+
 // However many processes and goroutines see an incident, one tells of it, and one of its end.
 func TestExactlyOneTells(t *testing.T) {
 	k, r, c := newKeeper(t)
