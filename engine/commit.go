@@ -135,7 +135,7 @@ func findings(m *state.Secrets, words []string) []state.Problem {
 			Hint: "move the secret into production_api_credentials.py or an .env file, or name the file in secrets.files"})
 	}
 	for _, o := range m.Older {
-		out = append(out, state.Problem{Code: FindingOlder, Text: fmt.Sprintf("earlier backups hold the value of %s in the plain (chunks/%s)", strings.Join(o.Names, ", "), repository.ChunkName(o.Chunk)),
+		out = append(out, state.Problem{Code: FindingOlder, Text: fmt.Sprintf("earlier backups hold the value of %s in plain text (chunks/%s)", strings.Join(o.Names, ", "), repository.ChunkName(o.Chunk)),
 			Hint: "change that secret where it is used: OneDrive has had its value"})
 	}
 	return out

@@ -103,7 +103,7 @@ func TestDoctorFinds(t *testing.T) {
 		{what: "no OneDrive", mac: func(m *mac) { m.OneDrive = filepath.Join(r.base, "nowhere") }, check: engine.CheckOneDrive, state: engine.CheckFailed, text: "nowhere"},
 		{what: "another machine", mac: func(m *mac) { m.Hardware = "machine-2" }, check: engine.CheckRepository, state: engine.CheckFailed, text: "not by this installation"},
 		{what: "the clock stands", mac: func(m *mac) { m.Clock = newest.Add(-30 * 24 * time.Hour) }, check: engine.CheckClock, state: engine.CheckAttention, text: "newest backup is of"},
-		{what: "overdue", mac: func(m *mac) { m.Clock = newest.Add(48 * time.Hour) }, check: engine.CheckLastBackup, state: engine.CheckAttention, text: "hours old"},
+		{what: "overdue", mac: func(m *mac) { m.Clock = newest.Add(48 * time.Hour) }, check: engine.CheckLastBackup, state: engine.CheckAttention, text: "days old"},
 		{
 			what: "a stranger in the repository", check: engine.CheckRepository, state: engine.CheckAttention, text: "does not belong",
 			harm:   func() { must(t, os.WriteFile(filepath.Join(r.repo(), "repository-Mac.json"), nil, 0o600)) },

@@ -49,7 +49,7 @@ func TestEstimate(t *testing.T) {
 	}
 	e := newEngine("state")
 	check("nothing is known", e.EstimateOf(&state.Drills{}, nil), 0, false, "?there is no backup", "?no full drill", "?no backup lists any")
-	check("a local drill", e.EstimateOf(&state.Drills{Proof: full(0)}, with(3, 2)), 112, false, "?200 MB; no download has been measured", "the full drill of full_20251013_030000", "?5 packages; installing")
+	check("a local drill", e.EstimateOf(&state.Drills{Proof: full(0)}, with(3, 2)), 112, false, "?200 MB; no download has been measured", "the full drill of full_20251013_030000", "?5 packages; how long they take to install has not been measured")
 	// 80 MB in 40 s: 200 MB take 100 s, and those 40 s are not counted twice.
 	check("a drill that downloaded", e.EstimateOf(&state.Drills{Proof: full(80e6)}, with(0, 0)), 172, true, "200 MB at the 2.0 MB/s of the drill of 2025-10-13", "without its download", "there are none")
 	check("by the script", e.EstimateOf(&state.Drills{Proof: script}, with(0, 0)), 112, false, "?no download", "the full drill with the script", "there are none")

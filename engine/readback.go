@@ -95,7 +95,7 @@ func (b *backup) scanFolder() error {
 	}
 	if len(b.own) > 0 {
 		return &Error{Op: "back up", Code: CodeSecretLeak,
-			Err: fmt.Errorf("captured secrets would stand in the plain in what this program writes: %s; nothing was published", strings.Join(b.own, "; "))}
+			Err: fmt.Errorf("captured secrets would stand in plain text in what this program writes: %s; nothing was published", strings.Join(b.own, "; "))}
 	}
 	return nil
 }

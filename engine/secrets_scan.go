@@ -300,15 +300,15 @@ func (s *scan) judge() error {
 		case l.component == ownFile || b.seal.redacted[at] != nil || f == nil || b.seal.sealed[at]:
 			b.own = append(b.own, fmt.Sprintf("%s, in %s", l.name, l.path))
 		case f.Type != repository.TypeFile || !b.textFile(f):
-			b.inPlain("secret_in_binary", l.path, "the value of "+l.name+" stands in it, and it is in the backup in the plain",
+			b.inPlain("secret_in_binary", l.path, "the value of "+l.name+" stands in it, and it is in the backup in plain text",
 				"change that secret where it is used, or exclude the file if it does not matter")
 		case texts[l.name] > maxMoved:
-			b.inPlain("secret_everywhere", l.path, fmt.Sprintf("the value of %s stands in it and in %s, all in the backup in the plain", l.name, counted(texts[l.name]-1, "file more", "files more")),
+			b.inPlain("secret_everywhere", l.path, fmt.Sprintf("the value of %s stands in it and in %s, all in the backup in plain text", l.name, counted(texts[l.name]-1, "file more", "files more")),
 				"change that secret where it is used: it is no secret any more")
 			texts[l.name] = 0
 		case texts[l.name] == 0: // told
 		case len(b.seal.password.Reveal()) == 0:
-			b.inPlain("secret_in_plain", l.path, "the value of "+l.name+" stands in it, and it is in the backup in the plain: there is no vault to put it into",
+			b.inPlain("secret_in_plain", l.path, "the value of "+l.name+" stands in it, and it is in the backup in plain text: there is no vault to put it into",
 				"set a vault password with `maia-dr password set`, or take the value out of the file")
 		case !slices.Contains(moved, at):
 			moved = append(moved, at)

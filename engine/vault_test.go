@@ -134,6 +134,7 @@ func TestVault(t *testing.T) {
 	if len(besidesGit(res.Warnings)) > 0 || res.Manifest.PasswordNumber != 1 {
 		t.Errorf("password %d, warnings %+v", res.Manifest.PasswordNumber, res.Warnings)
 	}
+	r.sameNew(res)
 	if n := len(r.planted()); n < 20 {
 		t.Fatalf("only %d secrets are planted", n)
 	}
@@ -442,6 +443,27 @@ func TestNoPassword(t *testing.T) {
 		if codes[code] != 1 || codes["secret_not_captured"] != len(res.Manifest.Coverage.Secrets) || res.Manifest.PasswordNumber != 0 {
 			t.Errorf("%s: %v", code, codes)
 		}
+		r.sameNew(res)
+		k := res.Secrets
+		if k.InVault != 0 || k.Redacted < 3 || k.Missing < 3 || k.Redacted+k.Missing != len(res.Manifest.Coverage.Secrets) {
+			t.Errorf("%s: %+v", code, k)
+		}
+		// What a restore brings, and what each is called, is the same.
+		restored, err := r.engine().Restore(t.Context(), engine.RestoreOptions{Backup: "latest", To: filepath.Join(r.base, "to"), DryRun: true})
+		if err != nil || len(restored.Plan.Redacted) != k.Redacted || len(restored.Plan.NotInBackup) != k.Missing {
+			t.Errorf("%s: %+v, %v", code, restored, err)
+		}
+		s, err := r.engine().Show("latest", true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range s.Manifest.Coverage.Secrets {
+			x := &s.Manifest.Coverage.Secrets[i]
+			copied := slices.ContainsFunc(s.Files, func(f repository.File) bool { return f.Component == x.Component && f.Path == x.Path })
+			if got := s.Kept(x); copied != (got == engine.KeptRedacted) || !copied != (got == engine.KeptNot) {
+				t.Errorf("%s is %s", x.Path, got)
+			}
+		}
 		plain(t, r.repo(), func(name string, b []byte) {
 			for _, p := range r.planted() {
 				if bytes.Contains(b, []byte(p.Value)) {
@@ -449,6 +471,36 @@ func TestNoPassword(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// sameNew: what a backup says that it added is what the list and its own page say, and what lies there.
+func (r *rig) sameNew(res *engine.BackupResult) {
+	r.t.Helper()
+	l, err := r.engine().List()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	s, err := r.engine().Show(res.BackupID, false)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var lies int64
+	for _, pattern := range []string{res.BackupID + "/*", "chunks/*"} {
+		found, err := filepath.Glob(filepath.Join(r.repo(), pattern))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		for _, path := range found {
+			fi, err := os.Stat(path)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			lies += fi.Size()
+		}
+	}
+	if res.StoredBytes != lies || l.Backups[0].StoredBytes != lies || s.StoredBytes != lies {
+		r.t.Errorf("%d bytes are there, the backup says %d, the list %d, its page %d", lies, res.StoredBytes, l.Backups[0].StoredBytes, s.StoredBytes)
 	}
 }
 

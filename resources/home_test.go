@@ -244,3 +244,21 @@ if [ "$1" = -convert ] && [ "$code" = 0 ]; then cat "$tmp"; fi
 rm -f "$tmp" "$tmp.b" "$tmp.in"
 exit "$code"`)
 }
+
+// TestNewHome: a home that is not there yet is made, as the Maia root is, and not by a dry run.
+func TestNewHome(t *testing.T) {
+	t.Parallel()
+	b := homeRepository(t, nil, map[string]string{".zshrc": "export HOME_WAS=/Users/naythan\n"}, nil)
+	m := newMachine(t, "tar", "perl")
+	home, to := filepath.Join(m.home, "new/homes/kim"), filepath.Join(m.home, "maia")
+	args := []string{"--to", to, "--target-home", "new/homes/kim/", "--yes", "--vault-password-file", m.passwordFile("correct horse")}
+	script := filepath.Join(b.dir, "restore_maia.sh")
+	m.run(script, append(args, "--dry-run")...).want(t, 0, "go into "+home+"\n")
+	if _, err := os.Lstat(filepath.Join(m.home, "new")); err == nil {
+		t.Error("a dry run made the home")
+	}
+	m.run(script, args...).want(t, 0)
+	if got, err := os.ReadFile(filepath.Join(home, ".zshrc")); err != nil || string(got) != "export HOME_WAS="+home+"\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+}

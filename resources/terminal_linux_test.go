@@ -115,6 +115,7 @@ func TestQuestions(t *testing.T) {
 	m.onTerminal(script, [][2]string{{goAhead, "yes\n"}}, "--to", place).want(t, 0)
 	checkTree(t, place, b.items)
 	m.onTerminal(script, nil, "--to", place).want(t, 0, "There is nothing to do.")
+	m.onTerminal(script, [][2]string{{where, "~/other\n"}, {goAhead, "n\n"}}).want(t, 130, "PLEASE NOTE: "+place+" is there and not empty", place+".before-restore-")
 
 	second := smallRepository(t, nil)
 	for name, dir := range map[string]string{"OneDrive-A": b.dir, "OneDrive-B": second.dir} {

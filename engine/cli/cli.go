@@ -164,6 +164,9 @@ func (a *app) root() *cobra.Command {
 		Long: `maia-dr backs up a developer's working system ("Maia") into the OneDrive folder, proves that the
 backup is whole, and brings everything back on a fresh Mac with one command.
 
+Maia is one folder, the Maia root, with what belongs to it in your home: LaunchAgents, shell files, lists of packages.
+Any folder can be the root.
+
 It answers three questions: is my work safe, is it in the cloud, would a restore work? What it does not know, it
 does not show as success. Without a command it shows the menu in the menu bar.`,
 		Example: `  maia-dr setup                           # from nothing to a proven backup

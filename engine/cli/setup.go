@@ -49,7 +49,7 @@ func (a *app) setupCommand() *cobra.Command {
 	s := &setup{app: a}
 	cmd := &cobra.Command{
 		Use: "setup", Short: "The first run: from nothing to a proven backup", Args: argsBetween(0, 0),
-		Long: `Find the Maia root and the OneDrive folder, set the vault password, have macOS ask for access while you are there,
+		Long: `Find the Maia root, which is the folder to back up, and the OneDrive folder, set the vault password, have macOS ask for access while you are there,
 make the first backup, rehearse a restore of it, have backups made every day, and make the recovery sheet. Each step says
 what it did. Run it again whenever you like: what is done already stays as it is.
 
