@@ -92,7 +92,7 @@ func (b *backup) ledger() {
 		excluded += n.Files
 	}
 	if sum := c.Captured.Files + c.Secret.Files + excluded + leftOut; sum != c.Total {
-		b.cap.warn("coverage_unbalanced", "", fmt.Sprintf("%d files were seen under the root, %d are accounted for", c.Total, sum),
+		b.cap.warn("coverage_unbalanced", "", fmt.Sprintf("%s seen under the root, %d accounted for", counted(c.Total, "file was", "files were"), sum),
 			"this is a fault of the program: please report it; what is listed by `maia-dr show --files` is in the backup")
 	}
 	m.Coverage = c
@@ -130,7 +130,7 @@ func (b *backup) warnLeftOut() {
 	}
 	for _, x := range b.inventory.Excluded {
 		if x.Uncounted > 0 {
-			b.e.note(fmt.Sprintf("%d folders excluded by %s could not be counted", x.Uncounted, x.Rule))
+			b.e.note(fmt.Sprintf("%s excluded by %s could not be counted", counted(x.Uncounted, "folder", "folders"), x.Rule))
 		}
 	}
 	for _, l := range b.inventory.Outside {

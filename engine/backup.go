@@ -43,6 +43,12 @@ type BackupResult struct {
 	Warnings  []repository.Warning
 	// SyncState is the rung of the sync ladder that the backup has reached.
 	SyncState string
+	// Secrets counts what it has of secret-bearing files; History says in words where the git history is, if that is not here, and there is
+	// no vault.
+	Secrets SecretsKept
+	History string
+	// Findings are what the search for secrets found that somebody has to see to.
+	Findings []state.Problem
 	// Pruned are the backups that retention removed afterwards.
 	Pruned []string
 }
@@ -179,6 +185,11 @@ func (b *backup) make() error {
 	// Whatever happens, the tools do not outlive the run.
 	defer func() { cancel(); <-b.git.done }()
 	blocks := b.readIndex()
+	if err := b.findPassword(); err != nil {
+		return err
+	}
+	// The key derivation does not outlive the attempt.
+	defer b.seal.wait()
 	if err := b.takeInventory(); err != nil {
 		return err
 	}
@@ -186,8 +197,6 @@ func (b *backup) make() error {
 		return err
 	}
 	b.cap.redacted = b.seal.redacted
-	// The key derivation does not outlive the attempt.
-	defer b.seal.wait()
 	if err := b.loadIndex(<-blocks); err != nil {
 		return err
 	}
@@ -457,11 +466,22 @@ func (b *backup) result() *BackupResult {
 	if len(b.late) > 0 {
 		status = repository.StatusCompletedWithWarnings
 	}
-	return &BackupResult{
+	res := &BackupResult{
 		BackupID: m.BackupID, Status: status, Manifest: m, StoredBytes: b.storedBytes, SourceBytes: m.Stats.SourceBytes,
 		Files: m.Stats.SourceFiles, NewChunks: m.Stats.NewChunks, Duration: b.e.now().Sub(b.started), Published: b.published, Warnings: append(slices.Clone(m.Warnings), b.late...),
-		SyncState: b.syncState(), Pruned: b.pruned,
+		SyncState: b.syncState(), Secrets: secretsKept(m, b.files), Pruned: b.pruned,
 	}
+	if m.PasswordNumber == 0 {
+		res.History = historyText(m, b.files)
+	}
+	b.e.statusMu.Lock()
+	defer b.e.statusMu.Unlock()
+	for _, p := range b.e.status.Problems {
+		if isSecretFinding(&p) {
+			res.Findings = append(res.Findings, p)
+		}
+	}
+	return res
 }
 
 func mustJSON(v any) json.RawMessage {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -17,7 +18,12 @@ import (
 
 func benchRig(b *testing.B, size fixture.Size) *rig {
 	b.Helper()
-	base := b.TempDir()
+	// Not b.TempDir: with the "=" of the benchmark's name a path of it in an agent looks like the assignment of a secret.
+	base, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { remove(b, base) })
 	fix, err := fixture.Make(b.Context(), fixture.Options{Base: filepath.Join(base, "mac"), Seed: 7, Size: size})
 	if err != nil {
 		b.Fatal(err)
@@ -73,7 +79,7 @@ func BenchmarkBackup(b *testing.B) {
 	}
 }
 
-// BenchmarkRead measures a verification and a restore of a backup that a week of days led to.
+// BenchmarkRead measures verifications and a restore of a backup that a week of days led to; kind=hashes is of all eight.
 func BenchmarkRead(b *testing.B) {
 	for _, s := range benchSizes {
 		r := benchRig(b, s.size)
@@ -85,6 +91,13 @@ func BenchmarkRead(b *testing.B) {
 		b.Run("size="+s.name+"/kind=verify", func(b *testing.B) {
 			for b.Loop() {
 				if res, err := r.engine().Verify(b.Context(), engine.VerifyOptions{}); err != nil || !res.OK() {
+					b.Fatal(res, err)
+				}
+			}
+		})
+		b.Run("size="+s.name+"/kind=hashes", func(b *testing.B) {
+			for b.Loop() {
+				if res, err := r.engine().Verify(b.Context(), engine.VerifyOptions{All: true, HashesOnly: true}); err != nil || !res.OK() {
 					b.Fatal(res, err)
 				}
 			}

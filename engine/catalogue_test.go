@@ -160,8 +160,24 @@ func TestVerifyMendsFolder(t *testing.T) {
 			}
 		}
 	}
-	for path, sum := range r.shelf() {
-		if whole[path] != sum {
+	// In one copy the file list, in the other the index, and the same of another backup.
+	r.day(1)
+	other := r.backup().Manifest
+	var spoilt []string
+	for _, id := range []string{other.BackupID, m.BackupID} {
+		for dir, name := range map[string]string{r.mirror(): repository.FilesName, r.repo(): repository.RestoreIndexName} {
+			path := filepath.Join(dir, id, name)
+			flip(t, path, len(read(t, path))/2)
+			spoilt = append(spoilt, path)
+		}
+	}
+	slices.Sort(spoilt)
+	if v := r.verifyAll(); !slices.Equal(slices.Sorted(slices.Values(v.Repaired)), spoilt) {
+		t.Errorf("repaired %q instead of %q", v.Repaired, spoilt)
+	}
+	now := r.shelf()
+	for path, sum := range whole {
+		if now[path] != sum {
 			t.Errorf("%s changed", path)
 		}
 	}

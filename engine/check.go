@@ -213,18 +213,30 @@ func checkFolder(r repository.Repo, m *repository.Manifest, raw []byte) (files [
 		}
 		content[f.Path] = b
 	}
+	files, more := checkContents(m, raw, content, func() decodedIndex { return readRestoreIndex(r, m.BackupID) })
+	problems = append(problems, more...)
+	slices.Sort(problems)
+	return files, problems
+}
+
+// checkContents compares what stands in the files of a backup's folder, as far as they could be read, with the manifest and with each
+// other. It calls index once.
+func checkContents(m *repository.Manifest, raw []byte, content map[string][]byte, index func() decodedIndex) (files []repository.File, problems []string) {
+	problem := func(name string, err error) {
+		problems = append(problems, fmt.Sprintf("%s/%s: %v", m.BackupID, name, err))
+	}
 	if content[repository.FilesName] == nil {
 		// A manifest that says something else of a file than it did is named too, not only the file.
-		if err := readRestoreIndex(r, m.BackupID).checkManifest(raw); err != nil {
+		if err := index().checkManifest(raw); err != nil {
 			problem(repository.RestoreIndexName, err)
 		}
 		return nil, problems
 	}
 	// The two lists are decoded side by side.
-	index := make(chan decodedIndex, 1)
-	go func() { index <- readRestoreIndex(r, m.BackupID) }()
+	decoded := make(chan decodedIndex, 1)
+	go func() { decoded <- index() }()
 	files, err := repository.DecodeFiles(content[repository.FilesName])
-	x := <-index
+	x := <-decoded
 	if err != nil {
 		problem(repository.FilesName, err)
 		return nil, problems
@@ -243,13 +255,13 @@ func checkFolder(r repository.Repo, m *repository.Manifest, raw []byte) (files [
 	if err := x.check(m, raw, files); err != nil {
 		problem(repository.RestoreIndexName, err)
 	}
-	slices.Sort(problems)
 	return files, problems
 }
 
-// decodedIndex is a backup's restore index, or why there is none.
+// decodedIndex is a backup's restore index and its lines, or why there is none.
 type decodedIndex struct {
 	index *repository.RestoreIndex
+	lines []byte
 	err   error
 }
 
@@ -258,7 +270,11 @@ func readRestoreIndex(r repository.Repo, id string) (d decodedIndex) {
 	if err != nil {
 		return decodedIndex{err: err}
 	}
-	d.index, d.err = repository.DecodeRestoreIndex(b)
+	return decodeIndex(b)
+}
+
+func decodeIndex(b []byte) (d decodedIndex) {
+	d.index, d.lines, d.err = repository.ScanRestoreIndex(b)
 	return d
 }
 
@@ -267,7 +283,7 @@ func (d decodedIndex) check(m *repository.Manifest, raw []byte, files []reposito
 	if d.err != nil {
 		return d.err
 	}
-	if !d.index.Equal(repository.NewRestoreIndex(m, raw, files, originOf(m))) {
+	if !repository.NewRestoreIndex(m, raw, files, originOf(m)).HasLines(d.lines) {
 		return fmt.Errorf("it does not say what the manifest says: %w", repository.ErrDamaged)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -70,16 +71,19 @@ func (b *backup) commit() error {
 	if err != nil {
 		return err
 	}
-	b.storedBytes = m.Stats.StoredBytes + int64(len(index)) + int64(len(b.raw))
 	files := maps.Clone(b.small)
 	files[repository.RestoreIndexName] = index
 	if b.seal.keys != nil {
 		files[repository.MACName] = b.seal.keys.MAC(index)
 	}
-	if err := b.mirror.WriteFiles(m.BackupID, files); err != nil {
+	b.storedBytes = m.Stats.StoredBytes + int64(len(index)) + int64(len(b.raw)) + int64(len(files[repository.MACName]))
+	// What the files say is checked while the disk takes them.
+	checked := make(chan error, 1)
+	go func() { checked <- b.checkSmall(index) }()
+	if err := errors.Join(b.mirror.WriteFiles(m.BackupID, files), <-checked); err != nil {
 		return err
 	}
-	if err := b.readBack(); err != nil {
+	if err := b.readBack(files); err != nil {
 		return fmt.Errorf("check what was written: %w", err)
 	}
 	if back, err := repository.DecodeManifest(b.raw); err != nil || back.BackupID != m.BackupID {
@@ -123,25 +127,46 @@ func (b *backup) saveMemory() {
 func findings(m *state.Secrets, words []string) []state.Problem {
 	var out []state.Problem
 	if len(words) > 0 {
-		out = append(out, state.Problem{Code: "secret_is_a_word", Text: fmt.Sprintf("too simple to be safe, and to be searched for in the backup: %s", strings.Join(words, ", ")),
+		out = append(out, state.Problem{Code: FindingWord, Text: fmt.Sprintf("too simple to be safe, and to be searched for in the backup: %s", strings.Join(words, ", ")),
 			Hint: "change these secrets where they are used"})
 	}
 	for _, path := range slices.Sorted(maps.Keys(m.Likely)) {
-		out = append(out, state.Problem{Code: "likely_secret", Text: fmt.Sprintf("%s looks as if it holds a secret (%s), and is backed up in the plain", path, strings.Join(m.Likely[path].Names, ", ")),
+		out = append(out, state.Problem{Code: FindingLikely, Text: fmt.Sprintf("%s looks as if it holds a secret (%s), and is backed up in plain text", path, strings.Join(m.Likely[path].Names, ", ")),
 			Hint: "move the secret into production_api_credentials.py or an .env file, or name the file in secrets.files"})
 	}
 	for _, o := range m.Older {
-		out = append(out, state.Problem{Code: "secret_in_older_backup", Text: fmt.Sprintf("earlier backups hold the value of %s in the plain (chunks/%s)", strings.Join(o.Names, ", "), repository.ChunkName(o.Chunk)),
+		out = append(out, state.Problem{Code: FindingOlder, Text: fmt.Sprintf("earlier backups hold the value of %s in the plain (chunks/%s)", strings.Join(o.Names, ", "), repository.ChunkName(o.Chunk)),
 			Hint: "change that secret where it is used: OneDrive has had its value"})
 	}
 	return out
 }
 
-// readBack verifies every file of the new backup's folder in the mirror. What lies in chunks has been read back before.
-func (b *backup) readBack() error {
+// checkSmall decodes what was made for the backup's folder and compares it with the manifest. What lies in chunks has been read back
+// before.
+func (b *backup) checkSmall(index []byte) error {
+	if _, problems := checkContents(b.manifest, b.raw, b.small, func() decodedIndex { return decodeIndex(index) }); len(problems) > 0 {
+		return fmt.Errorf("check what was made: %s: %w", problems[0], repository.ErrDamaged)
+	}
+	return nil
+}
+
+// readBack compares every file of the new backup's folder, as the mirror has it, with what was checked. It empties files.
+func (b *backup) readBack(files map[string][]byte) error {
 	b.e.phase(event.Verify, 0)
-	if _, problems := checkFolder(b.mirror, b.manifest, b.raw); len(problems) > 0 {
-		return fmt.Errorf("%s: %w", problems[0], repository.ErrDamaged)
+	for _, f := range b.manifest.Files {
+		if _, err := b.mirror.ReadFile(b.manifest, f.Path); err != nil { // compares hashes
+			return fmt.Errorf("%s: %w", f.Path, err)
+		}
+		delete(files, f.Path)
+	}
+	for name, body := range files {
+		back, err := b.mirror.ReadSmall(b.manifest.BackupID, name)
+		if err == nil && !bytes.Equal(back, body) {
+			err = fmt.Errorf("it is not what was written: %w", repository.ErrDamaged)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	return nil
 }

@@ -185,13 +185,13 @@ func (b *backup) warnGit(g component.GitState) {
 	case g.NoRemote && g.Head != "":
 		b.cap.warn("git_history_not_captured", ".git", "the history has no remote and is not in the backup", "push it somewhere, or set git.keep_history = true in the configuration")
 	case g.Stashes > 1, g.Stashes > 0 && b.details.bundle == nil:
-		b.cap.warn("git_stash_not_captured", ".git", fmt.Sprintf("of %d stashes at most the newest is in the backup", g.Stashes), "make branches of them with `git stash branch`, or set git.keep_history = true in the configuration")
+		b.cap.warn("git_stash_not_captured", ".git", counted(g.Stashes, "stash is", "stashes are")+" there, and at most the newest is in the backup", "make branches of them with `git stash branch`, or set git.keep_history = true in the configuration")
 	}
 	switch {
 	case b.opt.NoVault || b.e.opt.Config.Git.KeepHistory || !g.Present || g.Problem != "" || g.NoRemote:
 	case g.Unpushed > 0 && b.details.bundleProblem != "":
-		b.cap.warn("git_history_not_captured", ".git", fmt.Sprintf("%d commits that no remote has are not in the backup: %s", g.Unpushed, b.details.bundleProblem), hint)
+		b.cap.warn("git_history_not_captured", ".git", unpushedText(g.Unpushed)+": "+b.details.bundleProblem, hint)
 	case g.Unpushed > 0 && b.details.bundle == nil:
-		b.cap.warn("git_history_not_captured", ".git", fmt.Sprintf("%d commits that no remote has are not in the backup: there is no vault to keep them in", g.Unpushed), hint)
+		b.cap.warn("git_history_not_captured", ".git", unpushedText(g.Unpushed)+": there is no vault to keep them in", hint)
 	}
 }

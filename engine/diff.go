@@ -24,7 +24,7 @@ type Diff struct {
 	Files []DiffFile `json:"files"`
 	// Touched is how many are the same but for their time.
 	Touched int `json:"touched"`
-	// Sealed is how many secret-bearing files are in both: whether they differ is not known without the password.
+	// Sealed is how many secret-bearing files are in both: whether their secrets differ is not known.
 	Sealed int `json:"sealed_not_compared"`
 }
 
@@ -53,6 +53,8 @@ type DiffFile struct {
 	// Type is that of the later one; DiffSecret for what is in a vault on either side.
 	Type   string `json:"type"`
 	Change string `json:"change"`
+	// InVault: it bears secrets, and a vault has it on either side.
+	InVault bool `json:"in_vault,omitempty"`
 	// What says how a changed one differs: content, mode, type, target, or vault: it moved into the vault or out of it.
 	What []string `json:"what,omitempty"`
 	// BeforeBytes and AfterBytes are sizes of contents; nil where there is none, and of everything in a vault.
@@ -226,18 +228,18 @@ func (h *held) kind() string {
 }
 
 func (h *held) arrived() DiffFile {
-	return DiffFile{Component: h.component, Path: h.path, Type: h.kind(), Change: DiffAdded, AfterBytes: h.size()}
+	return DiffFile{Component: h.component, Path: h.path, Type: h.kind(), Change: DiffAdded, InVault: h.sealed, AfterBytes: h.size()}
 }
 
 func (h *held) gone() DiffFile {
-	return DiffFile{Component: h.component, Path: h.path, Type: h.kind(), Change: DiffRemoved, BeforeBytes: h.size()}
+	return DiffFile{Component: h.component, Path: h.path, Type: h.kind(), Change: DiffRemoved, InVault: h.sealed, BeforeBytes: h.size()}
 }
 
 func changed(before, after *held, what []string) DiffFile {
 	f := DiffFile{Component: after.component, Path: after.path, Type: after.kind(), Change: DiffChanged, What: what}
 	if after.secret || before.secret {
 		// Its size on one side would be that on the other.
-		f.Type = DiffSecret
+		f.Type, f.InVault = DiffSecret, before.sealed || after.sealed
 		return f
 	}
 	f.BeforeBytes, f.AfterBytes = before.size(), after.size()

@@ -204,9 +204,9 @@ func (x *examination) upload() []Check {
 	case s.Backup(x.newest.BackupID).Verdict == onedrive.Unknowable:
 		return unknown(CheckUpload, "nothing is known of the upload of "+x.newest.BackupID)
 	case s.All.Verdict == onedrive.Done:
-		return []Check{ok(CheckUpload, fmt.Sprintf("all %d files are uploaded (%s)", s.All.Files, s.All.Rung))}
+		return []Check{ok(CheckUpload, fmt.Sprintf("%s uploaded (%s)", counted(s.All.Files, "file, which is", "files, all"), s.All.Rung))}
 	}
-	return unknown(CheckUpload, fmt.Sprintf("%d of %d files await upload, which goes on", s.All.Waiting, s.All.Files))
+	return unknown(CheckUpload, waitingText(&s.All)+", which goes on")
 }
 
 func (x *examination) drill() []Check {

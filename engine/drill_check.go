@@ -157,11 +157,11 @@ func (d *rehearsal) database(p *placement, now *sqlitesnap.Facts, err error) {
 	}
 	for name, rows := range then.Tables {
 		if n, ok := now.Tables[name]; !ok || n != rows {
-			d.problem("%s: table %q has %d rows, and had %d", p.rel, name, n, rows)
+			d.problem("%s: table %q has %s, and had %d", p.rel, name, counted(n, "row", "rows"), rows)
 		}
 	}
 	if now.ForeignKeyProblems != then.ForeignKeyProblems {
-		d.problem("%s: %d rows refer to nothing, and %d did", p.rel, now.ForeignKeyProblems, then.ForeignKeyProblems)
+		d.problem("%s: %s to nothing, and %d did", p.rel, counted(now.ForeignKeyProblems, "row refers", "rows refer"), then.ForeignKeyProblems)
 	}
 }
 

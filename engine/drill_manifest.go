@@ -52,7 +52,7 @@ func (d *rehearsal) checkComponent(name string, c *repository.Component, folder 
 		}
 	}
 	if name != component.Secrets && c.Count != len(list) {
-		d.problem("%s: the manifest counts %d files, the file list %d", name, c.Count, len(list))
+		d.problem("%s: the manifest counts %s, the file list %d", name, counted(c.Count, "entry", "entries"), len(list))
 	}
 	if archiveOf(name) == "" && name != component.Dependencies {
 		return
@@ -101,12 +101,12 @@ func (d *rehearsal) checkStats(listed map[string][]repository.File) {
 	}
 	s := d.m.Stats
 	if files != s.SourceFiles || bytes != s.SourceBytes {
-		d.problem("%s: the manifest counts %d files of %d bytes, the file list holds %d of %d", repository.FilesName, s.SourceFiles, s.SourceBytes, files, bytes)
+		d.problem("%s: the manifest counts %s of %d bytes, the file list holds %d of %d", repository.FilesName, counted(s.SourceFiles, "file", "files"), s.SourceBytes, files, bytes)
 	}
 	if n := d.m.Coverage.Captured.Files; n != captured {
-		d.problem("%s: by the manifest %d files under the root were captured, the file list holds %d", repository.FilesName, n, captured)
+		d.problem("%s: by the manifest %s captured under the root, the file list holds %d", repository.FilesName, counted(n, "file was", "files were"), captured)
 	}
 	if n := len(listed[component.LaunchAgents]); n != s.LaunchAgents {
-		d.problem("%s: the manifest counts %d agents, the file list %d", repository.LaunchAgentsName, s.LaunchAgents, n)
+		d.problem("%s: the manifest counts %s, the file list %d", repository.LaunchAgentsName, counted(s.LaunchAgents, "agent", "agents"), n)
 	}
 }

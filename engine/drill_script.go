@@ -77,7 +77,7 @@ const scriptIncomplete = 3
 func (d *rehearsal) incomplete(err error) bool {
 	var exit *exec.ExitError
 	return errors.As(err, &exit) && exit.ExitCode() == scriptIncomplete &&
-		(len(d.r.plan.Sealed)+len(d.r.plan.NotInBackup) > 0 || len(d.r.brokenAtCapture()) > 0)
+		(len(d.r.plan.Sealed)+len(d.r.plan.NotInBackup)+len(d.r.plan.Redacted) > 0 || len(d.r.brokenAtCapture()) > 0)
 }
 
 func lastLines(s string, n int) string {

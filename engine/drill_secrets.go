@@ -54,7 +54,7 @@ func (d *rehearsal) checkVault() {
 		return // checkManifest has said so
 	}
 	if c.Count != len(v.Files) {
-		d.problem("%s: it holds %d files, and the manifest counts %d", repository.VaultName, len(v.Files), c.Count)
+		d.problem("%s: it holds %s, and the manifest counts %d", repository.VaultName, counted(len(v.Files), "file", "files"), c.Count)
 	}
 	var details struct {
 		GitBundle bool `json:"git_bundle"`

@@ -96,7 +96,7 @@ func drillProblems(d *state.Drills) []state.Problem {
 		switch {
 		case x.d == nil:
 		case !x.d.Passed:
-			text := fmt.Sprintf("the last %s drill, of %s, found %d problems", x.kind, x.d.BackupID, x.d.ProblemCount)
+			text := fmt.Sprintf("the last %s drill, of %s, found %s", x.kind, x.d.BackupID, counted(x.d.ProblemCount, "problem", "problems"))
 			if len(x.d.Problems) > 0 {
 				text += ": " + x.d.Problems[0]
 			}
@@ -156,7 +156,7 @@ func (b *backup) rehearse() {
 		b.lateWarning("drill_not_done", "", fmt.Sprintf("the backup is complete, but its light drill could not be done: %v", err), "run `maia-dr drill`")
 		return
 	case !res.Passed:
-		b.lateWarning("drill_failed", "", fmt.Sprintf("the light drill found %d problems: %s", len(res.Problems), res.Problems[0]), drillHint)
+		b.lateWarning("drill_failed", "", fmt.Sprintf("the light drill found %s: %s", counted(len(res.Problems), "problem", "problems"), res.Problems[0]), drillHint)
 	}
 	b.drill = &res.Drill
 }

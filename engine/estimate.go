@@ -87,11 +87,11 @@ func (x *Estimate) download(m *repository.Manifest, measured *state.Drill) {
 		size += c.SizeBytes
 	}
 	if measured == nil {
-		x.unknown("download", fmt.Sprintf("%d MB; no download has been measured: `maia-dr drill --download` does it where files are in the cloud only", size/1e6))
+		x.unknown("download", megabytes(size)+"; no download has been measured: `maia-dr drill --download` does it where files are in the cloud only")
 		return
 	}
 	rate := float64(measured.DownloadedBytes) / measured.Phases[event.Read]
-	x.add("download", float64(size)/rate, fmt.Sprintf("%d MB at the %.1f MB/s of the drill of %s", size/1e6, rate/1e6, measured.At.Format(time.DateOnly)))
+	x.add("download", float64(size)/rate, fmt.Sprintf("%s at the %.1f MB/s of the drill of %s", megabytes(size), rate/1e6, measured.At.Format(time.DateOnly)))
 }
 
 // restore: what the last full drill that passed took. What it downloaded meanwhile is in the other part.
@@ -122,10 +122,10 @@ func (x *Estimate) packages(m *repository.Manifest) {
 	case number == 0:
 		x.add(name, 0, "there are none")
 	case installed == 0:
-		x.unknown(name, fmt.Sprintf("%d packages; installing them has not been measured", number))
+		x.unknown(name, counted(number, "package", "packages")+"; how long they take to install has not been measured")
 	default:
 		each := float64(seconds) / float64(installed)
-		x.add(name, float64(number)*each, fmt.Sprintf("%d packages at the %.1f s each that %d took in the last restore to this place", number, each, installed))
+		x.add(name, float64(number)*each, fmt.Sprintf("%s at the %.1f s each that %d took in the last restore to this place", counted(number, "package", "packages"), each, installed))
 	}
 }
 

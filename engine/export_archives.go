@@ -335,8 +335,8 @@ launchagents into Library/LaunchAgents of the home folder, shell_configs into th
 		if n := len(pieces); n > 1 {
 			how = fmt.Sprintf("%s.chunk{1..%d}", shellWord(s.name), n)
 		}
-		fmt.Fprintf(&text, "\nThe database %s is in %d pieces; in Terminal, in this folder:\n\n    cat %s > %s\n    shasum -a 256 %s    # %s\n",
-			cleanLine(string(s.stream.Database.Path)), len(pieces), how, shellWord(s.name), shellWord(s.name), s.stream.Database.SHA256)
+		fmt.Fprintf(&text, "\nThe database %s is in %s; in Terminal, in this folder:\n\n    cat %s > %s\n    shasum -a 256 %s    # %s\n",
+			cleanLine(string(s.stream.Database.Path)), counted(len(pieces), "piece", "pieces"), how, shellWord(s.name), shellWord(s.name), s.stream.Database.SHA256)
 	}
 	if mac, err := vault.ParseMAC(x.mac); err == nil {
 		fmt.Fprintf(&text, `

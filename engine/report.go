@@ -102,9 +102,11 @@ type ReportComponent struct {
 type ReportCoverage struct {
 	BackupID string           `json:"backup_id,omitempty"`
 	Captured repository.Count `json:"captured"`
-	// Secret is how many files bear secrets, InVault how many of them are in the vault.
-	Secret  int `json:"secret_files"`
-	InVault int `json:"in_vault"`
+	// Secret is how many files bear secrets, InVault how many of them are in the vault; Redacted have a copy without their
+	// secrets, and no vault has the rest.
+	Secret   int `json:"secret_files"`
+	InVault  int `json:"in_vault"`
+	Redacted int `json:"redacted"`
 	// Excluded are the rules that leave something out, the largest first.
 	Excluded []ReportExcluded `json:"excluded"`
 	// LeftOut are files that should be in it and are not.
@@ -186,8 +188,10 @@ func (e *Engine) reportRepository(r *Report, v *view) error {
 	if err != nil {
 		return err
 	}
-	r.describe(m)
-	return nil
+	// Where the list cannot be read, what bears secrets and is in no vault counts as missing.
+	files, err := v.files(m)
+	r.describe(m, files)
+	return err
 }
 
 // isUploaded reports whether the retention rule takes a backup for uploaded.
@@ -197,7 +201,7 @@ func (e *Engine) isUploaded(s *Status, id string) bool {
 }
 
 // describe fills in what the newest complete backup holds, and what not.
-func (r *Report) describe(m *repository.Manifest) {
+func (r *Report) describe(m *repository.Manifest, files []repository.File) {
 	for _, name := range component.Names() {
 		if c := m.Components[name]; c != nil {
 			r.Components = append(r.Components, ReportComponent{Name: name, Entries: c.Count, SourceBytes: c.SourceBytes, Databases: len(c.Databases)})
@@ -212,12 +216,8 @@ func (r *Report) describe(m *repository.Manifest) {
 		return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(b.Files, a.Files), strings.Compare(a.Rule, b.Rule))
 	})
 	c.LeftOut = append(c.LeftOut, m.Coverage.LeftOut...)
-	for _, s := range m.Coverage.Secrets {
-		c.Secret++
-		if s.Captured {
-			c.InVault++
-		}
-	}
+	k := secretsKept(m, files)
+	c.Secret, c.InVault, c.Redacted = len(m.Coverage.Secrets), k.InVault, k.Redacted
 }
 
 // reportDays goes through the slots of the schedule, from the first of which anything is known to today's.

@@ -195,12 +195,16 @@ func (r *restore) prepare() error {
 		}
 		return r.onlyPhases(phases)
 	}
-	for _, s := range r.m.Coverage.Secrets {
+	there := placesOf(r.files)
+	for i := range r.m.Coverage.Secrets {
+		s := &r.m.Coverage.Secrets[i]
 		if !r.asked(s.Component) || !matchesAny(r.opt.Paths, string(s.Path)) {
 			continue
 		}
-		switch {
-		case !s.Captured:
+		switch kept := keptOf(s, there); {
+		case kept == KeptRedacted:
+			r.plan.Redacted = append(r.plan.Redacted, string(s.Path))
+		case kept == KeptNot:
 			r.plan.NotInBackup = append(r.plan.NotInBackup, string(s.Path))
 		case r.vault == nil:
 			r.plan.Sealed = append(r.plan.Sealed, string(s.Path))

@@ -61,10 +61,13 @@ type RestorePlan struct {
 	Lacks []string `json:"lacks,omitempty"`
 	// Authenticated: the MAC was checked with the vault password.
 	Authenticated bool `json:"authenticated"`
-	// NotInBackup are secret-bearing files that the backup names but does not hold; Sealed those in its vault, if that
-	// was not opened.
+	// NotInBackup are secret-bearing files that the backup names but does not hold; Redacted those of which it has a copy without
+	// their secrets, and no vault; Sealed those in its vault, if that was not opened.
 	NotInBackup []string `json:"not_in_backup,omitempty"`
+	Redacted    []string `json:"redacted,omitempty"`
 	Sealed      []string `json:"sealed,omitempty"`
+	// HistoryLeftOut says what of the git history this restore cannot bring back; empty: nothing that is known.
+	HistoryLeftOut string `json:"git_history_left_out,omitempty"`
 	// PasswordNumber is the number of the vault's password; 0: there is no vault.
 	PasswordNumber int `json:"password_number,omitempty"`
 	// Stripped: this backup has no vault and others have one, so anybody who can write to the OneDrive folder may have made it.

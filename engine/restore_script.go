@@ -77,6 +77,21 @@ func (r *restore) planPhases() {
 			r.plan.GitRemotes = append(r.plan.GitRemotes, remote.URL)
 		}
 	}
+	r.plan.HistoryLeftOut = r.historyLeftOut()
+}
+
+// historyLeftOut says why the history does not come back, or not all of it; empty: it does, is there, or is not wanted.
+func (r *restore) historyLeftOut() string {
+	g := systemOf(r.m).Git
+	switch {
+	case !g.Present, slices.Contains(r.opt.Phases.Skip, PhaseGit), slices.ContainsFunc(r.files, inGitFolder), exists(filepath.Join(r.opt.To, ".git")):
+		return ""
+	case r.whyNoGit() != nil:
+		return "the git history is not brought back, as nothing proves who made this backup"
+	case r.vault != nil && !g.NoRemote:
+		return ""
+	}
+	return historyLeftOut(r.m, r.files)
 }
 
 // hasHistory reports whether there is a history to bring back: one that is neither among the files nor there already.
@@ -85,9 +100,7 @@ func (r *restore) hasHistory() bool {
 		return false
 	}
 	g := gitOf(systemOf(r.m).Git)
-	return g != nil && len(g.Remotes) > 0 && !slices.ContainsFunc(r.files, func(f repository.File) bool {
-		return inStream(f.Component) && (f.Path == ".git" || strings.HasPrefix(string(f.Path), ".git/"))
-	})
+	return g != nil && len(g.Remotes) > 0 && !slices.ContainsFunc(r.files, inGitFolder)
 }
 
 // whyNoGit says what forbids to bring the history back: an unproven backup that could be proven.

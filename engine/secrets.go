@@ -52,11 +52,7 @@ func place(component, path string) string { return component + "/" + path }
 
 // takeSecrets reads the secret-bearing files. Their redacted copies become entries like any other.
 func (b *backup) takeSecrets() error {
-	s := &sealing{redacted: map[string][]byte{}, sealed: map[string]bool{}, seen: map[string]string{}}
-	b.seal = s
-	if err := b.findPassword(); err != nil {
-		return err
-	}
+	s := b.seal
 	for i := range b.inventory.Secrets {
 		if err := b.takeSecret(&b.inventory.Secrets[i]); err != nil {
 			return err
@@ -79,9 +75,10 @@ func (b *backup) takeSecrets() error {
 	return nil
 }
 
-// findPassword asks for the password and begins to derive the keys, beside everything else.
+// findPassword begins the vault: it asks for the password and begins to derive the keys, beside everything else.
 func (b *backup) findPassword() error {
-	s := b.seal
+	s := &sealing{redacted: map[string][]byte{}, sealed: map[string]bool{}, seen: map[string]string{}}
+	b.seal = s
 	if b.opt.NoVault {
 		return nil
 	}
@@ -103,11 +100,13 @@ func (b *backup) findPassword() error {
 	}
 	s.password = *b.password
 	s.derived = make(chan error, 1)
+	// Two derivations, of the new keys and of those of the last vault, at the same time.
+	number := make(chan int, 1)
+	go func() { number <- b.passwordNumber(s.password) }()
 	go func() {
 		var err error
-		if s.keys, err = vault.NewKeys(s.password, vault.Iterations, b.e.env.Random); err == nil {
-			s.number = b.passwordNumber(s.password)
-		}
+		s.keys, err = vault.NewKeys(s.password, vault.Iterations, b.e.env.Random)
+		s.number = <-number
 		s.derived <- err
 	}()
 	return nil

@@ -303,7 +303,7 @@ func (s *scan) judge() error {
 			b.inPlain("secret_in_binary", l.path, "the value of "+l.name+" stands in it, and it is in the backup in the plain",
 				"change that secret where it is used, or exclude the file if it does not matter")
 		case texts[l.name] > maxMoved:
-			b.inPlain("secret_everywhere", l.path, fmt.Sprintf("the value of %s stands in it and in %d files more, all in the backup in the plain", l.name, texts[l.name]-1),
+			b.inPlain("secret_everywhere", l.path, fmt.Sprintf("the value of %s stands in it and in %s, all in the backup in the plain", l.name, counted(texts[l.name]-1, "file more", "files more")),
 				"change that secret where it is used: it is no secret any more")
 			texts[l.name] = 0
 		case texts[l.name] == 0: // told

@@ -104,7 +104,7 @@ func (e *Engine) Status() (*Status, error) {
 	s.Problems = append(s.Problems, e.reminders(st.LastBackup != nil && st.LastBackup.Vault)...)
 	if v := st.LastVerify; v != nil && len(v.Bad) > 0 {
 		s.Problems = append(s.Problems, state.Problem{Code: string(CodeDamaged),
-			Text: fmt.Sprintf("the last verification found %d problems, %s among them", len(v.Bad), v.Bad[0]),
+			Text: "the last verification found " + firstOf(v.Bad),
 			Hint: "run `maia-dr verify --all` to see them; the next backup stores damaged parts again"})
 	}
 	s.Overall = OverallFine
@@ -223,13 +223,13 @@ func (e *Engine) statusNewest(s *Status) {
 	if age := e.now().Sub(s.Newest.CreatedAt); age > Overdue {
 		s.Overdue = true
 		s.Problems = append(s.Problems, state.Problem{Code: "overdue",
-			Text: fmt.Sprintf("the newest complete backup is %d hours old", int(age.Hours())), Hint: "run `maia-dr backup`"})
+			Text: "the newest complete backup is " + AgeText(age) + " old", Hint: "run `maia-dr backup`"})
 	}
 	if s.LastBackup != nil && s.LastBackup.BackupID == s.Newest.BackupID {
 		s.warnings(s.LastBackup.Warnings)
 	} else if s.Newest.Warnings > 0 {
 		s.Problems = append(s.Problems, state.Problem{Code: "warnings",
-			Text: fmt.Sprintf("the newest backup has %d warnings", s.Newest.Warnings), Hint: "see them with `maia-dr show`"})
+			Text: "the newest backup has " + counted(s.Newest.Warnings, "warning", "warnings"), Hint: "see them with `maia-dr show`"})
 	}
 }
 

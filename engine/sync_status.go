@@ -53,7 +53,7 @@ func (e *Engine) statusSync(s *Status) {
 func syncProblems(s *SyncStatus) []state.Problem {
 	var out []state.Problem
 	j := s.All
-	waiting := fmt.Sprintf("%d of %d files await upload, the oldest for %s", j.Waiting, j.Files, hoursAndMinutes(j.Waited))
+	waiting := waitingText(&j) + ", the oldest for " + hoursAndMinutes(j.Waited)
 	switch {
 	case !s.CanAnswer && j.Class == "":
 	case j.Verdict == onedrive.Blocked:
@@ -61,7 +61,7 @@ func syncProblems(s *SyncStatus) []state.Problem {
 		if j.Detail != "" {
 			text += " (" + j.Detail + ")"
 		}
-		out = append(out, state.Problem{Code: "sync_blocked", Text: fmt.Sprintf("%s: %d of %d files await upload", text, j.Waiting, j.Files), Hint: j.Class.Remedy()})
+		out = append(out, state.Problem{Code: "sync_blocked", Text: text + ": " + waitingText(&j), Hint: j.Class.Remedy()})
 	case j.Verdict == onedrive.Stuck:
 		text := "OneDrive is not progressing (paused, offline, signed out or busy): " + waiting
 		if len(j.RuledOut) > 0 {
@@ -79,7 +79,7 @@ func syncProblems(s *SyncStatus) []state.Problem {
 		if (&state.SyncBackup{Uploaded: b.Uploaded}).Damaged() {
 			bad := b.Uploaded.Hash.Bad
 			out = append(out, state.Problem{Code: string(CodeDamaged),
-				Text: fmt.Sprintf("when %s was uploaded, %d of its local files were not what they were: %s", b.BackupID, len(bad), bad[0]),
+				Text: fmt.Sprintf("when %s was uploaded, %s no longer as recorded: %s", b.BackupID, counted(len(bad), "of its local files was", "of its local files were"), bad[0]),
 				Hint: "run `maia-dr verify --all`: it replaces what has a whole copy"})
 			break
 		}
@@ -105,11 +105,23 @@ func (s *Status) light() string {
 	return LightGreen
 }
 
-// hoursAndMinutes writes a long time for people.
+// waitingText says how many files await upload.
+func waitingText(j *onedrive.Judgement) string {
+	verb := "await"
+	if j.Waiting == 1 {
+		verb = "awaits"
+	}
+	return fmt.Sprintf("%d of %s %s upload", j.Waiting, counted(j.Files, "file", "files"), verb)
+}
+
+// hoursAndMinutes writes a long time for people; of more than two days only the days.
 func hoursAndMinutes(d time.Duration) string {
 	d = d.Round(time.Minute)
-	if d < time.Hour {
+	switch {
+	case d < time.Hour:
 		return fmt.Sprintf("%d min", d/time.Minute)
+	case d >= 48*time.Hour:
+		return AgeText(d)
 	}
 	return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
 }

@@ -117,7 +117,7 @@ func (e *Engine) Verify(ctx context.Context, o VerifyOptions) (res *VerifyResult
 	}
 	if w.res.Damaged() {
 		history.Result = "damaged"
-		history.Error = fmt.Sprintf("%d problems", len(w.summary()))
+		history.Error = counted(len(w.summary()), "problem", "problems")
 	}
 	return w.res, nil
 }
@@ -178,29 +178,28 @@ func (w *verification) run(ids []string) error {
 	if err := w.mendTop(ids); err != nil {
 		return err
 	}
-	manifests := map[string]*repository.Manifest{}
-	raws := map[string][]byte{}
+	looks, err := w.folders(ids)
+	if err != nil {
+		return err
+	}
 	chunks := map[repository.Hash]repository.ChunkRef{}
 	published := map[repository.Hash]bool{}
-	for _, id := range ids {
-		home := w.home(id)
-		m, raw, err := w.manifest(id)
-		if cerr := w.ctx.Err(); cerr != nil {
-			return cerr
-		}
-		if errors.Is(err, errEvicted) {
+	var whole []folderLook
+	for i, l := range looks {
+		id := ids[i]
+		if errors.Is(l.err, errEvicted) {
 			w.res.Evicted = append(w.res.Evicted, fmt.Sprintf("%s/%s: %v", id, repository.ManifestName, errEvicted))
 			w.res.Backups = append(w.res.Backups, VerifiedBackup{BackupID: id, NotRead: 1})
 			continue
 		}
-		if err != nil {
-			w.res.Backups = append(w.res.Backups, VerifiedBackup{BackupID: id, Problems: []string{fmt.Sprintf("%s/%s: %v", id, repository.ManifestName, err)}})
+		if l.err != nil {
+			w.res.Backups = append(w.res.Backups, VerifiedBackup{BackupID: id, Problems: []string{fmt.Sprintf("%s/%s: %v", id, repository.ManifestName, l.err)}})
 			continue
 		}
-		manifests[id], raws[id] = m, raw
-		for _, c := range m.Chunks {
+		whole = append(whole, l)
+		for _, c := range l.m.Chunks {
 			chunks[c.SHA256] = c
-			published[c.SHA256] = published[c.SHA256] || home == 0
+			published[c.SHA256] = published[c.SHA256] || w.home(id) == 0
 		}
 	}
 	w.published = published
@@ -208,7 +207,7 @@ func (w *verification) run(ids []string) error {
 		return err
 	}
 	if !w.res.HashesOnly {
-		plain, err := w.keepPlain(len(manifests), chunks)
+		plain, err := w.keepPlain(len(whole), chunks)
 		if err != nil {
 			return err
 		}
@@ -217,13 +216,8 @@ func (w *verification) run(ids []string) error {
 		}
 		w.plain = plain
 	}
-	for _, id := range ids {
-		if m := manifests[id]; m != nil {
-			w.res.Foreign = append(w.res.Foreign, w.foreignIn(m)...)
-			if err := w.backup(m, raws[id]); err != nil {
-				return err
-			}
-		}
+	if err := w.backups(whole); err != nil {
+		return err
 	}
 	slices.SortFunc(w.res.Backups, func(a, b VerifiedBackup) int { return strings.Compare(b.BackupID, a.BackupID) })
 	return nil
@@ -356,17 +350,54 @@ func (w *verification) dropFromMirror(ref repository.ChunkRef) error {
 	return nil
 }
 
-// backup verifies one backup's folder and everything in its streams.
-func (w *verification) backup(m *repository.Manifest, raw []byte) error {
-	home := w.home(m.BackupID)
-	out := VerifiedBackup{BackupID: m.BackupID, LocalOnly: home > 0 || !w.remote, Files: m.Stats.SourceFiles}
-	if home = w.folderOf(m, home); home < 0 {
+// backups verifies backups one after the other, and their folders beside that, few at a time and not far ahead: a file list
+// takes up memory.
+func (w *verification) backups(looks []folderLook) error {
+	ctx, cancel := context.WithCancel(w.ctx)
+	defer cancel()
+	ahead := runtime.GOMAXPROCS(0)
+	checked := make([]chan checkedFolder, len(looks))
+	var g errgroup.Group
+	begin := func(i int) {
+		if i < len(looks) {
+			checked[i] = make(chan checkedFolder, 1)
+			g.Go(func() error {
+				if ctx.Err() == nil {
+					checked[i] <- w.checkFolder(looks[i])
+				}
+				close(checked[i])
+				return nil
+			})
+		}
+	}
+	for i := range ahead {
+		begin(i)
+	}
+	for i, l := range looks {
+		folder := <-checked[i]
+		if err := w.ctx.Err(); err != nil {
+			return errors.Join(err, g.Wait())
+		}
+		begin(i + ahead)
+		w.res.Foreign = append(w.res.Foreign, w.foreignIn(l.m)...)
+		if err := w.backup(l.m, folder); err != nil {
+			cancel()
+			return errors.Join(err, g.Wait())
+		}
+	}
+	return g.Wait()
+}
+
+// backup verifies everything in one backup's streams.
+func (w *verification) backup(m *repository.Manifest, folder checkedFolder) error {
+	out := VerifiedBackup{BackupID: m.BackupID, LocalOnly: w.home(m.BackupID) > 0 || !w.remote, Files: m.Stats.SourceFiles}
+	if folder.unread {
 		out.NotRead = m.Stats.SourceFiles
 		w.res.Backups = append(w.res.Backups, out)
 		return nil
 	}
-	files, problems := checkFolder(w.repos[home], m, raw)
-	out.Problems = problems
+	files := folder.files
+	out.Problems = folder.problems
 	for _, c := range m.Chunks {
 		if err := w.bad[c.SHA256]; err != nil {
 			out.Problems = append(out.Problems, fmt.Sprintf("%s/%s: %v", repository.ChunksDir, repository.ChunkName(c.SHA256), err))

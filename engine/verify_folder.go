@@ -1,9 +1,13 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
+
+	"golang.org/x/sync/errgroup"
 
 	"maia-dr/engine/repository"
 )
@@ -46,19 +50,68 @@ func (w *verification) mendTop(ids []string) error {
 	return nil
 }
 
-// manifest returns the manifest that a backup is verified by, after mending its folder in every copy. Where no copy
-// has one that agrees with its restore index, the one in the backup's home is taken as it is: its problems are named.
-func (w *verification) manifest(id string) (*repository.Manifest, []byte, error) {
-	for _, r := range w.repos {
-		m, raw, err := r.CheckedManifest(id)
-		if err != nil {
+// folderLook is what a backup's folder is found to be: its manifest, and the files to mend.
+type folderLook struct {
+	m    *repository.Manifest
+	raw  []byte
+	err  error
+	mend []mending
+}
+
+// mending is a file of a backup's folder that is whole in one copy and not in others.
+type mending struct {
+	name string
+	size int64
+	sum  repository.Hash
+	from repository.Repo
+	to   []repository.Repo
+}
+
+// folders returns the manifests that backups are verified by, after mending their folders in every copy. The folders are looked
+// through several at a time, and mended one after the other.
+func (w *verification) folders(ids []string) ([]folderLook, error) {
+	looks := make([]folderLook, len(ids))
+	g, ctx := errgroup.WithContext(w.ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, id := range ids {
+		g.Go(func() error {
+			looks[i] = w.look(ctx, id)
+			return ctx.Err()
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	for i, id := range ids {
+		if len(looks[i].mend) == 0 {
 			continue
 		}
-		if err := w.mendFolder(m, raw); err != nil {
-			return nil, nil, err
+		for _, f := range looks[i].mend {
+			if err := w.mendFile(f); err != nil {
+				return nil, err
+			}
 		}
-		break
+		l := &looks[i]
+		l.m, l.raw, l.err = w.manifest(id)
 	}
+	return looks, w.ctx.Err()
+}
+
+// look changes nothing and is called from several goroutines.
+func (w *verification) look(ctx context.Context, id string) (l folderLook) {
+	for _, r := range w.repos {
+		if m, raw, err := r.CheckedManifest(id); err == nil {
+			l.mend = w.toMend(ctx, m, raw)
+			break
+		}
+	}
+	l.m, l.raw, l.err = w.manifest(id)
+	return l
+}
+
+// manifest returns the manifest that a backup is verified by. Where no copy has one that agrees with its restore index, the
+// one in the backup's home is taken as it is: its problems are named.
+func (w *verification) manifest(id string) (*repository.Manifest, []byte, error) {
 	m, raw, err := w.repos[w.home(id)].ReadManifest(id)
 	if errors.Is(err, errEvicted) && len(w.repos) > 1 && w.listings[1].Backups[id] != nil {
 		return w.repos[1].ReadManifest(id)
@@ -66,26 +119,47 @@ func (w *verification) manifest(id string) (*repository.Manifest, []byte, error)
 	return m, raw, err
 }
 
-// mendFolder replaces each file of a backup's folder that is not what it was by its twin in another copy. What no copy
+// toMend finds each file of a backup's folder that is not what it was and has a twin in another copy. What no copy
 // has whole is left for the verification to name, and what is missing for the next backup to publish.
-func (w *verification) mendFolder(m *repository.Manifest, raw []byte) error {
+func (w *verification) toMend(ctx context.Context, m *repository.Manifest, raw []byte) (out []mending) {
 	refs := append([]repository.FileRef{{Path: repository.ManifestName, SizeBytes: int64(len(raw)), SHA256: repository.SumHash(raw)}}, m.Files...)
 	for _, ref := range refs {
-		if err := w.mendFile(m.BackupID, ref); err != nil {
-			return err
-		}
+		out = append(out, w.copiesOf(ctx, m.BackupID, ref)...)
 	}
-	// Only whoever reads all of it knows whether an index is whole: no manifest has its hash.
-	for _, r := range w.repos {
-		files, err := r.ReadFiles(m)
-		if err != nil || checkRestoreIndex(r, m, raw, files) != nil {
-			continue
-		}
+	return append(out, w.indexToMend(ctx, m, raw)...)
+}
+
+// indexToMend does the same for the restore index. Only whoever reads all of it knows whether it is whole: no manifest has its
+// hash. Where all copies are equal, it makes no difference.
+func (w *verification) indexToMend(ctx context.Context, m *repository.Manifest, raw []byte) []mending {
+	refs := make([]*repository.FileRef, len(w.repos))
+	var differ bool
+	var first *repository.FileRef
+	for i, r := range w.repos {
 		sum, size, err := hashReady(r, r.Path(m.BackupID, repository.RestoreIndexName))
 		if err != nil {
 			continue
 		}
-		return w.mendFile(m.BackupID, repository.FileRef{Path: repository.RestoreIndexName, SizeBytes: size, SHA256: sum})
+		refs[i] = &repository.FileRef{Path: repository.RestoreIndexName, SizeBytes: size, SHA256: sum}
+		if first == nil {
+			first = refs[i]
+		}
+		differ = differ || *refs[i] != *first
+	}
+	if !differ {
+		return nil
+	}
+	var files []repository.File
+	for _, r := range w.repos {
+		var err error
+		if files, err = r.ReadFiles(m); err == nil {
+			break
+		}
+	}
+	for i, r := range w.repos {
+		if refs[i] != nil && files != nil && checkRestoreIndex(r, m, raw, files) == nil {
+			return w.copiesOf(ctx, m.BackupID, *refs[i])
+		}
 	}
 	return nil
 }
@@ -98,38 +172,58 @@ func hashReady(r repository.Repo, path string) (repository.Hash, int64, error) {
 	return repository.HashFile(path)
 }
 
-func (w *verification) mendFile(id string, ref repository.FileRef) error {
-	name := id + "/" + ref.Path
-	var good, bad []repository.Repo
+// copiesOf returns the file as one to mend if it is whole in a copy and not in another.
+func (w *verification) copiesOf(ctx context.Context, id string, ref repository.FileRef) []mending {
+	f := mending{name: id + "/" + ref.Path, size: ref.SizeBytes, sum: ref.SHA256}
+	whole := false
 	for i, r := range w.repos {
-		if err := w.ctx.Err(); err != nil {
-			return err
-		}
-		if _, ok := w.listings[i].Backups[id][ref.Path]; !ok {
+		if _, ok := w.listings[i].Backups[id][ref.Path]; !ok || ctx.Err() != nil {
 			continue
 		}
-		switch sum, size, err := hashReady(r, r.Path(name)); {
+		switch sum, size, err := hashReady(r, r.Path(f.name)); {
 		case err == nil && size == ref.SizeBytes && sum == ref.SHA256:
-			good = append(good, r)
+			if !whole {
+				f.from, whole = r, true
+			}
 		case err == nil:
-			bad = append(bad, r)
+			f.to = append(f.to, r)
 		}
 	}
-	if len(good) == 0 {
+	if !whole || len(f.to) == 0 {
 		return nil
 	}
-	for _, to := range bad {
-		p := &repository.Publisher{FS: w.e.fs, Mirror: good[0], Target: to, Staging: w.e.state.Staging()}
-		err := p.Put(w.ctx, name, ref.SizeBytes, ref.SHA256)
+	return []mending{f}
+}
+
+func (w *verification) mendFile(f mending) error {
+	for _, to := range f.to {
+		p := &repository.Publisher{FS: w.e.fs, Mirror: f.from, Target: to, Staging: w.e.state.Staging()}
+		err := p.Put(w.ctx, f.name, f.size, f.sum)
 		switch {
 		case w.ctx.Err() != nil:
 			return w.ctx.Err()
 		case err != nil:
 			// In the backup's home the verification names it; elsewhere it is tried again the next time.
-			w.e.note(fmt.Sprintf("%s is not what it was, and replacing it failed: %v", to.Path(name), err))
+			w.e.note(fmt.Sprintf("%s is not what it was, and replacing it failed: %v", to.Path(f.name), err))
 		default:
-			w.res.Repaired = append(w.res.Repaired, to.Path(name))
+			w.res.Repaired = append(w.res.Repaired, to.Path(f.name))
 		}
 	}
 	return nil
+}
+
+// checkedFolder is what checkFolder says of a backup's folder in the copy that it is verified in; unread: it is evicted.
+type checkedFolder struct {
+	files    []repository.File
+	problems []string
+	unread   bool
+}
+
+func (w *verification) checkFolder(l folderLook) (c checkedFolder) {
+	home := w.folderOf(l.m, w.home(l.m.BackupID))
+	if home < 0 {
+		return checkedFolder{unread: true}
+	}
+	c.files, c.problems = checkFolder(w.repos[home], l.m, l.raw)
+	return c
 }

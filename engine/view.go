@@ -298,17 +298,18 @@ type BackupInfo struct {
 	// Phase is Maia's own phase, from SYSTEM_STATE.md.
 	Phase string `json:"maia_phase"`
 	// State is complete, local_only (not in OneDrive yet), incomplete or unreadable.
-	State          string   `json:"state"`
-	Lacks          []string `json:"lacks,omitempty"`
-	Status         string   `json:"status,omitempty"`
-	Files          int      `json:"files"`
-	SourceBytes    int64    `json:"source_bytes"`
-	StoredBytes    int64    `json:"stored_bytes"`
-	Databases      int      `json:"databases"`
-	Warnings       int      `json:"warnings"`
-	Vault          bool     `json:"vault"`
-	PasswordNumber int      `json:"password_number,omitempty"`
-	Error          string   `json:"error,omitempty"`
+	State       string   `json:"state"`
+	Lacks       []string `json:"lacks,omitempty"`
+	Status      string   `json:"status,omitempty"`
+	Files       int      `json:"files"`
+	SourceBytes int64    `json:"source_bytes"`
+	// StoredBytes is what it added to the repository, as the backup itself reports it.
+	StoredBytes    int64  `json:"stored_bytes"`
+	Databases      int    `json:"databases"`
+	Warnings       int    `json:"warnings"`
+	Vault          bool   `json:"vault"`
+	PasswordNumber int    `json:"password_number,omitempty"`
+	Error          string `json:"error,omitempty"`
 }
 
 // States of a backup in the list.
@@ -372,7 +373,7 @@ func (v *view) info(id string) (i BackupInfo, foreign []string) {
 	}
 	i = BackupInfo{
 		BackupID: id, CreatedAt: m.CreatedAt, Phase: systemOf(m).MaiaPhase, State: StateComplete, Status: m.Status,
-		Files: m.Stats.SourceFiles, SourceBytes: m.Stats.SourceBytes, StoredBytes: m.Stats.StoredBytes,
+		Files: m.Stats.SourceFiles, SourceBytes: m.Stats.SourceBytes, StoredBytes: v.storedBytes(m),
 		Databases: m.Stats.Databases, Warnings: len(m.Warnings), PasswordNumber: m.PasswordNumber,
 	}
 	_, i.Vault = m.Components["secrets"]
@@ -382,6 +383,20 @@ func (v *view) info(id string) (i BackupInfo, foreign []string) {
 		i.State = StateLocalOnly
 	}
 	return i, v.foreignIn(m)
+}
+
+// storedBytes is what a backup added to the repository: what its manifest counts, and the files that come after that.
+func (v *view) storedBytes(m *repository.Manifest) int64 {
+	n := m.Stats.StoredBytes
+	for _, name := range []string{repository.ManifestName, repository.RestoreIndexName, repository.MACName} {
+		for _, l := range v.listings {
+			if size, ok := l.Backups[m.BackupID][name]; ok {
+				n += size
+				break
+			}
+		}
+	}
+	return n
 }
 
 // foreignIn names what lies in a backup's folder that its manifest does not name.
@@ -401,7 +416,12 @@ type Show struct {
 	Manifest *repository.Manifest `json:"manifest"`
 	Files    []repository.File    `json:"file_list,omitempty"`
 	Newer    []string             `json:"newer_incomplete,omitempty"`
+	// places are those of the file list, if that was read.
+	places map[string]bool
 }
+
+// Kept says in words what the backup has of a secret-bearing file. Its file list must have been read.
+func (s *Show) Kept(f *repository.SecretRef) string { return keptOf(f, s.places) }
 
 // Show reads one backup; with files also its file list.
 func (e *Engine) Show(name string, files bool) (*Show, error) {
@@ -417,6 +437,7 @@ func (e *Engine) Show(name string, files bool) (*Show, error) {
 	s := &Show{BackupInfo: info, Manifest: m, Newer: newer}
 	if files {
 		s.Files, err = v.files(m)
+		s.places = placesOf(s.Files)
 	}
 	return s, err
 }

@@ -33,7 +33,7 @@ func TestOptions(t *testing.T) {
 		{[]string{"--only", ","}, "--only takes these"},
 		{[]string{"--map", "x"}, "is not OLD=NEW"},
 		{[]string{"--map", "=x"}, "is not OLD=NEW"},
-		{[]string{"--target-home", "/nowhere"}, "is not a folder"},
+		{[]string{"--target-home", "/nowhere/../x"}, "leads through a folder that is not there"},
 		{[]string{"--vault-password-file", "/nowhere"}, "cannot be read"},
 		{[]string{"--backup", "../x"}, "is not the name of a backup"},
 		{[]string{"--backup", "full_2024", "--to", to, "--yes"}, "there is no backup full_2024"},
@@ -49,7 +49,8 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	write(t, filepath.Join(m.home, "file"), nil)
-	m.run(script, "--to", filepath.Join(m.home, "file"), "--yes").want(t, 1, "is not a folder")
+	m.run(script, "--to", filepath.Join(m.home, "file"), "--yes").want(t, 1, "is not a folder", "another place with --to DIR")
+	m.run(script, "--target-home", filepath.Join(m.home, "file"), "--yes").want(t, 1, "is not a folder", "another place with --target-home DIR")
 
 	// Passwords that cannot be.
 	password := filepath.Join(m.home, "password")

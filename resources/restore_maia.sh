@@ -49,7 +49,7 @@ MAPS=0 MAP_OLD=() MAP_NEW=() HOME_GIVEN='' NO_PACKAGES='' NO_AGENTS='' NO_GIT=''
 # What check_tools found out about this machine.
 WRITER='' STAT='' DATE='' TOUCH='' TAR='' SQLITE=''
 # Folders: small lists, large data, what was in the way. Empty until they exist.
-WORK='' SCRATCH='' LOCK='' BEFORE='' CREATED_TO='' STAMP='' UMASK=''
+WORK='' SCRATCH='' LOCK='' BEFORE='' CREATED_TO=() STAMP='' UMASK=''
 # The same whatever the target at hand is: what clean_up removes.
 MAIN_WORK='' MAIN_TO='' SCRATCHES=()
 # The chosen backup.
@@ -286,9 +286,11 @@ check_options() {
   fi
   ONLY=$list
   if [ -n "$TARGET_HOME" ] && [ ! -d "$TARGET_HOME" ]; then
-    wrong_usage "--target-home $TARGET_HOME is not a folder."
+    # It is made when everything else is known, as the Maia root is.
+    real_place --target-home "$TARGET_HOME"
+  else
+    physical "${TARGET_HOME:-$HOME}" || die "$FAILED" "${TARGET_HOME:-$HOME} cannot be opened." 'name the home with --target-home DIR.'
   fi
-  physical "${TARGET_HOME:-$HOME}" || die "$FAILED" "${TARGET_HOME:-$HOME} cannot be opened." 'name the home with --target-home DIR.'
   TARGET_HOME=$REPLY
   if [ -n "$VAULT_PASSWORD_FILE" ] && [ "$VAULT_PASSWORD_FILE" != - ] && [ ! -r "$VAULT_PASSWORD_FILE" ]; then
     wrong_usage "--vault-password-file $VAULT_PASSWORD_FILE cannot be read."
@@ -1285,9 +1287,9 @@ authenticate() {
   awk '$3 == "credentials.vault.enc"' "$WORK/index.files" > "$WORK/numbers" || full "$WORK"
   read -r VAULT_BYTES VAULT_SUM name < "$WORK/numbers" || VAULT_BYTES=''
   if [ ! -f "$REPO/$ID/restore.mac" ]; then
-    UNPROVEN='this backup has no vault, so nothing proves who made it'
+    UNPROVEN='no vault password was set, so nobody vouches for who made it'
     if [ -n "$VAULT_BYTES" ]; then
-      UNPROVEN='its restore.mac is missing, so nothing proves who made it'
+      UNPROVEN='its restore.mac is missing, so nobody vouches for who made it'
     elif vaults_elsewhere; then
       STRIPPED=yes
       UNPROVEN='this backup has no vault and others have one, so anybody who can write to the OneDrive folder may have made it'
@@ -1304,7 +1306,7 @@ authenticate() {
     AUTHENTICATED=yes
     return
   fi
-  UNPROVEN='no vault password was given'
+  UNPROVEN='no vault password was given, so nobody vouches for who made it'
   if [ -n "$YES$DRY_RUN" ]; then return; fi
   while [ "$tries" -lt 3 ]; do
     tries=$((tries + 1))
@@ -1492,7 +1494,7 @@ find_secrets() {
   awk -v only="$ONLY " -v vault="$VAULT" '
     FILENAME == ARGV[1] { there[$3] = 1; next }
     only != " " && index(only, " " $2 " ") == 0 && index(only, " secrets ") == 0 { next }
-    $1 == 0 { print 0, $4, "is in no part of this backup"; next }
+    $1 == 0 { print 0, $4, ($3 == 1 ? "restored as a copy without its secrets, which are in no part of this backup" : "is in no part of this backup"); next }
     vault == "open" { if (!($4 in there)) print 1, $4, "should be in the vault and is not"; next }
     { print 1, $4, ($3 == 1 ? "restored as a copy without its secrets, which are in the vault" : "is only in the vault") }' \
     "$WORK/vault.files" "$WORK/index.secrets" > "$WORK/secrets" || full "$WORK"
@@ -1516,6 +1518,11 @@ choose_place() {
     esac
     likely_place "$place" || place=''
     if [ -z "$YES$DRY_RUN" ]; then
+      if [ -n "$place" ] && in_use "$place"; then
+        say
+        say "PLEASE NOTE: $place is there and not empty. What differs in it would be moved aside, to $place.before-restore-DATE_TIME;"
+        say 'another folder leaves it as it is.'
+      fi
       ask "Where shall Maia go? ${place:+[$place] }"
       DEFAULT_PLACE=''
       # A tilde is what people type; the shell does not expand it here.
@@ -1532,6 +1539,14 @@ choose_place() {
   fi
   resolve_place
   MAIN_TO=$TO
+}
+
+# in_use DIR: whether there is something in it.
+in_use() {
+  for REPLY in "$1"/* "$1"/.[!.]*; do
+    if [ -e "$REPLY" ] || [ -L "$REPLY" ]; then return 0; fi
+  done
+  return 1
 }
 
 # likely_place DIR: whether it may be proposed. The backup says where its Maia was, and it may not be a backup of ours: neither the
@@ -1562,29 +1577,35 @@ check_place() {
 # resolve_place makes TO absolute and free of links. Links may stand in its own path, but nothing is written through one
 # below it.
 resolve_place() {
-  local rest='' base
+  real_place --to "$TO"
+  TO=$REPLY
   case $TO in
-    /*) base=$TO ;;
-    *) base=$PWD/$TO ;;
+    '') die "$USAGE" 'the whole disk cannot be the target.' 'choose another place with --to DIR.' ;;
+    "$REPO" | "$REPO"/*) die "$USAGE" "$TO lies in the backups." 'choose another place with --to DIR.' ;;
+  esac
+}
+
+# real_place OPTION PATH: the folder that the option names, whether or not it is there yet, absolute and free of links, in REPLY.
+real_place() {
+  local rest='' base
+  case $2 in
+    /*) base=$2 ;;
+    *) base=$PWD/$2 ;;
   esac
   while [ ! -d "$base" ]; do
     if [ -e "$base" ] || [ -L "$base" ]; then
-      die "$FAILED" "$base is not a folder." 'choose another place with --to DIR.'
+      die "$FAILED" "$base is not a folder." "choose another place with $1 DIR."
     fi
     case ${base##*/} in
-      ..) die "$USAGE" "--to $TO leads through a folder that is not there." 'write the path without .. in it.' ;;
+      ..) die "$USAGE" "$1 $2 leads through a folder that is not there." 'write the path without .. in it.' ;;
       '' | .) ;;
       *) rest=/${base##*/}$rest ;;
     esac
     base=${base%/*}
     base=${base:-/}
   done
-  physical "$base" || die "$FAILED" "$base cannot be opened." 'choose another place with --to DIR.'
-  TO=${REPLY%/}$rest
-  case $TO in
-    '') die "$USAGE" 'the whole disk cannot be the target.' 'choose another place with --to DIR.' ;;
-    "$REPO" | "$REPO"/*) die "$USAGE" "$TO lies in the backups." 'choose another place with --to DIR.' ;;
-  esac
+  physical "$base" || die "$FAILED" "$base cannot be opened." "choose another place with $1 DIR."
+  REPLY=${REPLY%/}$rest
 }
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -2200,6 +2221,7 @@ print_plan() {
     say '  authenticated: the vault password proves that this is what was backed up'
   else
     say "  not authenticated: $UNPROVEN"
+    say '                     (every file is compared with its hash all the same)'
   fi
   if [ "$VAULT" = open ]; then
     lines_of "$WORK/vault.files"
@@ -2345,7 +2367,7 @@ prepare_scratch() {
   if [ ! -d "$TO" ]; then
     # The target and what is above it get the user's own mode, scratch does not.
     (umask "$UMASK" && mkdir -p "$TO") 2> /dev/null || die "$FAILED" "$TO cannot be made." 'choose another place with --to DIR.'
-    CREATED_TO=yes
+    CREATED_TO[${#CREATED_TO[@]}]=$TO
   fi
   take_lock
   remove_leftover
@@ -2462,7 +2484,7 @@ clean_up() {
   drop_locks
   if [ -n "$MAIN_WORK" ]; then rm -rf "$MAIN_WORK"; fi
   # Only if nothing got there.
-  if [ -n "$CREATED_TO" ]; then rmdir "$MAIN_TO" 2> /dev/null; fi
+  for REPLY in ${CREATED_TO[@]+"${CREATED_TO[@]}"}; do rmdir "$REPLY" 2> /dev/null; done
   exit "$status"
 }
 
@@ -3735,6 +3757,10 @@ print_git() {
     text="$text${text:+, and }$REPLY not pushed from the vault"
   fi
   say "  git    the history comes ${text:-from nowhere} (--no-git leaves it out)"
+  if [ "$VAULT" != open ] && [ "$UNPUSHED" -gt 0 ]; then
+    count "$UNPUSHED" 'commit' 'commits'
+    say "         without $REPLY that no remote had, which only the vault could have kept"
+  fi
   while read -r name url; do
     show "$name"
     name=$REPLY
@@ -4113,7 +4139,7 @@ main() {
     fi
     size "$RESTORED_BYTES"
     say
-    say "Restored $RESTORED files ($DATABASES databases), $REPLY, to $TO in $SECONDS s."
+    print_restored "$REPLY"
     if [ -d "$BEFORE" ]; then say "What was in the way lies in $BEFORE."; fi
   else
     # Nor is there anything of an interrupted one to be removed, as a rule.
@@ -4141,6 +4167,20 @@ main() {
     print_report 'Restore of' print_summary
   else
     print_summary
+  fi
+}
+
+# print_restored SIZE: what was put into place.
+print_restored() {
+  local text
+  count "$RESTORED" file files
+  text=$REPLY
+  count "$DATABASES" database databases
+  text="$text ($REPLY), $1, to $TO in"
+  if [ "$SECONDS" -eq 0 ]; then
+    say "Restored $text under 1 s."
+  else
+    say "Restored $text $SECONDS s."
   fi
 }
 

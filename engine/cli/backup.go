@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"maia-dr/engine"
+	"maia-dr/engine/state"
 	"maia-dr/engine/vault"
 )
 
@@ -98,13 +100,18 @@ type backupLine struct {
 	// Published is how much of the time it took until the backup was in the OneDrive folder; the light drill follows.
 	Published float64  `json:"published_s"`
 	Pruned    []string `json:"pruned,omitempty"`
+	// Secrets counts what it has of secret-bearing files; History says where the git history is, if not here;
+	// Findings are what the search for secrets found.
+	Secrets  engine.SecretsKept `json:"secrets"`
+	History  string             `json:"git_history,omitempty"`
+	Findings []state.Problem    `json:"findings,omitempty"`
 }
 
 func backupSummary(r *engine.BackupResult, w *waited, exit int) backupLine {
 	return backupLine{
 		runLine: summary("backup", r.Status, exit, runFields{BackupID: r.BackupID, StoredBytes: r.StoredBytes, SourceBytes: r.SourceBytes,
 			Seconds: r.Duration.Seconds(), Warnings: r.Warnings, Sync: w.summary()}),
-		Files: r.Files, NewChunks: r.NewChunks, Published: r.Published.Seconds(), Pruned: r.Pruned,
+		Files: r.Files, NewChunks: r.NewChunks, Published: r.Published.Seconds(), Pruned: r.Pruned, Secrets: r.Secrets, History: r.History, Findings: r.Findings,
 	}
 }
 
@@ -112,7 +119,31 @@ func (a *app) printBackup(r *engine.BackupResult, w *waited) {
 	a.warnings(r.Warnings)
 	a.printf("Backup %s is complete: %s, %s; %s new, in %s.\n", r.BackupID, count(r.Files, "file", "files"), size(r.SourceBytes), size(r.StoredBytes), took(r.Duration))
 	a.printWaited(w, clean(r.Manifest.OneDrivePath))
+	a.printLeftOut(r)
 	if n := len(r.Pruned); n > 0 {
 		a.say("The retention rule removed %s.\n", count(n, "old backup", "old backups"))
+	}
+}
+
+// printLeftOut says what a backup without a vault lacks, and what the search for secrets found.
+func (a *app) printLeftOut(r *engine.BackupResult) {
+	if text := r.Secrets.LeftOut(); text != "" && r.Manifest.PasswordNumber == 0 {
+		a.say("No vault: %s; `maia-dr show --secrets` names each.\n", text)
+	}
+	if text := r.History; text != "" {
+		a.say("%s%s.\n", strings.ToUpper(text[:1]), clean(text[1:]))
+	}
+	likely := 0
+	for _, p := range r.Findings {
+		if p.Code == engine.FindingLikely {
+			likely++
+		}
+	}
+	if likely > 0 {
+		a.say("%s to hold a secret in plain text: `maia-dr show --secrets` says where, and what to do.\n",
+			count(likely, "file of the backup seems", "files of the backup seem"))
+	}
+	if other := len(r.Findings) - likely; other > 0 {
+		a.say("%s about secrets: `maia-dr show --secrets` says which, and what to do.\n", count(other, "finding", "findings"))
 	}
 }

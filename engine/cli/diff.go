@@ -68,7 +68,7 @@ func (a *app) printDiff(d *engine.Diff) {
 		a.say("\n%s the same but for the time.\n", count(d.Touched, "file is", "files are"))
 	}
 	if d.Sealed > 0 {
-		a.say("%s secrets in both, and cannot be compared without the password.\n", count(d.Sealed, "file holds", "files hold"))
+		a.say("%s secrets in both: whether those have changed is not known.\n", count(d.Sealed, "file holds", "files hold"))
 	}
 }
 
@@ -104,10 +104,12 @@ func (a *app) printDiffFiles(d *engine.Diff) {
 // diffSize says how large a file was and is, and how it differs otherwise.
 func diffSize(f *engine.DiffFile) string {
 	switch {
+	case f.Type == engine.DiffSecret && !f.InVault:
+		return "without its secrets"
 	case f.Type == engine.DiffSecret && f.Change == engine.DiffChanged:
 		return "in or out of the vault"
 	case f.Type == engine.DiffSecret:
-		return "secret"
+		return "in the vault"
 	}
 	switch before, after := f.BeforeBytes, f.AfterBytes; {
 	case len(f.What) > 0 && f.What[0] != "content":

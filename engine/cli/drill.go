@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"maia-dr/engine"
@@ -82,7 +84,7 @@ func (a *app) printEstimate(e engine.Estimate) {
 	if !e.Complete {
 		head += " at least"
 	}
-	a.printf("%s %s:\n", head, took(seconds(e.Seconds)))
+	a.printf("%s %s:\n", head, took(max(seconds(e.Seconds), 100*time.Millisecond)))
 	rows := [][]string{}
 	for _, p := range e.Parts {
 		t := "unknown"

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"maia-dr/engine"
 	"maia-dr/engine/component"
 	"maia-dr/engine/repository"
+	"maia-dr/engine/state"
 )
 
 func (a *app) listCommand() *cobra.Command {
@@ -39,24 +41,39 @@ func (a *app) printList(l *engine.ListResult) {
 		a.printf("There is no backup yet in %s.\n", clean(l.Repository))
 	} else {
 		rows := [][]string{{"BACKUP", "MADE", "", "MAIA", "FILES", "SIZE", "NEW", "VAULT", "STATE"}}
+		phases := false
 		now := a.Env.Now()
 		for _, b := range l.Backups {
+			phases = phases || phaseText(b.Phase) != ""
 			if b.State == engine.StateUnreadable {
 				rows = append(rows, []string{b.BackupID, b.CreatedAt.Local().Format("Mon 2 Jan 2006 15:04"), ago(now, b.CreatedAt), "", "", "", "", "", "cannot be read: " + clean(b.Error)})
 				continue
 			}
 			rows = append(rows, []string{b.BackupID, b.CreatedAt.Local().Format("Mon 2 Jan 2006 15:04"), ago(now, b.CreatedAt),
-				clean(b.Phase), fmt.Sprint(b.Files), size(b.SourceBytes), size(b.StoredBytes), vaultText(b), stateText(b)})
+				phaseText(b.Phase), fmt.Sprint(b.Files), size(b.SourceBytes), size(b.StoredBytes), vaultText(b), stateText(b)})
+		}
+		if !phases {
+			for i := range rows {
+				rows[i] = slices.Delete(rows[i], 3, 4)
+			}
 		}
 		table(a.Out, rows)
 	}
-	a.say("\n%s in %s\n", size(l.TotalBytes), clean(l.Repository))
+	a.say("\n%s in all in %s: the backups, and the restore script beside them\n", size(l.TotalBytes), clean(l.Repository))
 	for _, id := range l.Partial {
 		a.say("%s has no manifest: it is still on its way here, or was never finished. It is kept.\n", id)
 	}
 	for _, f := range l.Foreign {
 		a.say("%s does not belong to the repository. It is kept.\n", clean(f))
 	}
+}
+
+// phaseText says which phase of its own a Maia was in; empty where nobody wrote that down.
+func phaseText(phase string) string {
+	if phase == component.PhaseUnknown {
+		return ""
+	}
+	return clean(phase)
 }
 
 // vaultText says which password opens a backup's vault.
@@ -116,9 +133,18 @@ of one, or "latest". --files lists the captured files, those that match GLOB if 
 			if err != nil {
 				return err
 			}
-			s, err := e.Show(name, listFiles)
+			s, err := e.Show(name, listFiles || secrets)
 			if err != nil {
 				return err
+			}
+			var findings []state.Problem
+			if secrets {
+				if findings, err = e.SecretFindings(s.BackupID); err != nil {
+					return err
+				}
+			}
+			if !listFiles {
+				s.Files = nil
 			}
 			if listFiles {
 				s.Files = engine.MatchFiles(s.Files, files)
@@ -131,7 +157,7 @@ of one, or "latest". --files lists the captured files, those that match GLOB if 
 				case listFiles:
 					a.printFiles(s, files)
 				case secrets:
-					a.printSecrets(s)
+					a.printSecrets(s, findings)
 				default:
 					a.printShow(s)
 				}
@@ -188,20 +214,18 @@ func (a *app) printFiles(s *engine.Show, glob string) {
 // fileTime writes when a file was changed.
 func fileTime(ns int64) string { return time.Unix(0, ns).Local().Format("2006-01-02 15:04") }
 
-func (a *app) printSecrets(s *engine.Show) {
-	if len(s.Manifest.Coverage.Secrets) == 0 {
-		a.printf("No secret-bearing file was found.\n")
-		return
-	}
+// printSecrets lists the secret-bearing files, and what the search for secrets found beyond them.
+func (a *app) printSecrets(s *engine.Show, findings []state.Problem) {
 	var rows [][]string
-	for _, f := range s.Manifest.Coverage.Secrets {
-		kept := "not in the backup"
-		if f.Captured {
-			kept = "in the vault"
-		}
-		rows = append(rows, []string{clean(f.Path), kept, clean(f.Reason), clean(strings.Join(f.Names, " "))})
+	for i := range s.Manifest.Coverage.Secrets {
+		f := &s.Manifest.Coverage.Secrets[i]
+		rows = append(rows, []string{clean(f.Path), s.Kept(f), clean(f.Reason), clean(strings.Join(f.Names, " "))})
+	}
+	if len(rows) == 0 {
+		a.printf("No secret-bearing file was found.\n")
 	}
 	table(a.Out, rows)
+	a.printProblemList(findings)
 }
 
 func (a *app) printShow(s *engine.Show) {
@@ -210,17 +234,19 @@ func (a *app) printShow(s *engine.Show) {
 		{"Backup", s.BackupID},
 		{"Made", m.CreatedAt.Local().Format("Monday 2 January 2006 15:04:05") + ", " + ago(a.Env.Now(), m.CreatedAt)},
 		{"State", stateText(s.BackupInfo)},
-		{"Maia", clean(s.Phase)},
 		{"Root", clean(m.MaiaRoot)},
-		{"Captured", fmt.Sprintf("%s, %s", count(m.Stats.SourceFiles, "file", "files"), size(m.Stats.SourceBytes))},
-		{"New in it", size(m.Stats.StoredBytes)},
+		{"Holds", fmt.Sprintf("%s, %s, of the root, the home and the lists made for it", count(m.Stats.SourceFiles, "file", "files"), size(m.Stats.SourceBytes))},
+		{"New in it", size(s.StoredBytes)},
 		{"Made by", "maia-dr " + clean(m.ProgramVersion)},
+	}
+	if p := phaseText(s.Phase); p != "" {
+		rows = slices.Insert(rows, 3, []string{"Maia", p})
 	}
 	table(a.Out, rows)
 	for _, n := range s.Newer {
 		a.printf("Newer, but not complete: %s\n", clean(n))
 	}
-	a.printf("\nComponents\n")
+	a.printf("\nComponents, each with its files, folders and links\n")
 	rows = nil
 	for _, name := range component.Names() {
 		c := m.Components[name]

@@ -85,7 +85,7 @@ func (a *app) printOneDrive(f onedrive.Folder, s *engine.SyncStatus) {
 	for _, b := range s.Backups {
 		note := ""
 		if b.Waiting > 0 && s.CanAnswer {
-			note = fmt.Sprintf("%d of %d files wait", b.Waiting, b.Files)
+			note = waitText(b.Waiting, b.Files)
 		} else if u := b.Uploaded; u != nil {
 			note = "uploaded in " + took(seconds(u.Seconds))
 		}
@@ -98,7 +98,7 @@ func (a *app) printOneDrive(f onedrive.Folder, s *engine.SyncStatus) {
 // uploadText says in one line how the upload of everything stands.
 func uploadText(s *engine.SyncStatus) string {
 	j := s.All
-	waiting := fmt.Sprintf("%d of %s wait (%s), the oldest for %s", j.Waiting, count(j.Files, "file", "files"), size(j.WaitingBytes), took(seconds(s.WaitedSeconds)))
+	waiting := fmt.Sprintf("%s (%s), the oldest for %s", waitText(j.Waiting, j.Files), size(j.WaitingBytes), waitedText(s.WaitedSeconds))
 	switch {
 	case j.Verdict == onedrive.Done:
 		return fmt.Sprintf("%s: %s, %s", rungText(j.Rung), count(j.Files, "file", "files"), size(j.Bytes))

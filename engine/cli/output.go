@@ -29,6 +29,8 @@ func ago(now, t time.Time) string {
 // took writes a duration for people.
 func took(d time.Duration) string {
 	switch {
+	case d < 50*time.Millisecond:
+		return "under 0.1 s"
 	case d < 10*time.Second:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	case d < time.Minute:

@@ -99,8 +99,8 @@ func syncMetrics(s *engine.Status) []metric {
 func restoreMetrics(r *engine.RestoreStatus) []metric {
 	out := []metric{
 		gauge("maia_dr_restore_proven", "1 if a full drill of the last 8 days proves that a restore works.", truth(r.Proven)),
-		gauge("maia_dr_drills_run", "Drills that ran to their end.", float64(r.DrillsRun)),
-		gauge("maia_dr_drills_passed", "Drills that found nothing wrong.", float64(r.DrillsPassed)),
+		gauge("maia_dr_drills_run", "Drills that ran to their end, light ones too.", float64(r.DrillsRun)),
+		gauge("maia_dr_drills_passed", "Drills that found nothing wrong, light ones too.", float64(r.DrillsPassed)),
 	}
 	if d := r.LastFull; d != nil {
 		out = append(out,

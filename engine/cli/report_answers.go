@@ -25,7 +25,7 @@ func reportAnswers(r *engine.Report) []reportAnswer {
 		safe.Verdict, safe.Class = "Yes, with warnings", "warn"
 	}
 	if n := s.Newest; n != nil {
-		safe.Text = fmt.Sprintf("The newest complete backup is %s old, of %s: %s, %s.", oldText(now.Sub(n.CreatedAt)),
+		safe.Text = fmt.Sprintf("The newest complete backup is %s old, of %s: %s, %s.", engine.AgeText(now.Sub(n.CreatedAt)),
 			n.CreatedAt.Local().Format("Mon 2 Jan 2006 15:04"), count(n.Files, "file", "files"), size(n.SourceBytes))
 		if n.Warnings > 0 {
 			safe.Text += fmt.Sprintf(" It has %s.", count(n.Warnings, "warning", "warnings"))
@@ -41,21 +41,6 @@ var quantity = regexp.MustCompile(`([0-9]) (s|min|h|days?|hours?|%|[kMGT]?B)\b`)
 
 // tight keeps a number and its unit on one line.
 func tight(text string) string { return quantity.ReplaceAllString(text, "$1\u00a0$2") }
-
-// oldText is an age without "ago".
-func oldText(d time.Duration) string {
-	if d < 0 {
-		d = 0
-	}
-	switch h := int(d.Hours()); {
-	case h < 1:
-		return count(int(d.Minutes()), "minute", "minutes")
-	case h < 48:
-		return count(h, "hour", "hours")
-	default:
-		return count(h/24, "day", "days")
-	}
-}
 
 func cloudAnswer(s *engine.Status) reportAnswer {
 	a := reportAnswer{"Is it in the cloud?", "Not known", "unknown", ""}
@@ -93,7 +78,7 @@ func cloudAnswer(s *engine.Status) reportAnswer {
 // reportUpload says how far the upload of all backups is.
 func reportUpload(sync *engine.SyncStatus) string {
 	j := &sync.All
-	waiting := fmt.Sprintf("%d of %s wait (%s), the oldest for %s", j.Waiting, count(j.Files, "file", "files"), size(j.WaitingBytes), oldText(seconds(sync.WaitedSeconds)))
+	waiting := fmt.Sprintf("%s (%s), the oldest for %s", waitText(j.Waiting, j.Files), size(j.WaitingBytes), engine.AgeText(seconds(sync.WaitedSeconds)))
 	switch j.Verdict {
 	case onedrive.Done:
 		return rungText(j.Rung)
@@ -110,7 +95,7 @@ func restoreAnswer(r *engine.RestoreStatus, now time.Time) reportAnswer {
 	switch {
 	case r.Proven:
 		a.Verdict, a.Class = "Proven", "good"
-		a.Text = fmt.Sprintf("A full drill restored everything %s ago, in %s.", oldText(now.Sub(r.LastFull.At)), took(seconds(r.LastFull.RestoreSeconds)))
+		a.Text = fmt.Sprintf("A full drill restored everything %s ago, in %s.", engine.AgeText(now.Sub(r.LastFull.At)), took(seconds(r.LastFull.RestoreSeconds)))
 	case r.Why == engine.UnprovenFailed:
 		a.Verdict, a.Class = "Doubtful", "bad"
 		fallthrough

@@ -218,7 +218,7 @@ func reportFacts(r *engine.Report) []reportFact {
 			saved += fmt.Sprintf(" (%.1f to 1)", float64(r.RetainedSourceBytes)/float64(s.TotalBytes))
 		}
 	}
-	return []reportFact{{"Days with a complete backup, of the last 30 that were due", rate}, {"Restore drills", drills}, {"Kept", saved}}
+	return []reportFact{{"Days with a complete backup, of the last 30 that were due", rate}, {"Restore drills, light ones too", drills}, {"Kept", saved}}
 }
 
 // The limits that the charts show, in seconds: what a backup, its upload and a restore may take.
@@ -297,8 +297,12 @@ func notInBackup(c *engine.ReportCoverage) [][]string {
 	for _, l := range c.LeftOut {
 		out = append(out, []string{clean(l.Path), "1 file", "", "left out: " + clean(l.Reason)})
 	}
-	if n := c.Secret - c.InVault; n > 0 {
-		out = append(out, []string{"files with secrets", count(n, "file", "files"), "", "there was no vault: set a password with `maia-dr password set`"})
+	const noVault = "there was no vault: set a password with `maia-dr password set`"
+	if n := c.Secret - c.InVault - c.Redacted; n > 0 {
+		out = append(out, []string{"files with secrets", count(n, "file", "files"), "", noVault})
+	}
+	if n := c.Redacted; n > 0 {
+		out = append(out, []string{"secrets of files that are in it without them", count(n, "file", "files"), "", noVault})
 	}
 	for _, x := range c.Excluded {
 		out = append(out, []string{clean(x.Rule), count(x.Files, "file", "files"), size(x.Bytes), "excluded by this rule"})

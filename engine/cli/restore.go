@@ -43,10 +43,13 @@ With --path and without --to, each file is restored next to the original under a
   maia-dr restore --to ~/git/maia --target-home ~ --only packages`,
 		ValidArgsFunction: a.completeUpTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Backup = "latest"
-			if len(args) == 1 {
+			switch {
+			case len(args) == 1 && o.Backup != "" && o.Backup != args[0]:
+				return usageErrorFor(cmd, fmt.Errorf("two backups are named: %s and %s", args[0], o.Backup))
+			case len(args) == 1:
 				o.Backup = args[0]
 			}
+			o.Backup = cmp.Or(o.Backup, "latest")
 			for _, m := range maps {
 				from, to, ok := strings.Cut(m, "=")
 				if !ok || from == "" || to == "" {
@@ -109,6 +112,7 @@ With --path and without --to, each file is restored next to the original under a
 		},
 	}
 	f := cmd.Flags()
+	f.StringVar(&o.Backup, "backup", "", "the `BACKUP`, as restore_maia.sh takes it; the same as naming it without the flag")
 	f.StringVar(&o.To, "to", "", "the `DIR` that becomes the Maia root")
 	f.StringVar(&o.TargetHome, "target-home", "", "the home `DIR` for agents and shell files; without it they are laid beside")
 	f.StringSliceVar(&o.Only, "only", nil, "restore only these `COMPONENTS`; or, alone, packages, git")
@@ -118,6 +122,7 @@ With --path and without --to, each file is restored next to the original under a
 	f.BoolVar(&yes, "yes", false, "ask nothing")
 	f.BoolVar(&noPackages, "no-packages", false, "install no packages")
 	f.BoolVar(&noGit, "no-git", false, "leave the git history out: contact none of its remotes")
+	completeFlag(cmd, "backup", a.completeBackups)
 	completeFlag(cmd, "only", completeComponents("packages", "git"))
 	fileFlag(cmd, &passwordFile)
 	return cmd
@@ -179,6 +184,9 @@ func (a *app) askTarget(cmd *cobra.Command, e *engine.Engine, o *engine.RestoreO
 	}
 	a.tidy()
 	question := fmt.Sprintf("Where should Maia go? [%s] ", clean(root))
+	if list, err := os.ReadDir(root); err == nil && len(list) > 0 {
+		a.say("NOTE: %s is there and not empty. What differs in it would be moved aside, to %s.before-restore-DATE_TIME;\nanother folder leaves it as it is.\n", clean(root), clean(root))
+	}
 	if !filepath.IsAbs(root) || clean(root) != root {
 		// What cannot be shown as it is, nobody can agree to.
 		question, root = "Where should Maia go? ", ""
@@ -245,11 +253,14 @@ func (a *app) printPlan(p *engine.RestorePlan) {
 	case p.Authenticated:
 		a.say("  authenticated: made by who knows vault password %d\n", p.PasswordNumber)
 	case p.PasswordNumber > 0:
-		a.say("  not authenticated: without vault password %d nothing proves who made it\n", p.PasswordNumber)
+		a.say("  not authenticated: without vault password %d nobody vouches for who made it\n", p.PasswordNumber)
 	case p.Stripped:
 		a.say("  not authenticated: it has no vault and other backups have one, so anybody who can write to the OneDrive folder may have made it\n")
 	default:
-		a.say("  not authenticated: it has no vault, so nothing proves who made it\n")
+		a.say("  not authenticated: no vault password was set, so nobody vouches for who made it\n")
+	}
+	if !p.Authenticated {
+		a.say("                     (every file is compared with its hash all the same)\n")
 	}
 	switch {
 	case p.Beside != "" && p.TargetHome != "":
@@ -263,8 +274,11 @@ func (a *app) printPlan(p *engine.RestorePlan) {
 	if n := len(p.Sealed); n > 0 {
 		a.say("  the vault stays closed: %s missing or without secrets\n", count(n, "file is", "files are"))
 	}
-	if n := len(p.NotInBackup); n > 0 {
-		a.say("  %s not in this backup: `maia-dr show %s --secrets` names them\n", count(n, "secret-bearing file is", "secret-bearing files are"), p.BackupID)
+	if text := (engine.SecretsKept{Missing: len(p.NotInBackup), Redacted: len(p.Redacted)}).LeftOut(); text != "" {
+		a.say("  no vault: %s; `maia-dr show %s --secrets` names each\n", text, p.BackupID)
+	}
+	if p.HistoryLeftOut != "" {
+		a.say("  %s\n", p.HistoryLeftOut)
 	}
 	if n := len(p.Lacks); n > 0 {
 		a.say("  %s of the repository missing: files that need them cannot be restored\n", count(n, "file is", "files are"))

@@ -302,7 +302,7 @@ func (s *setup) firstBackup() (state, text string, err error) {
 	if len(res.Warnings) > 0 {
 		s.worse(ExitIncomplete)
 	}
-	return stepDone, fmt.Sprintf("%s: %s, %s; %s stored, in %s", res.BackupID, count(res.Files, "file", "files"), size(res.SourceBytes),
+	return stepDone, fmt.Sprintf("%s: %s, %s; %s new, in %s", res.BackupID, count(res.Files, "file", "files"), size(res.SourceBytes),
 		size(res.StoredBytes), took(res.Duration)), nil
 }
 
@@ -337,7 +337,7 @@ func (s *setup) firstDrill() (state, text string, err error) {
 	}
 	s.warnings(res.Warnings)
 	if !res.Passed {
-		return "", "", &engine.Error{Op: "rehearse a restore", Code: engine.CodeFailed, Err: fmt.Errorf("it found %d problems: %s", len(res.Problems), res.Problems[0]),
+		return "", "", &engine.Error{Op: "rehearse a restore", Code: engine.CodeFailed, Err: fmt.Errorf("it found %s: %s", count(len(res.Problems), "problem", "problems"), res.Problems[0]),
 			Hint: "run `maia-dr verify --all`, which mends what it can, and `maia-dr drill`"}
 	}
 	if len(res.Warnings) > 0 {

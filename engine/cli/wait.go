@@ -110,7 +110,24 @@ func (a *app) printWaited(w *waited, folder string) {
 }
 
 func (w *waited) waiting() string {
-	return fmt.Sprintf("%d of %s wait (%s)", w.Waiting, count(w.Files, "file", "files"), size(w.WaitingBytes))
+	return fmt.Sprintf("%s (%s)", waitText(w.Waiting, w.Files), size(w.WaitingBytes))
+}
+
+// waitText says how many files wait.
+func waitText(waiting, files int) string {
+	verb := "wait"
+	if waiting == 1 {
+		verb = "waits"
+	}
+	return fmt.Sprintf("%d of %s %s", waiting, count(files, "file", "files"), verb)
+}
+
+// waitedText says how long something has waited.
+func waitedText(s float64) string {
+	if d := seconds(s); d >= time.Hour {
+		return engine.AgeText(d)
+	}
+	return took(seconds(s))
 }
 
 func inBrackets(s string) string {

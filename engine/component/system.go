@@ -209,6 +209,9 @@ func machine() string {
 	return string(bytes.TrimRight(u.Machine[:], "\x00"))
 }
 
+// PhaseUnknown is the phase of a Maia that names none.
+const PhaseUnknown = "Unknown"
+
 var phase = regexp.MustCompile(`Phase (\d+)`)
 
 // maiaPhase returns the first phase that SYSTEM_STATE.md names.
@@ -219,7 +222,7 @@ func maiaPhase(root string) string {
 			return "Phase " + string(m[1])
 		}
 	}
-	return "Unknown"
+	return PhaseUnknown
 }
 
 // readUpTo returns a regular file's first bytes.

@@ -2,6 +2,7 @@ package repository
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,13 +79,10 @@ func (x *Extents) UnmarshalText(b []byte) error {
 	}
 	// The shortest extent has five characters.
 	out := make(Extents, 0, min(strings.Count(s, ","), len(s)/5)+1)
-	for part := range strings.SplitSeq(s, ",") {
-		n, rest, ok1 := strings.Cut(part, " ")
-		off, length, ok2 := strings.Cut(rest, " ")
-		if !ok1 || !ok2 {
-			return fmt.Errorf("not an extent: %.60q", part)
-		}
-		e, err := parseExtent(n, off, length)
+	for more := true; more; {
+		var part string
+		part, s, more = strings.Cut(s, ",")
+		e, err := parseExtent(part)
 		if err != nil {
 			return err
 		}
@@ -94,32 +92,44 @@ func (x *Extents) UnmarshalText(b []byte) error {
 	return nil
 }
 
-func parseExtent(n, off, length string) (Extent, error) {
-	var e Extent
-	c, err := parseCanonical(n)
-	if err == nil {
-		e.Chunk = int(c)
-		e.Offset, err = parseCanonical(off)
+// parseExtent reads "chunk offset length", each number in its one spelling: digits, no leading zero.
+func parseExtent(s string) (Extent, error) {
+	var v [3]int64
+	n := 0
+	for i := range v {
+		if i > 0 {
+			if n == len(s) || s[n] != ' ' {
+				return Extent{}, fmt.Errorf("not an extent: %.60q", s)
+			}
+			n++
+		}
+		first := n
+		for ; n < len(s) && s[n]-'0' <= 9; n++ {
+			if v[i] = v[i]*10 + int64(s[n]-'0'); v[i] > math.MaxInt32 {
+				return Extent{}, fmt.Errorf("extent outside its chunk: %.60q", s)
+			}
+		}
+		if n == first || s[first] == '0' && n > first+1 {
+			return Extent{}, fmt.Errorf("not an extent: %.60q", s)
+		}
 	}
-	if err == nil {
-		e.Length, err = parseCanonical(length)
+	if n < len(s) {
+		return Extent{}, fmt.Errorf("not an extent: %.60q", s)
 	}
-	if err != nil {
-		return Extent{}, fmt.Errorf("not an extent: %w", err)
-	}
+	e := Extent{Chunk: int(v[0]), Offset: v[1], Length: v[2]}
 	if e.Length == 0 || e.Offset+e.Length > MaxChunkBytes || e.Offset > MaxChunkBytes {
-		return Extent{}, fmt.Errorf("extent outside its chunk: %s %s %s", n, off, length)
+		return Extent{}, fmt.Errorf("extent outside its chunk: %.60q", s)
 	}
 	return e, nil
 }
 
 // parseCanonical reads a number in its one spelling: digits, no sign, no leading zero.
 func parseCanonical(s string) (int64, error) {
-	v, err := strconv.ParseInt(s, 10, 62)
-	if err != nil || v < 0 || strconv.FormatInt(v, 10) != s {
+	v, err := strconv.ParseUint(s, 10, 61)
+	if err != nil || len(s) > 1 && s[0] == '0' {
 		return 0, fmt.Errorf("not a number: %.30q", s)
 	}
-	return v, nil
+	return int64(v), nil
 }
 
 // Locator finds parts of a stream quickly. It refers to the extents it was made from.

@@ -14,6 +14,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"maia-dr/engine/fsx"
+	"maia-dr/engine/repository/inflate"
 )
 
 // segmentBytes is how much content one gzip member holds. Members compress concurrently and cost 0.4 % in size.
@@ -211,8 +212,12 @@ func (p *Packer) compress() {
 		}
 		if err == nil && len(s.raw) > 0 {
 			zw.Reset(&s.out)
+			zw.Extra = inflate.Field()
 			if _, err = zw.Write(s.raw); err == nil {
 				err = zw.Close()
+			}
+			if err == nil {
+				inflate.Declare(s.out.Bytes(), len(s.raw))
 			}
 		}
 		s.done <- err

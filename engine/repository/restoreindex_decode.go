@@ -1,7 +1,6 @@
 package repository
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -21,18 +20,28 @@ func DecodeRestoreIndex(b []byte) (*RestoreIndex, error) {
 
 // parseIndexLines reads the uncompressed lines of a restore index.
 func parseIndexLines(raw []byte) (*RestoreIndex, error) {
-	p := &indexParser{x: new(RestoreIndex), rest: string(raw)}
-	if err := p.parse(); err != nil {
-		return nil, fmt.Errorf("read restore index, line %d: %w", p.line, err)
-	}
-	var again bytes.Buffer
-	if err := p.x.writeLines(&again); err != nil {
+	p := new(indexParser)
+	if err := p.read(raw); err != nil {
 		return nil, err
 	}
-	if !bytes.Equal(again.Bytes(), raw) {
+	if !p.x.HasLines(raw) {
 		return nil, fmt.Errorf("read restore index: not in its one spelling: %w", ErrDamaged)
 	}
 	return p.x, nil
+}
+
+// ScanRestoreIndex is DecodeRestoreIndex for whoever compares the lines with those of another index, by HasLines: it returns
+// them too, and does not ask whether they are in their one spelling.
+func ScanRestoreIndex(b []byte) (*RestoreIndex, []byte, error) {
+	raw, err := DecodeRestoreIndexLines(b)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read restore index: %w", err)
+	}
+	p := new(indexParser)
+	if err := p.read(raw); err != nil {
+		return nil, nil, err
+	}
+	return p.x, raw, nil
 }
 
 // DecodeRestoreIndexLines returns the uncompressed lines of a restore index.
@@ -51,6 +60,14 @@ type indexParser struct {
 	done bool
 }
 
+func (p *indexParser) read(raw []byte) error {
+	p.x, p.rest = new(RestoreIndex), string(raw)
+	if err := p.parse(); err != nil {
+		return fmt.Errorf("read restore index, line %d: %w", p.line, err)
+	}
+	return nil
+}
+
 func (p *indexParser) parse() error {
 	for p.rest != "" {
 		text, rest, ok := strings.Cut(p.rest, "\n")
@@ -59,6 +76,13 @@ func (p *indexParser) parse() error {
 		}
 		p.rest = rest
 		p.line++
+		// Most lines are extents.
+		if e, ok := strings.CutPrefix(text, "x "); ok && p.line > 1 {
+			if err := p.extent(e); err != nil {
+				return fmt.Errorf("%v: %w", err, ErrDamaged)
+			}
+			continue
+		}
 		f := strings.SplitN(text, " ", maxFields+1)
 		if p.line == 1 {
 			if text != indexMagic {
@@ -69,7 +93,7 @@ func (p *indexParser) parse() error {
 			}
 			continue
 		}
-		if p.want > 0 && f[0] != "x" {
+		if p.want > 0 {
 			return fmt.Errorf("extents missing: %w", ErrDamaged)
 		}
 		if err := p.field(f); err != nil {
@@ -88,7 +112,7 @@ func (p *indexParser) parse() error {
 // fieldCounts is how many fields a line of each kind has, its name included; a second number is the most.
 var fieldCounts = map[string][2]int{
 	"backup": {2, 2}, "created": {3, 3}, "program": {2, 2}, "repository": {2, 2}, "root": {2, 2}, "home": {2, 2},
-	"oldroot": {2, 2}, "prefix": {2, 2}, "git": {4, 8}, "version": {3, 3}, "python": {5, 5}, "venv": {4, 4}, "password": {2, 2}, "secret": {4, 4}, "file": {4, 4}, "chunk": {5, 5}, "stream": {6, 10}, "x": {4, 4}, "entry": {8, 9}, "end": {2, 2},
+	"oldroot": {2, 2}, "prefix": {2, 2}, "git": {4, 8}, "version": {3, 3}, "python": {5, 5}, "venv": {4, 4}, "password": {2, 2}, "secret": {4, 4}, "file": {4, 4}, "chunk": {5, 5}, "stream": {6, 10}, "entry": {8, 9}, "end": {2, 2},
 }
 
 // maxFields is the largest of fieldCounts.
@@ -137,8 +161,6 @@ func (p *indexParser) field(f []string) error {
 		err = p.chunk(f)
 	case "stream":
 		err = p.stream(f)
-	case "x":
-		err = p.extent(f)
 	case "entry":
 		err = p.entry(f)
 	case "end":
@@ -233,8 +255,8 @@ func (p *indexParser) stream(f []string) error {
 	return nil
 }
 
-func (p *indexParser) extent(f []string) error {
-	e, err := parseExtent(f[1], f[2], f[3])
+func (p *indexParser) extent(text string) error {
+	e, err := parseExtent(text)
 	if err != nil {
 		return err
 	}

@@ -195,6 +195,19 @@ func (cr *chunkReader) scatter(ctx context.Context, in io.Reader, ref ChunkRef, 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if !whole && len(active) == 0 {
+			n, err := cr.zr.Skip(pieces[0].Offset - pos)
+			if err != nil {
+				return contentError(err)
+			}
+			if n > 0 {
+				pos += n
+				if progress != nil {
+					progress(n)
+				}
+				continue
+			}
+		}
 		// A member at a time, so that a bomb is noticed within about 1 MiB.
 		buf, err := cr.zr.Next()
 		if errors.Is(err, io.EOF) {

@@ -199,6 +199,45 @@ func TestContentIsCheckedToo(t *testing.T) {
 	}
 }
 
+// What no piece needs is not decompressed: not even what could not be. All of the chunk is hashed nevertheless.
+func TestMembersArePassedOver(t *testing.T) {
+	dir, chunks := chunkRepo(t)
+	p := NewPacker(t.Context(), nil, chunks, 0)
+	content := randomBytes(rand.New(rand.NewPCG(1, 2)), 6*segmentBytes)
+	if _, _, err := p.Append(content); err != nil {
+		t.Fatal(err)
+	}
+	refs, err := p.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(filepath.Join(chunks, ChunkName(refs[0].SHA256)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const from, to = segmentBytes + 5, 2*segmentBytes + 5 // the second and the third of six
+	spoiled := bytes.Clone(whole)
+	for i := range 6 {
+		if i != 1 && i != 2 {
+			spoiled[i*len(whole)/6+len(whole)/12] ^= 1
+		}
+	}
+	ref := putChunk(t, dir, spoiled, refs[0].RawBytes)
+	got := make(memory, to-from)
+	bad, err := (&Source{Dirs: []string{dir}}).Copy(t.Context(), []ChunkRef{ref}, []Piece{{Extent{0, from, to - from}, got, 0}}, false, nil)
+	if err != nil || bad != nil || !bytes.Equal(got, content[from:to]) {
+		t.Errorf("a piece of two members between spoiled ones: %v %v", bad, err)
+	}
+	if err := CheckChunk(t.Context(), dir, ref, true); !errors.Is(err, ErrDamaged) {
+		t.Errorf("the whole of it: %v", err)
+	}
+	put(t, filepath.Join(dir, ChunksDir, ChunkName(refs[0].SHA256)), spoiled)
+	bad, err = (&Source{Dirs: []string{dir}}).Copy(t.Context(), refs, []Piece{{Extent{0, from, to - from}, got, 0}}, false, nil)
+	if err != nil || len(bad) != 1 || !errors.Is(bad[0], ErrDamaged) {
+		t.Errorf("a piece of a chunk that is not what it was: %v %v", bad, err)
+	}
+}
+
 // A bomb is given up as soon as it is longer than the manifest says.
 func TestBombStops(t *testing.T) {
 	matrix.Count(t, 1, "23")

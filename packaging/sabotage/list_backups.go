@@ -44,8 +44,14 @@ var backups = []mutation{
 	},
 	{
 		what: "the new backup is not read back",
-		file: "engine/commit.go", old: "if err := b.readBack(); err != nil {", new: "if err := error(nil); err != nil {",
+		file: "engine/commit.go", old: "if err := b.readBack(files); err != nil {", new: "if err := error(nil); err != nil {",
 		pkg: "engine", run: "^TestReadBack$",
+	},
+	{
+		what: "the lists of a new backup are not decoded once more",
+		file: "engine/commit.go", old: "if _, problems := checkContents(b.manifest, b.raw, b.small, func() decodedIndex { return decodeIndex(index) }); len(problems) > 0 {",
+		new: "if _, problems := checkContents(b.manifest, b.raw, b.small, func() decodedIndex { return decodeIndex(index) }); len(problems) > 9 {",
+		pkg: "engine", run: "^TestListsAreChecked$",
 	},
 	{
 		what: "new chunks are not read back",

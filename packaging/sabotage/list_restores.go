@@ -34,7 +34,7 @@ var restores = []mutation{
 	},
 	{
 		what: "JSON with a key that stands twice is read",
-		file: "engine/repository/manifest.go", old: "if stack[n-1].seen[k] {", new: "if stack[n-1].seen[k] && k == \"\" {",
+		file: "engine/repository/manifest.go", old: "if top.seen[k] {", new: "if top.seen[k] && k == \"\" {",
 		pkg: "engine/repository", run: "^TestManifestRefusesText$",
 	},
 	{
@@ -99,7 +99,7 @@ var restores = []mutation{
 	},
 	{
 		what: "the index does not have to say what the manifest says",
-		file: "engine/check.go", old: "if !d.index.Equal(repository.NewRestoreIndex(m, raw, files, originOf(m))) {", new: "if d.index == nil {",
+		file: "engine/check.go", old: "if !repository.NewRestoreIndex(m, raw, files, originOf(m)).HasLines(d.lines) {", new: "if d.index == nil {",
 		pkg: "engine", run: "^TestSabotage$/^each$/the_index_lacks_a_line",
 	},
 	{

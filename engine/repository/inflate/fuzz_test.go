@@ -2,6 +2,8 @@ package inflate
 
 import (
 	"bytes"
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
@@ -10,7 +12,10 @@ import (
 // fuzzedMembers are what FuzzMember begins with.
 func fuzzedMembers(tb testing.TB) (out [][]byte) {
 	tb.Helper()
-	for _, b := range smallMembers(tb) {
+	sized := declaring(tb, []byte("content with its sizes"))
+	lying := bytes.Clone(sized)
+	lying[fieldAt+8]++
+	for _, b := range append(slices.Collect(maps.Values(smallMembers(tb))), sized, lying) {
 		out = append(out, b, b[:len(b)/2], append(bytes.Clone(b), b...), append(bytes.Clone(b), "garbage garbage"...))
 	}
 	return out

@@ -57,6 +57,34 @@ func (d *Decoder) Member(dst, src []byte) (out []byte, consumed int, err error) 
 	return out, end + 8, nil
 }
 
+// The extra field (RFC 1952, section 2.3.1.1) in which a member declares its sizes, so that who needs nothing of it can pass
+// over it: the subfield "MR" with two numbers of 32 bits, little-endian, the length of the member with its header and trailer and
+// that of its content.
+const (
+	fieldLength = 12
+	fieldAt     = 12                    // where it stands in a member that has no other before it
+	headBytes   = fieldAt + fieldLength // as much as tells what a member declares
+)
+
+// Field returns the extra field for a writer of gzip, still without sizes: see Declare.
+func Field() []byte { return []byte{'M', 'R', 8, 0, 0, 0, 0, 0, 0, 0, 0, 0} }
+
+// Declare writes a member's sizes into its Field, which was the only extra field it was written with.
+func Declare(member []byte, content int) {
+	binary.LittleEndian.PutUint32(member[fieldAt+4:], uint32(len(member)))
+	binary.LittleEndian.PutUint32(member[fieldAt+8:], uint32(content))
+}
+
+// declared returns the sizes that the member at the beginning of src declares. A member without content declares none.
+func declared(src []byte) (size, content int, ok bool) {
+	if len(src) < headBytes || src[0] != 0x1f || src[1] != 0x8b || src[3]&flagExtra == 0 || src[10] != fieldLength || src[11] != 0 ||
+		src[12] != 'M' || src[13] != 'R' || src[14] != 8 || src[15] != 0 {
+		return 0, 0, false
+	}
+	size, content = int(binary.LittleEndian.Uint32(src[fieldAt+4:])), int(binary.LittleEndian.Uint32(src[fieldAt+8:]))
+	return size, content, size > headBytes && content > 0
+}
+
 // Flags of a header, and how long its strings may be with the zero at their end: as in compress/gzip.
 const (
 	flagHdrCrc  = 1 << 1

@@ -105,6 +105,9 @@ func (r *Reader) nextMember() ([]byte, error) {
 	}
 	switch {
 	case err == nil:
+		if size, content, ok := declared(r.in[r.r:r.w]); ok && (size != n || content != len(out)) {
+			return nil, ErrCorrupt
+		}
 		r.r += n
 		r.want = max(r.want, n+n/4)
 		r.begun = true
@@ -112,10 +115,40 @@ func (r *Reader) nextMember() ([]byte, error) {
 	case errors.Is(err, ErrShort) && r.srcErr != nil:
 		return nil, noEOF(r.srcErr)
 	case errors.Is(err, ErrShort), errors.Is(err, ErrLarge):
+		if _, _, ok := declared(r.in[r.r:r.w]); ok {
+			return nil, ErrCorrupt // who declares sizes writes members that fit
+		}
 		return nil, r.beginLarge()
 	default:
 		return nil, err
 	}
+}
+
+// Skip passes over the next member without decoding it, if it declares its sizes (see Field) and has no more than most bytes of
+// content. It returns how many that are; 0: Next has to read on. What was passed over is read from the source, and not checked.
+func (r *Reader) Skip(most int64) (n int64, err error) {
+	if r.src == nil || r.err != nil || r.large || len(r.rest) > 0 {
+		return 0, nil
+	}
+	if r.w-r.r < headBytes {
+		r.fill()
+	}
+	size, content, ok := declared(r.in[r.r:r.w])
+	if !ok || int64(content) > most {
+		return 0, nil
+	}
+	if size > r.w-r.r {
+		r.fill()
+	}
+	if size > r.w-r.r {
+		if r.srcErr == nil {
+			return 0, ErrCorrupt // none that fits is so large
+		}
+		return 0, noEOF(r.srcErr)
+	}
+	r.r += size
+	r.begun = true
+	return int64(content), nil
 }
 
 // fill reads until the buffer is full or the source has ended.

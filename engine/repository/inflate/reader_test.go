@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,7 +44,16 @@ func read(r *Reader) (content []byte, err error) {
 // an error is what whole members hold, and at most as much of the next as the standard library has, too.
 func (c *checker) checkFile(t *testing.T, r *Reader, b []byte) bool {
 	t.Helper()
-	contents, _, want := c.expect(b)
+	contents, sizes, want := c.expect(b)
+	at := 0
+	for i, n := range sizes {
+		// The one thing that is refused and is well-formed: a member that declares other sizes than it has, or too large ones.
+		if size, content, ok := declared(b[at:]); ok && (size != n || content != len(contents[i]) || content > maxContent) {
+			contents, want = contents[:i], ErrCorrupt
+			break
+		}
+		at += n
+	}
 	all := bytes.Join(contents, nil)
 	for name, source := range sources {
 		r.Reset(source(bytes.NewReader(b)))
@@ -254,3 +265,114 @@ func (f *failsOnce) Read(b []byte) (int, error) {
 type stuck struct{}
 
 func (stuck) Read([]byte) (int, error) { return 0, nil }
+
+// declaring returns a member that declares its sizes, as a packer writes it.
+func declaring(tb testing.TB, content []byte) []byte {
+	tb.Helper()
+	var out bytes.Buffer
+	w, err := gzip.NewWriterLevel(&out, 6)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	w.Extra = Field()
+	if _, err := w.Write(content); err != nil {
+		tb.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	Declare(out.Bytes(), len(content))
+	return out.Bytes()
+}
+
+// A member that declares its sizes can be passed over, whatever is in it, and what is behind it is read.
+func TestSkip(t *testing.T) {
+	contents := kinds(maxContent)
+	names := slices.Sorted(maps.Keys(contents))
+	var file []byte
+	for _, name := range names {
+		m := declaring(t, contents[name])
+		if name != names[0] {
+			m[len(m)-9] ^= 1 // what is passed over is not decoded: its checksum would be found wrong
+		}
+		file = append(file, m...)
+		file = append(file, declaring(t, []byte(name))...)
+	}
+	for way, source := range sources {
+		if way == "one by one" {
+			continue // some seconds
+		}
+		var r Reader
+		r.Reset(source(bytes.NewReader(file)))
+		for i, name := range names {
+			if n, err := r.Skip(int64(len(contents[name])) - 1); n != 0 || err != nil {
+				t.Fatalf("%s: %s: %d bytes were passed over where fewer are, %v", way, name, n, err)
+			}
+			if i == 0 {
+				if b, err := r.Next(); err != nil || !bytes.Equal(b, contents[name]) {
+					t.Fatalf("%s: %s: %d bytes, %v", way, name, len(b), err)
+				}
+			} else if n, err := r.Skip(maxContent); n != int64(len(contents[name])) || err != nil {
+				t.Fatalf("%s: %s: %d bytes were passed over, %v", way, name, n, err)
+			}
+			if b, err := r.Next(); err != nil || string(b) != name {
+				t.Fatalf("%s: behind %s: %q, %v", way, name, b, err)
+			}
+		}
+		if n, err := r.Skip(maxContent); n != 0 || err != nil {
+			t.Errorf("%s: at the end %d bytes were passed over, %v", way, n, err)
+		}
+		if _, err := r.Next(); !errors.Is(err, io.EOF) {
+			t.Errorf("%s: at the end: %v", way, err)
+		}
+	}
+}
+
+// Members that declare nothing, or not by the book, are not passed over; those that are cut off or do not have the sizes
+// they declare are damaged.
+func TestSkipRefuses(t *testing.T) {
+	content := kinds(3000)["text"]
+	good := declaring(t, content)
+	changed := func(at int, to byte) []byte {
+		b := bytes.Clone(good)
+		b[at] = to
+		return b
+	}
+	for name, b := range map[string][]byte{
+		"nothing declared": memberOf(t, content, 6), "other fields": headed(t, content), "empty": {}, "another subfield": changed(13, 'X'),
+		"a longer field": changed(10, 13), "a longer subfield": changed(14, 9), "no content": declaring(t, nil), "cut off in the field": good[:20],
+	} {
+		var r Reader
+		r.Reset(bytes.NewReader(b))
+		if n, err := r.Skip(maxContent); n != 0 || err != nil {
+			t.Errorf("%s: %d bytes were passed over, %v", name, n, err)
+		}
+	}
+	for name, b := range map[string][]byte{
+		"shorter": changed(fieldAt+4, good[fieldAt+4]-1), "longer": changed(fieldAt+4, good[fieldAt+4]+1),
+		"less content": changed(fieldAt+8, good[fieldAt+8]-1), "more content": changed(fieldAt+8, good[fieldAt+8]+1),
+	} {
+		var r Reader
+		r.Reset(bytes.NewReader(append(bytes.Clone(b), good...)))
+		if _, err := r.Next(); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s than declared: %v", name, err)
+		}
+	}
+	large := declaring(t, make([]byte, 2*maxContent))
+	var r Reader
+	r.Reset(bytes.NewReader(large))
+	if _, err := r.Next(); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a member that is too large: %v", err)
+	}
+	for n := headBytes; n < len(good); n += 7 {
+		r.Reset(bytes.NewReader(good[:n]))
+		if k, err := r.Skip(maxContent); k != 0 || !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("cut off after %d bytes: %d bytes were passed over, %v", n, k, err)
+		}
+	}
+	huge := changed(fieldAt+6, 0xff) // 16 MB
+	r.Reset(io.MultiReader(bytes.NewReader(huge), bytes.NewReader(make([]byte, 20<<20))))
+	if k, err := r.Skip(maxContent); k != 0 || !errors.Is(err, ErrCorrupt) {
+		t.Errorf("16 MB declared: %d bytes were passed over, %v", k, err)
+	}
+}
