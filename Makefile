@@ -14,15 +14,15 @@ ROWS      ?=
 GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK   = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-# What the tests run beside Go, as command:package,package of Debian; installed by "make test" where missing. On
-# macOS nothing is installed. gcc is for the race detector, the D-Bus daemon and the keyring are a desktop without a
-# screen, the others are peers and stand-ins for the tools of a fresh Mac.
+# What the tests run beside Go, as command/command:package,package of Debian; installed by "make test" where none of the
+# commands is there. On macOS nothing is installed. gcc is for the race detector, the D-Bus daemon and the keyring are a
+# desktop without a screen, Chromium looks at the report, the others are peers and stand-ins for the tools of a fresh Mac.
 TOOLS = sqlite3:sqlite3 bsdtar:libarchive-tools zsh:zsh mksh:mksh original-awk:original-awk shellcheck:shellcheck strace:strace \
 	openssl:openssl perl:perl git:git python3:python3 plistutil:libplist-utils busybox:busybox \
 	dbus-daemon:dbus gnome-keyring-daemon:gnome-keyring secret-tool:libsecret-tools \
 	systemd-analyze:systemd desktop-file-validate:desktop-file-utils icns2png:icnsutils \
 	ruby:ruby file:file mandoc:mandoc fish:fish dh_bash-completion:bash-completion \
-	gcc:gcc,libc6-dev
+	gcc:gcc,libc6-dev chromium-headless-shell/chromium/google-chrome:chromium-headless-shell
 
 # Peers that make bench compares with; restic it builds itself.
 PEERS = borg:borgbackup pigz:pigz rclone:rclone perl:perl zsh:zsh sqlite3:sqlite3

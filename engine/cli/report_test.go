@@ -22,10 +22,11 @@ import (
 
 var updateGolden = flag.Bool("update", false, "write the golden files, the manual page and docs/commands.md")
 
-// TestReport makes the pages of three histories and compares them with what happened. MAIA_TEST_PAGES names a folder for
-// the pages, to look at them.
+// TestReport makes the pages of three histories and compares them with what happened; a browser looks at them.
+// MAIA_TEST_PAGES names a folder for the pages, to look at them oneself.
 func TestReport(t *testing.T) {
 	t.Parallel()
+	b := startBrowser(t)
 	for kind, check := range map[string]func(*testing.T, *engine.Report){
 		historyFull: checkFullHistory, historyFirst: checkFirstDay, historyFailing: checkFailingWeek,
 	} {
@@ -42,7 +43,9 @@ func TestReport(t *testing.T) {
 				}
 			}
 			checkPage(t, page)
+			b.check(t, page)
 			if kind == historyFirst {
+				b.checkFinds(t, page)
 				goldenReport(t, r, w.base)
 			}
 		})
