@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -307,6 +308,57 @@ func TestFailingRestore(t *testing.T) {
 		k.sameSource(snapshotTree(t, place+"/maia"), m)
 		if done(); t.Failed() {
 			return
+		}
+	}
+}
+
+// TestRestoreSyncs: a restore ends well only if the large database and the target's volume could be synced.
+func TestRestoreSyncs(t *testing.T) {
+	t.Parallel()
+	faults := matrix.Of(t, "6")
+	k := newKiller(t, 71)
+	m := k.backup().Manifest
+	place := filepath.Join(k.base, "place")
+	restore := func() error {
+		remove(t, place)
+		_, err := k.engine().Restore(t.Context(), engine.RestoreOptions{Backup: m.BackupID, To: place})
+		return err
+	}
+	var mu sync.Mutex
+	var synced []string
+	count := func(op fsx.Op, path string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if op == fsx.OpSync && strings.HasPrefix(path, place) {
+			synced = append(synced, path)
+		}
+		return nil
+	}
+	k.fault.Store(&count)
+	err := restore()
+	k.fault.Store(nil)
+	large := 0
+	for _, s := range m.Streams() {
+		if s.Database != nil {
+			large++
+		}
+	}
+	if err != nil || large == 0 || len(synced) != large+1 || !slices.Contains(synced, place) {
+		t.Fatalf("%v; of %d large databases and %s were synced %q", err, large, place, synced)
+	}
+	for _, bad := range synced {
+		faults.Inject()
+		fail := func(op fsx.Op, path string) error {
+			if op == fsx.OpSync && path == bad {
+				return unix.EIO
+			}
+			return nil
+		}
+		k.fault.Store(&fail)
+		err := restore()
+		k.fault.Store(nil)
+		if !errors.Is(err, unix.EIO) {
+			t.Errorf("%s cannot be synced: %v", bad, err)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"maia-dr/engine/component"
+	"maia-dr/engine/fsx"
 	"maia-dr/engine/repository"
 )
 
@@ -28,6 +29,8 @@ const agentsDir = "Library/LaunchAgents"
 type area struct {
 	root, aside, stage string
 	personal           bool // it is the home
+	// volume is what the area lies on, while a restore runs.
+	volume *fsx.Volume
 }
 
 func (a *area) path(rel string) string { return filepath.Join(a.root, filepath.FromSlash(rel)) }
@@ -135,7 +138,10 @@ func (r *restore) open(a *area) (done func() error, err error) {
 	if err := fsys.Mkdir(a.stage, 0o700); err != nil {
 		return nil, errors.Join(err, unlock())
 	}
-	return func() error { return errors.Join(fsys.RemoveAll(a.stage), unlock()) }, nil
+	if a.volume, err = fsys.OpenVolume(a.root); err != nil {
+		return nil, errors.Join(err, fsys.RemoveAll(a.stage), unlock())
+	}
+	return func() error { return errors.Join(a.volume.Close(), fsys.RemoveAll(a.stage), unlock()) }, nil
 }
 
 // freeName returns name, with a number if one of those components has something of that name at its top itself.

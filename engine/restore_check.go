@@ -16,6 +16,8 @@ type databaseCheck struct {
 	cancel context.CancelFunc
 	facts  sqlitesnap.Facts
 	err    error
+	// syncErr says why the file is not durable.
+	syncErr error
 }
 
 // depth is how thoroughly databases are checked. Rows are counted where somebody compares them.
@@ -29,14 +31,18 @@ func (r *restore) depth() sqlitesnap.Depth {
 	return sqlitesnap.Full
 }
 
-// beginCheck begins to check a large database while other files are verified and put in place.
+// beginCheck begins to check a large database, and to write it out to the disk, while other files are verified and put in
+// place: the sync at the end would have to wait for most of its bytes.
 func (r *restore) beginCheck(p *placement, path string) {
 	ctx, cancel := context.WithCancel(r.ctx)
 	c := &databaseCheck{done: make(chan struct{}), cancel: cancel}
 	p.check = c
 	go func() {
 		defer close(c.done)
+		written := make(chan error, 1)
+		go func() { written <- r.e.fs.Sync(path) }()
 		c.facts, c.err = sqlitesnap.CheckFile(ctx, path, r.depth())
+		c.syncErr = <-written
 	}()
 }
 

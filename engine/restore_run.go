@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -46,13 +47,36 @@ func (r *restore) run() (err error) {
 	if err := r.finishDirs(); err != nil {
 		return err
 	}
-	if r.rehearsal == nil || !r.rehearsal.light() {
-		unix.Sync()
-	}
-	if err := r.checkDatabases(); err != nil {
+	synced := make(chan error, 1)
+	go func() { synced <- r.sync() }()
+	if err := errors.Join(r.checkDatabases(), <-synced); err != nil {
 		return err
 	}
 	return r.activate()
+}
+
+// sync makes what was restored, and what was moved aside for it, durable.
+func (r *restore) sync() error {
+	if r.rehearsal != nil && r.rehearsal.light() {
+		return nil
+	}
+	for _, a := range r.areas() {
+		if a.volume == nil {
+			continue
+		}
+		if err := a.volume.Sync(); err != nil {
+			return err
+		}
+	}
+	if r.res.MovedAside == "" {
+		return nil
+	}
+	// It may be on another volume.
+	v, err := r.e.fs.OpenVolume(r.res.MovedAside)
+	if err != nil {
+		return err
+	}
+	return errors.Join(v.Sync(), v.Close())
 }
 
 // fetch gets the content of every file that is not in its place yet: of streams into staged files, of small archives
@@ -127,22 +151,40 @@ func (r *restore) fetchStreams(groups []streamFiles, wanted map[*repository.File
 	// A stream at a time each: many files that are made in one folder at once only wait for each other.
 	var staging errgroup.Group
 	staging.SetLimit(runtime.GOMAXPROCS(0))
-	for i, g := range groups {
+	// Large databases begin: their check takes longest.
+	order := make([]int, len(groups))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Compare(groups[b].stream.Extents.Size(), groups[a].stream.Extents.Size())
+	})
+	for _, i := range order {
 		staging.Go(func() error {
+			g, buf := groups[i], make([]byte, 256<<10)
 			for _, f := range g.files {
-				if err := r.stageFile(scratch[i], &g, f, wanted[f], badChunk); err != nil {
+				if err := r.stageFile(scratch[i], &g, f, wanted[f], badChunk, buf); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 	}
-	return staging.Wait()
+	if err := staging.Wait(); err != nil {
+		return err
+	}
+	for i, g := range groups {
+		if g.stream.Database == nil {
+			// Its files were copied out of it. What is removed now is never written out to the disk.
+			r.e.fs.Discard(scratch[i].Name())
+		}
+	}
+	return nil
 }
 
 // stageFile verifies one file's bytes. A database's stream becomes the file itself, whose check begins; a file of a tar is
-// copied out. It is called from several goroutines.
-func (r *restore) stageFile(scratch *fsx.File, g *streamFiles, f *repository.File, p *placement, bad map[repository.Hash]error) error {
+// copied out, by way of buf. It is called from several goroutines.
+func (r *restore) stageFile(scratch *fsx.File, g *streamFiles, f *repository.File, p *placement, bad map[repository.Hash]error, buf []byte) error {
 	if err := r.ctx.Err(); err != nil {
 		return err
 	}
@@ -151,7 +193,7 @@ func (r *restore) stageFile(scratch *fsx.File, g *streamFiles, f *repository.Fil
 	staged := scratch.Name()
 	if f.Type == repository.TypeLarge {
 		r.beginCheck(p, staged)
-		if _, err := io.Copy(sum, in); err != nil {
+		if _, err := io.CopyBuffer(sum, in, buf); err != nil {
 			return err
 		}
 	} else {
@@ -161,7 +203,7 @@ func (r *restore) stageFile(scratch *fsx.File, g *streamFiles, f *repository.Fil
 		if err != nil {
 			return err
 		}
-		_, err = io.Copy(io.MultiWriter(out, sum), in)
+		_, err = io.CopyBuffer(io.MultiWriter(out, sum), in, buf)
 		if err = errors.Join(err, out.Close()); err != nil {
 			return err
 		}
@@ -304,6 +346,9 @@ func (r *restore) put(p *placement) error {
 	}
 	if p.check != nil {
 		<-p.check.done // it knows the file by its name
+		if p.check.syncErr != nil {
+			return p.check.syncErr
+		}
 	}
 	if err := r.e.fs.Rename(staged, p.dest); err != nil {
 		return err

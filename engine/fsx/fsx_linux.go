@@ -29,3 +29,6 @@ func clone(src, dst string, perm fs.FileMode) error {
 
 // Dataless reports whether a file's content lies in the cloud only: reading it would download it. Here none is.
 func Dataless(string) bool { return false }
+
+// syncVolume waits for the volume of an open folder, and for no other one; an error is of what was written since it was opened.
+func syncVolume(dir *os.File) error { return ignoreUnsyncable(unix.Syncfs(int(dir.Fd()))) }

@@ -200,6 +200,7 @@ func TestEveryMethodPassesTheSeam(t *testing.T) {
 		func(f *FS) error { return f.Mkdir(sub+"/a", 0o700) }, func(f *FS) error { return two(f.MkdirTemp(dir, "x")) },
 		func(f *FS) error { return f.RemoveAll(sub) }, func(f *FS) error { return f.Chtimes(file, time.Unix(0, 0)) },
 		func(f *FS) error { return two(f.Append(file, 0o600)) }, func(f *FS) error { return two(f.CreateTemp(dir, "x")) },
+		func(f *FS) error { return syncVolumeOf(f, dir) },
 	} {
 		if err := call(f.fs()); !errors.Is(err, syscall.ENOSPC) || len(f.ops) != 1 {
 			t.Errorf("call %d: %v, calls %v", i, err, f.ops)
@@ -388,5 +389,25 @@ func TestFreeBytes(t *testing.T) {
 	}
 	if _, err := FreeBytes(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
+	}
+}
+
+func syncVolumeOf(f *FS, dir string) error {
+	v, err := f.OpenVolume(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(v.Sync(), v.Close())
+}
+
+// TestVolume syncs the volume of a folder; one that is closed, or not there, is an error.
+func TestVolume(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := syncVolumeOf(nil, dir); err != nil {
+		t.Error(err)
+	}
+	if err := syncVolumeOf(nil, filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a folder that is not there: %v", err)
 	}
 }
