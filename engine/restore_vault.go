@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,7 +27,7 @@ func (r *restore) authenticate() error {
 			return nil
 		}
 		if err != nil {
-			return err
+			return cmp.Or(r.ctx.Err(), err)
 		}
 		err = r.openVault(p)
 		if err == nil {

@@ -103,7 +103,8 @@ func (b *backup) findPassword() error {
 			// A locked Keychain at three in the morning must not cost the backup of everything else.
 			b.passwordProblem = err
 		case err != nil:
-			return err
+			// Whatever the Keychain calls it.
+			return b.ctx.Err()
 		}
 		b.password = &p
 	}

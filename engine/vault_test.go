@@ -504,6 +504,33 @@ func (r *rig) sameNew(res *engine.BackupResult) {
 	}
 }
 
+// TestCancelledAtTheQuestion: whatever the Keychain says when a run is cancelled while it waits for the password, the run was
+// cancelled, and nothing has failed.
+func TestCancelledAtTheQuestion(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	ask := func(cancel context.CancelFunc) (vault.Password, error) {
+		cancel()
+		return vault.Password{}, &engine.Error{Op: "read the vault password", Code: engine.CodePasswordMissing, Err: errors.New("it did not answer")}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := r.mac().engineWith(func(o *engine.Options) {
+		o.FS, o.Sink = r.fsys, r.sink
+		o.Password = func(context.Context) (vault.Password, error) { return ask(cancel) }
+	}, r.now()).Backup(ctx, engine.BackupOptions{})
+	if engine.CodeOf(err) != engine.CodeCancelled {
+		t.Errorf("the backup: %v", err)
+	}
+	if _, err := r.sealed("right"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel = context.WithCancel(t.Context())
+	_, err = r.engine().Restore(ctx, engine.RestoreOptions{To: t.TempDir() + "/to", Password: func(context.Context, int, int) (vault.Password, error) { return ask(cancel) }})
+	if engine.CodeOf(err) != engine.CodeCancelled {
+		t.Errorf("the restore: %v", err)
+	}
+}
+
 // TestOpenByHand opens the vault as the README tells: with openssl and tar.
 func TestOpenByHand(t *testing.T) {
 	t.Parallel()

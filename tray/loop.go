@@ -47,9 +47,8 @@ type loop struct {
 
 	looking, lookAgain bool
 	telling, tellAgain bool
-	lookedAt, ticked   time.Time
-	// asOf is when the look began that the state is of.
-	asOf time.Time
+	// lookedAt is when the look began that the state is of, ticked when the last minute ended.
+	lookedAt, ticked time.Time
 	// jobAt is when the last job was started, troubleAt when the last click failed.
 	jobAt, troubleAt time.Time
 }
@@ -186,7 +185,7 @@ func (l *loop) look() {
 		}
 		return func() {
 			l.looking, l.state.AskedAt = false, time.Time{}
-			l.lookedAt, l.asOf = l.wall(), began
+			l.lookedAt = began
 			l.looked(look, err)
 			l.tell()
 			if l.lookAgain {
@@ -289,7 +288,7 @@ func (l *loop) tell() {
 	l.telling = true
 	alerts := menu.Alert(l.state, l.o.Now())
 	// A run may have ended since, and told of it.
-	alerts.AsOf = l.asOf
+	alerts.AsOf = l.lookedAt
 	l.do(func(ctx context.Context) func() {
 		if err := l.o.Keeper.Report(ctx, alerts); err != nil {
 			l.o.Log.Warn().Err(err).Msg("notify")
