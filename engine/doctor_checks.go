@@ -154,7 +154,7 @@ func (x *examination) repository() []Check {
 	if x.status.Backups == 0 {
 		return unknown(CheckRepository, "nothing is stored yet")
 	}
-	return []Check{ok(CheckRepository, fmt.Sprintf("backups: %d, together %s; nothing lacks, nothing is foreign", x.status.Backups, humanize.Bytes(uint64(x.status.TotalBytes))))}
+	return []Check{ok(CheckRepository, fmt.Sprintf("backups: %d, together %s; nothing is missing, nothing is foreign", x.status.Backups, humanize.Bytes(uint64(x.status.TotalBytes))))}
 }
 
 // tools asks git, where there is a history it should answer for, and says what else the newest backup could ask.

@@ -445,10 +445,12 @@ func (a *app) shows(prefix string) bool {
 func (a *app) click(prefix string) {
 	a.d.t.Helper()
 	var r row
-	a.d.wait(prefix+" can be clicked", func() (ok bool) {
+	if !a.d.within(patience, func() (ok bool) {
 		r, ok = find(a.rows(), prefix)
 		return ok && r.enabled
-	})
+	}) {
+		a.d.t.Fatalf("gave up waiting until %s can be clicked:\n%s", prefix, a.text())
+	}
 	a.event(r.id, "clicked")
 }
 

@@ -58,6 +58,14 @@ func TestSeveralAccountsAreAskedAboutOnce(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(r.fix.OneDrive, "MaiaBackups")); err == nil {
 		t.Error("the other account has a repository too")
 	}
+	// The place that a restore proposes is the Maia in use, which is said before it is agreed to.
+	exit, out = run("\n", "restore", "--dry-run")
+	if exit != cli.ExitDone || !strings.Contains(asked.String(), "Where should Maia go? ["+r.fix.Root+"]") || !strings.Contains(out, "NOTE: "+r.fix.Root+" is there and not empty") {
+		t.Errorf("%d, asked %q: %s", exit, asked.String(), out)
+	}
+	if exit, out = run(t.TempDir()+"/new\n", "restore", "--to", t.TempDir()+"/new", "--dry-run"); exit != cli.ExitDone || strings.Contains(out, "is there and not empty") {
+		t.Errorf("%d: %s", exit, out)
+	}
 	if exit, out := run("", "backup", "--no-vault"); exit != cli.ExitDone || asked.Len() > 0 {
 		t.Errorf("the second time: %d, asked %q: %s", exit, asked.String(), out)
 	}

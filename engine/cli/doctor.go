@@ -154,7 +154,7 @@ func (a *app) printDiagnosis(d *engine.Diagnosis) {
 	}
 	switch {
 	case wrong > 0:
-		a.printf("\n%s attention, the first first.\n", count(wrong, "thing needs", "things need"))
+		a.printf("\n%s attention; begin with the first.\n", count(wrong, "thing needs", "things need"))
 	case unknown > 0:
 		a.printf("\nNothing is to be done; %s could not be found out here.\n", count(unknown, "thing", "things"))
 	default:

@@ -184,12 +184,11 @@ func (a *app) askTarget(cmd *cobra.Command, e *engine.Engine, o *engine.RestoreO
 	}
 	a.tidy()
 	question := fmt.Sprintf("Where should Maia go? [%s] ", clean(root))
-	if list, err := os.ReadDir(root); err == nil && len(list) > 0 {
-		a.say("NOTE: %s is there and not empty. What differs in it would be moved aside, to %s.before-restore-DATE_TIME;\nanother folder leaves it as it is.\n", clean(root), clean(root))
-	}
 	if !filepath.IsAbs(root) || clean(root) != root {
 		// What cannot be shown as it is, nobody can agree to.
 		question, root = "Where should Maia go? ", ""
+	} else if list, err := os.ReadDir(root); err == nil && len(list) > 0 {
+		a.say("NOTE: %s is there and not empty. What differs in it would be moved aside, to %s.before-restore-DATE_TIME;\nanother folder leaves it as it is.\n", root, root)
 	}
 	answer, err := a.ask(question)
 	if err != nil {
