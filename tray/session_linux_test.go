@@ -323,7 +323,7 @@ func TestOverdueByTheClock(t *testing.T) {
 	s.wantTold("No backup for 27 hours", "Still: No backup for 2 days")
 
 	// Muted, it stays to be seen and is not told of.
-	a.click("The newest complete backup is 52 hours old")
+	a.click("The newest complete backup is 2 days old")
 	s.wait("it is muted", func() bool { return a.shows("Muted until ") && a.icon() != menu.Overdue })
 	write(t, s.clock, "100h")
 	a.open()
