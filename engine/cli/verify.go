@@ -15,7 +15,7 @@ func (a *app) verifyCommand() *cobra.Command {
 database in it. Without a name, the newest complete backup.
 
 With --hashes, every stored byte is compared, and nothing is taken out of the chunks: that finds what has changed since it
-was stored, in about a fifth of the time.`,
+was stored, in a small part of the time.`,
 		Example: `  maia-dr verify
   maia-dr verify --all
   maia-dr verify --all --hashes`,

@@ -94,7 +94,8 @@ func (w *walker) agents() error {
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, name := range names {
 		if err := w.ctx.Err(); err != nil {
-			return errors.Join(err, g.Wait())
+			_ = g.Wait() // no function fails
+			return err
 		}
 		wanted := slices.ContainsFunc(slices.Concat(DefaultAgents(), w.o.Agents), func(p string) bool {
 			ok, err := path.Match(p, name)

@@ -400,7 +400,7 @@ func syncVolumeOf(f *FS, dir string) error {
 	return errors.Join(v.Sync(), v.Close())
 }
 
-// TestVolume syncs the volume of a folder; one that is closed, or not there, is an error.
+// TestVolume syncs the volume of a folder; one that is not there is an error.
 func TestVolume(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
