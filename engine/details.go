@@ -73,7 +73,9 @@ func (b *backup) gatherDetails(ctx context.Context) *details {
 	git := b.git
 	go func() {
 		defer close(d.done)
-		d.files, d.deps, d.warnings = component.CaptureDependencies(ctx, component.Deps{Inventory: b.inventory, Run: run, Lists: d.lists})
+		d.files, d.deps, d.warnings = component.CaptureDependencies(ctx, component.Deps{
+			Inventory: b.inventory, Run: run, Lists: d.lists, Search: b.e.env.Getenv("PATH"),
+		})
 		d.system.SystemInfo = component.CaptureSystem(ctx, component.SystemOptions{
 			Inventory: b.inventory, Dependencies: d.deps, Run: run, Getenv: b.e.env.Getenv, Now: b.started,
 			Zone: b.e.env.Zone, Hostname: b.e.env.Hostname,

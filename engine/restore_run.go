@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -98,7 +100,18 @@ func (r *restore) fetch() error {
 	return r.fetchSmall(wanted)
 }
 
+// fetchStreams gets the files of streams. Each stream is taken apart as soon as its last chunk is there; large databases
+// come first, because their check takes longest.
 func (r *restore) fetchStreams(groups []streamFiles, wanted map[*repository.File]*placement) error {
+	slices.SortStableFunc(groups, func(a, b streamFiles) int {
+		switch {
+		case a.stream.Database == nil && b.stream.Database != nil:
+			return 1
+		case a.stream.Database != nil && b.stream.Database == nil:
+			return -1
+		}
+		return cmp.Compare(b.stream.Extents.Size(), a.stream.Extents.Size())
+	})
 	var pieces []repository.Piece
 	scratch := make([]*fsx.File, len(groups))
 	defer func() {
@@ -109,7 +122,9 @@ func (r *restore) fetchStreams(groups []streamFiles, wanted map[*repository.File
 		}
 	}()
 	var total, done int64
-	needed := map[int]bool{}
+	// The streams that need a chunk, and how many chunks a stream waits for.
+	needed := map[int][]int{}
+	waits := make([]int, len(groups))
 	for i, g := range groups {
 		f, err := r.e.fs.Create(filepath.Join(r.target.stage, "stream."+strconv.Itoa(i)), 0o600)
 		if err != nil {
@@ -121,9 +136,13 @@ func (r *restore) fetchStreams(groups []streamFiles, wanted map[*repository.File
 			return err
 		}
 		for _, piece := range p {
-			if !needed[piece.Chunk] {
-				needed[piece.Chunk] = true
+			streams := needed[piece.Chunk]
+			if len(streams) == 0 {
 				total += r.m.Chunks[piece.Chunk].RawBytes
+			}
+			if !slices.Contains(streams, i) {
+				needed[piece.Chunk] = append(streams, i)
+				waits[i]++
 			}
 		}
 		pieces = append(pieces, p...)
@@ -137,46 +156,70 @@ func (r *restore) fetchStreams(groups []streamFiles, wanted map[*repository.File
 		}
 	}
 	r.e.phase(event.Read, total)
-	bad, err := r.source().Copy(r.ctx, r.m.Chunks, pieces, whole, r.e.counter(event.Read, total, &done))
+	ready := make(chan readyStream, len(groups))
+	bad := map[repository.Hash]error{}
+	for i, n := range waits {
+		if n == 0 {
+			ready <- readyStream{i, nil}
+		}
+	}
+	var mu sync.Mutex
+	src := r.source()
+	src.Done = func(chunk int, err *repository.ChunkError) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			bad[err.Chunk.SHA256] = err
+		}
+		for _, i := range needed[chunk] {
+			if waits[i]--; waits[i] == 0 {
+				ready <- readyStream{i, maps.Clone(bad)}
+			}
+		}
+	}
+	staged := make(chan error, 1)
+	go func() {
+		// A stream at a time each: many files that are made in one folder at once only wait for each other.
+		var g errgroup.Group
+		g.SetLimit(runtime.GOMAXPROCS(0))
+		for s := range ready {
+			g.Go(func() error { return r.stageStream(scratch[s.n], &groups[s.n], wanted, s.bad) })
+		}
+		staged <- g.Wait()
+	}()
+	lost, err := src.Copy(r.ctx, r.m.Chunks, pieces, whole, r.e.counter(event.Read, total, &done))
+	close(ready)
+	if serr := <-staged; err == nil {
+		err = serr
+	}
 	if err != nil {
 		return err
 	}
-	badChunk := map[repository.Hash]error{}
-	for _, b := range bad {
-		badChunk[b.Chunk.SHA256] = b
+	for _, b := range lost {
 		if r.rehearsal != nil {
 			r.rehearsal.problem("%v", b)
 		}
-	}
-	// A stream at a time each: many files that are made in one folder at once only wait for each other.
-	var staging errgroup.Group
-	staging.SetLimit(runtime.GOMAXPROCS(0))
-	// Large databases begin: their check takes longest.
-	order := make([]int, len(groups))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Compare(groups[b].stream.Extents.Size(), groups[a].stream.Extents.Size())
-	})
-	for _, i := range order {
-		staging.Go(func() error {
-			g, buf := groups[i], make([]byte, 256<<10)
-			for _, f := range g.files {
-				if err := r.stageFile(scratch[i], &g, f, wanted[f], badChunk, buf); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	if err := staging.Wait(); err != nil {
-		return err
 	}
 	for i, g := range groups {
 		if g.stream.Database == nil {
 			// Its files were copied out of it. What is removed now is never written out to the disk.
 			r.e.fs.Discard(scratch[i].Name())
+		}
+	}
+	return nil
+}
+
+// readyStream is a stream all chunks of which were read, by its number, and the chunks of which no copy is whole.
+type readyStream struct {
+	n   int
+	bad map[repository.Hash]error
+}
+
+func (r *restore) stageStream(scratch *fsx.File, g *streamFiles, wanted map[*repository.File]*placement, bad map[repository.Hash]error) error {
+	buf := make([]byte, 256<<10)
+	for _, f := range g.files {
+		if err := r.stageFile(scratch, g, f, wanted[f], bad, buf); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -33,6 +34,8 @@ type Deps struct {
 	Timeout time.Duration
 	// Lists may be nil. It saves asking for lists that are known.
 	Lists *PackageLists
+	// Search is the search path of Run. Without it, a Python that is named without its folder is asked each time.
+	Search string
 }
 
 // Tool states.
@@ -88,7 +91,7 @@ type Interpreter struct {
 // is not there has no file. Warnings are about tools that are there and fail. It returns early, with what it has, when
 // ctx is done.
 func CaptureDependencies(ctx context.Context, d Deps) (files map[string][]byte, info DependencyInfo, warnings []string) {
-	c := &depCapture{inv: d.Inventory, tools: newTools(d.Run, d.GOOS, d.Timeout), lists: d.Lists, files: map[string][]byte{}}
+	c := &depCapture{inv: d.Inventory, tools: newTools(d.Run, d.GOOS, d.Timeout), lists: d.Lists, search: filepath.SplitList(d.Search), files: map[string][]byte{}}
 	if c.lists == nil {
 		c.lists = new(PackageLists)
 	}
@@ -107,6 +110,7 @@ type depCapture struct {
 	tools *tools
 	lists *PackageLists
 
+	search  []string
 	answers sync.Map // of Pythons, by the path asked for: func() (identity, error)
 
 	mu       sync.Mutex
@@ -247,6 +251,9 @@ func (c *depCapture) askAhead(ctx context.Context, wanted []want) {
 
 // identify asks a Python who it is, once.
 func (c *depCapture) identify(ctx context.Context, python string) (identity, error) {
+	if path, err := lookUp(python, c.search); err == nil {
+		python = path // what a bare name means may change
+	}
 	ask, _ := c.answers.LoadOrStore(python, sync.OnceValues(func() (identity, error) {
 		if id, ok := c.lists.python(python, c.tools.goos); ok {
 			return id, nil

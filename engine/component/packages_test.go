@@ -200,3 +200,28 @@ func TestPythonIsNotAskedAgain(t *testing.T) {
 	asked("a script", true)
 	asked("a script may find another", true)
 }
+
+// A Python that is named without its folder is known by where the search path has it.
+func TestPythonInSearchPath(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "python3")
+	if err := os.WriteFile(link, []byte("\x7fELF"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	inv := takeOptions(t, Options{Root: maia(t, nil), Home: home(t, nil)})
+	answer := strings.Replace(python(link, "3.12.0", dir, false), "}", fmt.Sprintf(`, "installed": ["x"], "places": [%q]}`, dir+"/pip.conf"), 1)
+	r := &recorded{answers: map[string]string{link + " -c PROBE": answer, link + " -c LISTING": "six==1\n", "python3 -c PROBE": answer}}
+	var known KnownPackages
+	for n, search := range []string{"/none:" + dir, dir + ":/none", "/none"} {
+		r.ran = nil
+		lists := &PackageLists{Known: known, Since: time.Now().Add(time.Hour)}
+		_, info, _ := CaptureDependencies(t.Context(), Deps{Inventory: inv, Run: r.run, GOOS: "linux", Lists: lists, Search: search})
+		if len(info.Interpreters) != 1 || info.Interpreters[0].Version != "3.12.0" {
+			t.Errorf("%s: %+v", search, info.Interpreters)
+		}
+		if r.did(link+" -c PROBE") != (n == 0) || r.did("python3 -c PROBE") != (n == 2) {
+			t.Errorf("%s: ran %q", search, r.ran)
+		}
+		known = lists.Used()
+	}
+}

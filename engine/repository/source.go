@@ -28,6 +28,9 @@ type Source struct {
 	// Ready, if set, is called before a chunk's file is read, and returns when that will not wait for a download; with
 	// its error that copy is passed over.
 	Ready func(ctx context.Context, path string) error
+	// Done, if set, is told each chunk of a Copy when its pieces are written, or that no copy of it is whole; from several
+	// goroutines.
+	Done func(chunk int, bad *ChunkError)
 }
 
 // Piece asks for one extent of a chunk to be written to Dst at DstOff.
@@ -60,18 +63,22 @@ func (e *ChunkError) Error() string {
 func (e *ChunkError) Unwrap() error { return e.Err }
 
 // Copy writes the pieces. Every chunk they need is read once, hashed, and decompressed as far as it is needed, or to
-// its end if whole is set; several at a time. progress, which may be nil, is told of raw bytes as they come. Chunks
+// its end if whole is set; several at a time, in the order in which the pieces come to them. progress, which may be nil, is told of raw bytes as they come. Chunks
 // of which no copy is whole are returned; what was written for their pieces is not to be trusted. Other errors (a
 // full disk, a cancelled ctx) end the work.
 func (s *Source) Copy(ctx context.Context, chunks []ChunkRef, pieces []Piece, whole bool, progress func(n int64)) ([]*ChunkError, error) {
 	byChunk := make(map[int][]Piece)
+	var order []int
 	for _, p := range pieces {
+		if byChunk[p.Chunk] == nil {
+			order = append(order, p.Chunk)
+		}
 		byChunk[p.Chunk] = append(byChunk[p.Chunk], p)
 	}
 	if whole {
 		for i := range chunks {
-			if _, ok := byChunk[i]; !ok {
-				byChunk[i] = nil
+			if byChunk[i] == nil {
+				order = append(order, i)
 			}
 		}
 	}
@@ -79,21 +86,24 @@ func (s *Source) Copy(ctx context.Context, chunks []ChunkRef, pieces []Piece, wh
 	var bad []*ChunkError
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range chunks {
-		list, ok := byChunk[i]
-		if !ok {
-			continue
-		}
+	for _, i := range order {
 		g.Go(func() error {
+			list := byChunk[i]
 			slices.SortFunc(list, func(a, b Piece) int { return int(a.Offset - b.Offset) })
 			err := s.copyChunk(ctx, chunks[i], list, whole, progress)
-			if ce, ok := errors.AsType[*ChunkError](err); ok {
+			ce, isBad := errors.AsType[*ChunkError](err)
+			if err != nil && !isBad {
+				return err
+			}
+			if isBad {
 				mu.Lock()
 				bad = append(bad, ce)
 				mu.Unlock()
-				return nil
 			}
-			return err
+			if s.Done != nil {
+				s.Done(i, ce)
+			}
+			return nil
 		})
 	}
 	err := g.Wait()

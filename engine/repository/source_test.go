@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -79,9 +80,22 @@ func TestSourceReportsEachBadChunk(t *testing.T) {
 		}
 	}
 	var seen atomic.Int64
-	bad, err := (&Source{Dirs: []string{dir}}).Copy(t.Context(), refs, pieces, false, func(n int64) { seen.Add(n) })
-	if err != nil || len(bad) != 7 || seen.Load() != 13*1000 {
-		t.Errorf("%d bad, %d bytes of progress, %v", len(bad), seen.Load(), err)
+	var mu sync.Mutex
+	told := map[int]bool{}
+	src := &Source{Dirs: []string{dir}, Done: func(chunk int, bad *ChunkError) {
+		mu.Lock()
+		defer mu.Unlock()
+		if told[chunk] || (bad != nil) != (chunk%3 == 0) || bad != nil && bad.Chunk != refs[chunk] {
+			t.Errorf("told of chunk %d: %v", chunk, bad)
+		}
+		told[chunk] = true
+		if bad == nil && !bytes.Equal(got[chunk], bytes.Repeat([]byte{byte(chunk)}, 1000)) {
+			t.Errorf("told of chunk %d before it was written", chunk)
+		}
+	}}
+	bad, err := src.Copy(t.Context(), refs, pieces, false, func(n int64) { seen.Add(n) })
+	if err != nil || len(bad) != 7 || len(told) != 20 || seen.Load() != 13*1000 {
+		t.Errorf("%d bad, %d told, %d bytes of progress, %v", len(bad), len(told), seen.Load(), err)
 	}
 	for i := range got {
 		if i%3 != 0 && !bytes.Equal(got[i], bytes.Repeat([]byte{byte(i)}, 1000)) {

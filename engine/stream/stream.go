@@ -49,8 +49,8 @@ func Header(e Entry) ([]byte, error) {
 		// Without it, readers convert the bytes to the user's character set and may fail.
 		h.PAXRecords = map[string]string{"hdrcharset": "BINARY"}
 	}
-	var buf bytes.Buffer
-	if err := tar.NewWriter(&buf).WriteHeader(h); err != nil {
+	buf := bytes.NewBuffer(make([]byte, 0, 3*TarBlock))
+	if err := tar.NewWriter(buf).WriteHeader(h); err != nil {
 		return nil, fmt.Errorf("write tar header of %q: %w", e.Path, err)
 	}
 	return buf.Bytes(), nil
