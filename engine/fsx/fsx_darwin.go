@@ -3,6 +3,8 @@ package fsx
 import (
 	"io/fs"
 	"os"
+	"runtime"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,5 +23,24 @@ func Dataless(path string) bool {
 	return unix.Lstat(path, &st) == nil && st.Flags&0x40000000 != 0
 }
 
-// syncVolume waits for every volume: there is no call for one.
-func syncVolume(*os.File) error { return unix.Sync() }
+// syncVolume waits for the volume of an open folder, and for the drive's own cache: sync(2) only begins to write. It is what
+// fsync_volume_np does (xnu, libsyscall/wrappers). A volume that has no such sync, of a network for one, is told to begin.
+func syncVolume(dir *os.File) error {
+	flags := uint32(syncFull | syncWait)
+	_, _, errno := unix.Syscall6(unix.SYS_FFSCTL, dir.Fd(), syncVolumeRequest, uintptr(unsafe.Pointer(&flags)), 0, 0, 0)
+	runtime.KeepAlive(dir)
+	switch {
+	case errno == 0:
+		return nil
+	case errno == unix.ENOTSUP, errno == unix.ENOTTY, errno == unix.EINVAL:
+		return unix.Sync()
+	}
+	return errno
+}
+
+// From <sys/fsctl.h>: FSIOC_SYNC_VOLUME is _IOW('A', 1, uint32_t), of FSCTL_SYNC_FULLSYNC and FSCTL_SYNC_WAIT.
+const (
+	syncVolumeRequest = 1<<31 | 4<<16 | 'A'<<8 | 1
+	syncFull          = 1 << 0
+	syncWait          = 1 << 1
+)
