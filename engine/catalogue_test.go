@@ -5,9 +5,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"maia-dr/engine"
+	"maia-dr/engine/event"
 	"maia-dr/engine/repository"
 	"maia-dr/packaging/ci/faults/matrix"
 )
@@ -130,6 +132,34 @@ func TestDescriptorDamaged(t *testing.T) {
 				t.Errorf("%s %s: mended %v, repaired %q", name, how, mended, v.Repaired)
 			}
 			r.backup()
+		}
+	}
+}
+
+// A manifest that is another one when its backup's turn comes is no longer the one whose chunks were read.
+func TestVerifyManifestChanges(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	first := r.backup()
+	r.day(1)
+	second := r.backup()
+	var once sync.Once
+	r.sink = func(e event.Event) {
+		if e.Kind == event.PhaseStarted && e.Phase == event.Verify {
+			once.Do(func() {
+				at := filepath.Join(r.repo(), first.BackupID, repository.ManifestName)
+				write(t, at, append(read(t, at), '\n'))
+			})
+		}
+	}
+	res, err := r.engine().Verify(t.Context(), engine.VerifyOptions{All: true})
+	if err != nil || len(res.Backups) != 2 || !res.Damaged() {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	for _, b := range res.Backups {
+		changed := b.BackupID == first.BackupID && len(b.Problems) == 1 && strings.Contains(b.Problems[0], "changed while it was verified")
+		if whole := b.BackupID == second.BackupID && b.OK; !changed && !whole {
+			t.Errorf("%+v", b)
 		}
 	}
 }

@@ -98,7 +98,7 @@ func (b *backup) commit() error {
 	if err := b.e.fs.SyncDir(b.mirror.Dir); err != nil {
 		return err
 	}
-	b.catalogue = append(b.catalogue, catalogued{manifest: m, raw: b.raw})
+	b.catalogue = append(b.catalogue, m)
 	b.saveCaches()
 	b.saveMemory()
 	return nil

@@ -88,7 +88,7 @@ func (d *rehearsal) choose() error {
 	ids := d.all.ids()
 	if i := slices.Index(ids, d.m.BackupID); i >= 0 && i+1 < len(ids) {
 		// Without a backup before that can be read, everything is of today.
-		if m, _, err := d.all.manifest(ids[i+1]); err == nil {
+		if m, err := d.all.summary(ids[i+1]); err == nil {
 			if files, err := d.all.files(m); err == nil {
 				for _, f := range files {
 					before[place(f.Component, string(f.Path))] = f

@@ -71,7 +71,7 @@ type Engine struct {
 	// manifests are shared by all that read them; held keeps those of the last backup decoded, for who asks for the status
 	// after it.
 	manifests repository.Manifests
-	held      []catalogued
+	held      []*repository.Manifest
 
 	// laps measures the phases of a drill.
 	laps *laps

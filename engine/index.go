@@ -11,8 +11,10 @@ import (
 )
 
 // rebaseBelow is the part of a chunk, in percent, that the newest backup has to use for the chunk to be worth
-// referring to. One chunk a run is stored afresh, the emptiest first: it bounds how many chunks a restore reads.
-const rebaseBelow = 30
+// referring to. One chunk a run is stored afresh, the emptiest first: it bounds how many chunks a restore reads. Each such
+// part is uploaded once more, and frees nothing while a monthly backup needs the old chunk: at 30 %, a day of the sample's second
+// half-year came to 6.3 MB, with 81 chunks to restore from.
+const rebaseBelow = 20
 
 // readIndex reads the block index beside other work; nil: it cannot be read.
 func (b *backup) readIndex() <-chan *repository.Index {

@@ -77,7 +77,7 @@ func (e *Engine) Prune(ctx context.Context, o PruneOptions) (res *PruneResult, e
 
 // forget takes a backup out of the catalogue. Nothing of it in OneDrive is touched.
 func (s *session) forget(o PruneOptions) (*PruneResult, error) {
-	i := slices.IndexFunc(s.catalogue, func(c catalogued) bool { return c.manifest.BackupID == o.Forget })
+	i := slices.IndexFunc(s.catalogue, func(m *repository.Manifest) bool { return m.BackupID == o.Forget })
 	u := slices.IndexFunc(s.unreadable, func(u unreadable) bool { return u.id == o.Forget })
 	if i < 0 && u < 0 {
 		return nil, &Error{Op: "forget " + o.Forget, Code: CodeUnknownBackup, Err: errors.New("it is not in this machine's catalogue")}
@@ -119,8 +119,7 @@ func (s *session) decide() []retention.Decision {
 	var in []retention.Backup
 	proof := s.e.status.Drills.Proof
 	uploaded := s.uploaded()
-	for _, c := range s.catalogue {
-		m := c.manifest
+	for _, m := range s.catalogue {
 		_, vault := m.Components[component.Secrets]
 		in = append(in, retention.Backup{
 			ID: m.BackupID, Time: m.CreatedAt, Complete: len(m.Lacks(s.listing)) == 0, Vault: vault,
@@ -147,8 +146,8 @@ func (s *session) spareAdopted(decisions []retention.Decision) {
 	}
 	for i := range decisions {
 		d := &decisions[i]
-		c := slices.IndexFunc(s.catalogue, func(c catalogued) bool { return c.manifest.BackupID == d.ID })
-		if !d.Keep && s.catalogue[c].manifest.Writer != s.writer {
+		c := slices.IndexFunc(s.catalogue, func(m *repository.Manifest) bool { return m.BackupID == d.ID })
+		if !d.Keep && s.catalogue[c].Writer != s.writer {
 			d.Keep, d.Reasons = true, []string{"taken over less than 7 days ago"}
 		}
 	}
@@ -162,8 +161,8 @@ func (s *session) prune(ctx context.Context, dryRun bool) (*PruneResult, error) 
 		return nil, err
 	}
 	s.listing = listing
-	for _, c := range s.catalogue {
-		id := c.manifest.BackupID
+	for _, m := range s.catalogue {
+		id := m.BackupID
 		if _, ok := listing.Backups[id][repository.ManifestName]; !ok {
 			return nil, &Error{Op: "prune", Path: s.target.Dir, Code: CodeIncomplete,
 				Err:  fmt.Errorf("%s is not in OneDrive with its manifest; nothing was deleted", id),
@@ -176,8 +175,8 @@ func (s *session) prune(ctx context.Context, dryRun bool) (*PruneResult, error) 
 		if d.Keep {
 			continue
 		}
-		i := slices.IndexFunc(s.catalogue, func(c catalogued) bool { return c.manifest.BackupID == d.ID })
-		gone = append(gone, s.catalogue[i].manifest)
+		i := slices.IndexFunc(s.catalogue, func(m *repository.Manifest) bool { return m.BackupID == d.ID })
+		gone = append(gone, s.catalogue[i])
 		res.Removed = append(res.Removed, d.ID)
 	}
 	needed, err := s.neededChunks(ctx, res)
@@ -208,12 +207,12 @@ func (s *session) prune(ctx context.Context, dryRun bool) (*PruneResult, error) 
 func (s *session) neededChunks(ctx context.Context, res *PruneResult) (map[repository.Hash]bool, error) {
 	needed := map[repository.Hash]bool{}
 	known := map[string]bool{}
-	for _, c := range s.catalogue {
-		known[c.manifest.BackupID] = true
-		if slices.Contains(res.Removed, c.manifest.BackupID) {
+	for _, m := range s.catalogue {
+		known[m.BackupID] = true
+		if slices.Contains(res.Removed, m.BackupID) {
 			continue
 		}
-		for _, ref := range c.manifest.Chunks {
+		for _, ref := range m.Chunks {
 			needed[ref.SHA256] = true
 		}
 	}
@@ -229,7 +228,7 @@ func (s *session) neededChunks(ctx context.Context, res *PruneResult) (map[repos
 			return nil, err
 		}
 		res.Foreign = append(res.Foreign, id)
-		m, _, err := s.target.ReadManifest(id)
+		m, _, err := s.target.ReadSummary(id)
 		if err != nil {
 			res.ChunksKept = fmt.Sprintf("the manifest of %s, which is not this machine's, cannot be read: %v", id, err)
 			continue
@@ -296,7 +295,7 @@ func (s *session) carryOut(j *state.PruneJournal) error {
 		if err := s.removeMirrored(id); err != nil {
 			return err
 		}
-		s.catalogue = slices.DeleteFunc(s.catalogue, func(c catalogued) bool { return c.manifest.BackupID == id })
+		s.catalogue = slices.DeleteFunc(s.catalogue, func(m *repository.Manifest) bool { return m.BackupID == id })
 		delete(s.listing.Backups, id)
 	}
 	// No chunk goes before the manifests that named it are gone for good.

@@ -16,8 +16,8 @@ import (
 // hand left out of earlier ones. What cannot be completed is named.
 func (b *backup) publishAll(ctx context.Context) error {
 	lacking := 0
-	for _, c := range b.catalogue {
-		for _, ref := range c.manifest.Chunks {
+	for _, m := range b.catalogue {
+		for _, ref := range m.Chunks {
 			if b.listing.Chunks[ref.SHA256] != ref.SizeBytes {
 				lacking += int(ref.SizeBytes)
 			}
@@ -41,14 +41,19 @@ func (b *backup) publishAll(ctx context.Context) error {
 	var again []string
 	// Also when this run fails half-way: what it brought in waits from now on.
 	defer func() { b.recordPublished(again) }()
-	for _, c := range b.catalogue {
-		m := c.manifest
+	for _, m := range b.catalogue {
 		lacks := m.Lacks(b.listing)
 		if len(lacks) == 0 {
 			continue
 		}
 		again = append(again, lacks...)
-		_, err := p.Publish(ctx, m, c.raw, b.listing)
+		raw, err := b.raw, error(nil)
+		if m != b.manifest {
+			_, raw, err = b.mirror.CheckedManifest(m.BackupID)
+		}
+		if err == nil {
+			_, err = p.Publish(ctx, m, raw, b.listing)
+		}
 		switch {
 		case err == nil:
 		case m != b.manifest && (errors.Is(err, repository.ErrMissing) || errors.Is(err, repository.ErrDamaged)):

@@ -109,7 +109,7 @@ func TestTwoYears(t *testing.T) {
 
 // chunkUse follows how much of its chunks each newest backup needs.
 type chunkUse struct {
-	streak         map[repository.Hash]int // newest backups in a row that used less than 30 % of it
+	streak         map[repository.Hash]int // newest backups in a row that used less than 20 % of it
 	ever           map[repository.Hash]bool
 	longest        int
 	most, now, low int // chunks a backup referred to, those the last one does, those of them little used
@@ -121,7 +121,7 @@ func (u *chunkUse) add(m *repository.Manifest) {
 	for i, used := range m.ChunkUse() {
 		c := m.Chunks[i]
 		u.ever[c.SHA256] = true
-		if used*100 >= c.RawBytes*30 {
+		if used*100 >= c.RawBytes*20 {
 			u.streak[c.SHA256] = 0
 			continue
 		}
@@ -134,7 +134,7 @@ func (u *chunkUse) add(m *repository.Manifest) {
 // check: little-used chunks are given up one a run, the emptiest first, and the index forgets what is gone.
 func (u *chunkUse) check(r *rig) {
 	r.t.Helper()
-	r.t.Logf("%d chunks at most, %d now, %d of them used under 30 %%; the longest that one was: %d backups", u.most, u.now, u.low, u.longest)
+	r.t.Logf("%d chunks at most, %d now, %d of them used under 20 %%; the longest that one was: %d backups", u.most, u.now, u.low, u.longest)
 	// The sample grows by what is new each day, and with it the number of chunks that hold something of the present: by one in about 15 days.
 	most, longest := 20, 8
 	if matrix.Full() {
@@ -166,8 +166,8 @@ func (u *chunkUse) check(r *rig) {
 	remove(r.t, index)
 	remove(r.t, filepath.Join(r.state, "stat.cache"))
 	r.backup()
-	// It also knows what the newest backup has no use for, in chunks of which it uses 30 % and more.
-	if anew := read(r.t, index); len(grown)*30 > 100*len(anew) {
+	// It also knows what the newest backup has no use for, in chunks of which it uses 20 % and more.
+	if anew := read(r.t, index); len(grown)*20 > 100*len(anew) {
 		r.t.Errorf("the block index has grown to %d bytes; made anew it has %d", len(grown), len(anew))
 	}
 }

@@ -136,8 +136,7 @@ func (e *Engine) askPassword(ctx context.Context) (vault.Password, error) {
 // passwordNumber counts the passwords: that of the last vault if it is the same one, else the next.
 func (b *backup) passwordNumber(p vault.Password) int {
 	highest := 0
-	for _, c := range slices.Backward(b.catalogue) {
-		m := c.manifest
+	for _, m := range slices.Backward(b.catalogue) {
 		if m.PasswordNumber == 0 {
 			continue
 		}

@@ -192,8 +192,8 @@ func (s *scan) earlier() error {
 		mine[c.SHA256] = true
 	}
 	var refs []repository.ChunkRef
-	for _, c := range b.catalogue {
-		for _, ref := range c.manifest.Chunks {
+	for _, m := range b.catalogue {
+		for _, ref := range m.Chunks {
 			if !mine[ref.SHA256] && listing.Chunks[ref.SHA256] == ref.SizeBytes {
 				mine[ref.SHA256] = true
 				refs = append(refs, ref)

@@ -29,8 +29,8 @@ type session struct {
 	claimed *repository.Writer
 	// listing is what lies in OneDrive, by name and size only.
 	listing *repository.Listing
-	// catalogue is every backup this writer made or adopted, oldest first.
-	catalogue []catalogued
+	// catalogue is every backup this writer made or adopted, oldest first. All but the newest are summaries.
+	catalogue []*repository.Manifest
 	// unreadable are backups of the catalogue of which no copy says reliably what they consist of. They are kept, and so
 	// is everything they may need.
 	unreadable []unreadable
@@ -39,11 +39,6 @@ type session struct {
 type unreadable struct {
 	id  string
 	err error
-}
-
-type catalogued struct {
-	manifest *repository.Manifest
-	raw      []byte
 }
 
 // open finds the repository, makes sure that this machine may write to it, and lists it. create allows a new one,
@@ -309,7 +304,6 @@ func (s *session) loadCatalogue() error {
 	}
 	type found struct {
 		m   *repository.Manifest
-		raw []byte
 		err error
 	}
 	ids := l.IDs()
@@ -318,21 +312,20 @@ func (s *session) loadCatalogue() error {
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i, id := range ids {
 		g.Go(func() error {
-			all[i].m, all[i].raw, all[i].err = s.mirror.CheckedManifest(id)
+			all[i].m, _, all[i].err = s.mirror.CheckedSummary(id)
 			return nil
 		})
 	}
 	_ = g.Wait() // no function fails
 	for i, id := range ids {
-		m, raw, err := all[i].m, all[i].raw, all[i].err
+		m, err := all[i].m, all[i].err
 		if err != nil && !errors.Is(err, repository.ErrNewerFormat) {
 			// Its twin in OneDrive may be whole.
-			var terr error
-			if m, raw, terr = s.target.CheckedManifest(id); terr == nil {
-				if err := s.importBackup(m, raw); err != nil {
+			if twin, raw, terr := s.target.CheckedManifest(id); terr == nil {
+				if err := s.importBackup(twin, raw); err != nil {
 					return err
 				}
-				err = nil
+				m, err = twin.Summary(), nil
 			}
 		}
 		switch {
@@ -341,8 +334,15 @@ func (s *session) loadCatalogue() error {
 		case err != nil:
 			s.unreadable = append(s.unreadable, unreadable{id, err})
 		default:
-			s.catalogue = append(s.catalogue, catalogued{manifest: m, raw: raw})
+			s.catalogue = append(s.catalogue, m)
 		}
+	}
+	if n := len(s.catalogue); n > 0 {
+		m, _, err := s.mirror.CheckedManifest(s.catalogue[n-1].BackupID)
+		if err != nil {
+			return err
+		}
+		s.catalogue[n-1] = m
 	}
 	return nil
 }
@@ -352,14 +352,14 @@ func (s *session) last() *repository.Manifest {
 	if len(s.catalogue) == 0 {
 		return nil
 	}
-	return s.catalogue[len(s.catalogue)-1].manifest
+	return s.catalogue[len(s.catalogue)-1]
 }
 
 // allIDs returns every id that the repository or the catalogue has seen.
 func (s *session) allIDs() []string {
 	ids := s.listing.IDs()
-	for _, c := range s.catalogue {
-		ids = append(ids, c.manifest.BackupID)
+	for _, m := range s.catalogue {
+		ids = append(ids, m.BackupID)
 	}
 	for _, u := range s.unreadable {
 		ids = append(ids, u.id)
@@ -371,11 +371,11 @@ func (s *session) allIDs() []string {
 // OneDrive does not hold in full yet.
 func (s *session) wanted() map[repository.Hash]bool {
 	keep := map[repository.Hash]bool{}
-	for i, c := range s.catalogue {
-		if i < len(s.catalogue)-2 && len(c.manifest.Lacks(s.listing)) == 0 {
+	for i, m := range s.catalogue {
+		if i < len(s.catalogue)-2 && len(m.Lacks(s.listing)) == 0 {
 			continue
 		}
-		for _, ref := range c.manifest.Chunks {
+		for _, ref := range m.Chunks {
 			keep[ref.SHA256] = true
 		}
 	}

@@ -228,7 +228,7 @@ func (p *published) withLedger(ctx context.Context, change func(*state.Ledger) e
 // recordPublished enters what a run has published. That it cannot be written down is a warning: the backup is there, but
 // nothing can be said of its upload.
 func (b *backup) recordPublished(again []string) {
-	p := newPublished(b.e, b.folder, b.descriptor.RepositoryID, manifestsOf(b.catalogue), b.listing)
+	p := newPublished(b.e, b.folder, b.descriptor.RepositoryID, b.catalogue, b.listing)
 	provider := b.e.provider(b.folder.Path)
 	err := p.withLedger(b.ctx, func(l *state.Ledger) error {
 		l.Source, l.Top = provider.Name(), provider.Highest()
@@ -250,14 +250,6 @@ func (b *backup) syncState() string {
 	return min(b.e.provider(b.folder.Path).Highest(), onedrive.Pending).String()
 }
 
-func manifestsOf(list []catalogued) []*repository.Manifest {
-	out := make([]*repository.Manifest, len(list))
-	for i, c := range list {
-		out[i] = c.manifest
-	}
-	return out
-}
-
 // uploaded returns the backups of the catalogue that are uploaded in full, as far as the ledger knows.
 func (s *session) uploaded() map[string]bool {
 	out := map[string]bool{}
@@ -265,7 +257,7 @@ func (s *session) uploaded() map[string]bool {
 	if err != nil {
 		return out
 	}
-	p := newPublished(s.e, s.folder, s.descriptor.RepositoryID, manifestsOf(s.catalogue), s.listing)
+	p := newPublished(s.e, s.folder, s.descriptor.RepositoryID, s.catalogue, s.listing)
 	for i := range p.backups {
 		b := &p.backups[i]
 		out[b.manifest.BackupID] = !slices.ContainsFunc(b.tracks(l), (*onedrive.Track).Waits)

@@ -52,7 +52,7 @@ func (e *Engine) published() (*published, error) {
 	}
 	var manifests []*repository.Manifest
 	for _, name := range v.listings[1].IDs() {
-		if m, _, err := v.repos[1].ReadManifest(name); err == nil {
+		if m, _, err := v.repos[1].ReadSummary(name); err == nil {
 			manifests = append(manifests, m)
 		}
 	}

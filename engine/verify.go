@@ -405,7 +405,7 @@ func (w *verification) backup(m *repository.Manifest, folder checkedFolder) erro
 		out.NotRead = m.Stats.SourceFiles
 	}
 	if files != nil && !w.res.HashesOnly {
-		more, unread, err := w.streams(m, files)
+		more, unread, err := w.streams(folder.m, files)
 		if err != nil {
 			return err
 		}

@@ -50,10 +50,10 @@ func (w *verification) mendTop(ids []string) error {
 	return nil
 }
 
-// folderLook is what a backup's folder is found to be: its manifest, and the files to mend.
+// folderLook is what a backup's folder is found to be: its manifest, as a summary because there are many, and the files to mend.
 type folderLook struct {
 	m    *repository.Manifest
-	raw  []byte
+	sum  repository.Hash // of the manifest's bytes
 	err  error
 	mend []mending
 }
@@ -91,8 +91,7 @@ func (w *verification) folders(ids []string) ([]folderLook, error) {
 				return nil, err
 			}
 		}
-		l := &looks[i]
-		l.m, l.raw, l.err = w.manifest(id)
+		w.manifestOf(&looks[i], id)
 	}
 	return looks, w.ctx.Err()
 }
@@ -105,8 +104,15 @@ func (w *verification) look(ctx context.Context, id string) (l folderLook) {
 			break
 		}
 	}
-	l.m, l.raw, l.err = w.manifest(id)
+	w.manifestOf(&l, id)
 	return l
+}
+
+func (w *verification) manifestOf(l *folderLook, id string) {
+	m, raw, err := w.manifest(id)
+	if l.err = err; err == nil {
+		l.m, l.sum = m.Summary(), repository.SumHash(raw)
+	}
 }
 
 // manifest returns the manifest that a backup is verified by. Where no copy has one that agrees with its restore index, the
@@ -212,8 +218,10 @@ func (w *verification) mendFile(f mending) error {
 	return nil
 }
 
-// checkedFolder is what checkFolder says of a backup's folder in the copy that it is verified in; unread: it is evicted.
+// checkedFolder is what checkFolder says of a backup's folder in the copy that it is verified in; unread: it is evicted. m is the
+// whole manifest; nil: there is nothing to verify by it.
 type checkedFolder struct {
+	m        *repository.Manifest
 	files    []repository.File
 	problems []string
 	unread   bool
@@ -224,6 +232,18 @@ func (w *verification) checkFolder(l folderLook) (c checkedFolder) {
 	if home < 0 {
 		return checkedFolder{unread: true}
 	}
-	c.files, c.problems = checkFolder(w.repos[home], l.m, l.raw)
+	m, raw, err := w.manifest(l.m.BackupID)
+	if err == nil && repository.SumHash(raw) != l.sum {
+		err = errors.New("it was changed while it was verified")
+	}
+	if errors.Is(err, errEvicted) {
+		return checkedFolder{unread: true}
+	}
+	if err != nil {
+		c.problems = []string{fmt.Sprintf("%s/%s: %v", l.m.BackupID, repository.ManifestName, err)}
+		return c
+	}
+	c.m = m
+	c.files, c.problems = checkFolder(w.repos[home], m, raw)
 	return c
 }

@@ -161,10 +161,19 @@ func (v *view) partial() []string {
 // manifest reads a backup's manifest, from the mirror if it is there: nothing has to be downloaded for that. One that
 // agrees with its restore index is preferred, but any that can be read will do to restore by: its content has hashes.
 func (v *view) manifest(id string) (*repository.Manifest, []byte, error) {
+	return v.firstManifest(id, repository.Repo.CheckedManifest, repository.Repo.ReadManifest)
+}
+
+// summary is manifest for its Summary.
+func (v *view) summary(id string) (*repository.Manifest, error) {
+	m, _, err := v.firstManifest(id, repository.Repo.CheckedSummary, repository.Repo.ReadSummary)
+	return m, err
+}
+
+// firstManifest reads from the first copy that the first reader accepts, else the second one.
+func (v *view) firstManifest(id string, readers ...func(repository.Repo, string) (*repository.Manifest, []byte, error)) (*repository.Manifest, []byte, error) {
 	err := repository.ErrMissing
-	for _, read := range []func(repository.Repo, string) (*repository.Manifest, []byte, error){
-		repository.Repo.CheckedManifest, repository.Repo.ReadManifest,
-	} {
+	for _, read := range readers {
 		for i, repo := range slices.Backward(v.repos) {
 			if _, ok := v.listings[i].Backups[id][repository.ManifestName]; !ok {
 				continue
@@ -366,7 +375,7 @@ func totalBytes(l *repository.Listing) int64 {
 // info describes a backup, and names what lies in its folder that its manifest does not name: conflict copies above
 // all.
 func (v *view) info(id string) (i BackupInfo, foreign []string) {
-	m, _, err := v.manifest(id)
+	m, err := v.summary(id)
 	if err != nil {
 		at, _ := repository.IDTime(id)
 		return BackupInfo{BackupID: id, CreatedAt: at, State: StateUnreadable, Error: err.Error()}, nil

@@ -17,10 +17,20 @@ import (
 // CheckedManifest is ReadManifest for whoever deletes or publishes by what the manifest says: it has to be, to the
 // byte, the one that the backup's restore index names. ErrDamaged: it is not, or one of the two cannot be read.
 func (r Repo) CheckedManifest(id string) (*Manifest, []byte, error) {
-	m, raw, err := r.ReadManifest(id)
+	return r.checked(r.ReadManifest(id))
+}
+
+// CheckedSummary is CheckedManifest for the manifest's Summary.
+func (r Repo) CheckedSummary(id string) (*Manifest, []byte, error) {
+	return r.checked(r.ReadSummary(id))
+}
+
+// checked passes a manifest on if it is the one that the backup's restore index names.
+func (r Repo) checked(m *Manifest, raw []byte, err error) (*Manifest, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	id := m.BackupID
 	if err := r.AwaitReady(r.Path(id, RestoreIndexName)); err != nil {
 		return nil, nil, fmt.Errorf("read restore index: %w", err)
 	}

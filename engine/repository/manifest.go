@@ -46,6 +46,8 @@ type Manifest struct {
 	PasswordNumber int       `json:"password_number,omitempty"`
 	Warnings       []Warning `json:"warnings"`
 	Stats          Stats     `json:"stats"`
+
+	summary bool
 }
 
 // Component is what a backup holds of one component. Which fields mean something depends on the component.
@@ -186,6 +188,9 @@ type Stats struct {
 
 // Encode returns the manifest's bytes.
 func (m *Manifest) Encode() ([]byte, error) {
+	if m.summary {
+		panic("encode a summary")
+	}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
@@ -401,6 +406,24 @@ func unquote(b []byte) (k string, err error) {
 	return string(b[1 : len(b)-1]), nil
 }
 
+// Summary returns a copy without extents, which after some months are nearly all of it: what the backup consists of, but not
+// where its bytes lie. Whoever asks it for streams panics.
+func (m *Manifest) Summary() *Manifest {
+	s := *m
+	s.summary = true
+	s.Components = make(map[string]*Component, len(m.Components))
+	for name, whole := range m.Components {
+		c := *whole
+		c.Extents = nil
+		c.Databases = slices.Clone(c.Databases)
+		for i := range c.Databases {
+			c.Databases[i].Extents = nil
+		}
+		s.Components[name] = &c
+	}
+	return &s
+}
+
 // Names reports whether a file of the backup's folder is one of the backup's.
 func (m *Manifest) Names(file string) bool {
 	switch file {
@@ -444,6 +467,9 @@ type Stream struct {
 
 // Streams returns the backup's streams in a fixed order: tars by component name, then databases by path.
 func (m *Manifest) Streams() []Stream {
+	if m.summary {
+		panic("streams of a summary")
+	}
 	var tars, dbs []Stream
 	for name, c := range m.Components {
 		if c.Stream == "tar" {

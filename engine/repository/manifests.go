@@ -9,8 +9,10 @@ import (
 // take half a second to decode. One is kept only as long as somebody holds it, and must not be changed. Safe for concurrent
 // use; nil shares nothing.
 type Manifests struct {
-	byHash sync.Map // Hash of the bytes to weak.Pointer[Manifest]
+	byHash sync.Map // Hash of the bytes to shared
 }
+
+type shared struct{ whole, summary weak.Pointer[Manifest] }
 
 // decode is DecodeManifest.
 func (s *Manifests) decode(b []byte) (*Manifest, error) {
@@ -18,16 +20,43 @@ func (s *Manifests) decode(b []byte) (*Manifest, error) {
 		return DecodeManifest(b)
 	}
 	sum := SumHash(b)
-	if known, ok := s.byHash.Load(sum); ok {
-		if p, ok := known.(weak.Pointer[Manifest]); ok {
-			if m := p.Value(); m != nil {
-				return m, nil
-			}
-		}
+	known := s.load(sum)
+	if m := known.whole.Value(); m != nil {
+		return m, nil
 	}
 	m, err := DecodeManifest(b)
-	if err == nil {
-		s.byHash.Store(sum, weak.Make(m))
+	if err != nil {
+		return nil, err
 	}
-	return m, err
+	known.whole = weak.Make(m)
+	s.byHash.Store(sum, known)
+	return m, nil
+}
+
+// summary is DecodeManifest for its Summary.
+func (s *Manifests) summary(b []byte) (*Manifest, error) {
+	var sum Hash
+	if s != nil {
+		sum = SumHash(b)
+		if m := s.load(sum).summary.Value(); m != nil {
+			return m, nil
+		}
+	}
+	m, err := s.decode(b)
+	if err != nil {
+		return nil, err
+	}
+	short := m.Summary()
+	if s != nil {
+		known := s.load(sum)
+		known.summary = weak.Make(short)
+		s.byHash.Store(sum, known)
+	}
+	return short, nil
+}
+
+func (s *Manifests) load(sum Hash) shared {
+	known, _ := s.byHash.Load(sum)
+	sh, _ := known.(shared)
+	return sh
 }

@@ -351,11 +351,20 @@ func (m *Manifest) Stored(l *Listing) map[string]int64 {
 
 // ReadManifest reads a backup's manifest and returns its bytes too. The manifest may be shared: it must not be changed.
 func (r Repo) ReadManifest(id string) (*Manifest, []byte, error) {
+	return r.readManifest(id, r.Manifests.decode)
+}
+
+// ReadSummary is ReadManifest for the manifest's Summary.
+func (r Repo) ReadSummary(id string) (*Manifest, []byte, error) {
+	return r.readManifest(id, r.Manifests.summary)
+}
+
+func (r Repo) readManifest(id string, decode func([]byte) (*Manifest, error)) (*Manifest, []byte, error) {
 	b, err := r.readSmall(r.Path(id, ManifestName), maxManifest)
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := r.Manifests.decode(b)
+	m, err := decode(b)
 	if err != nil {
 		return nil, nil, err
 	}
