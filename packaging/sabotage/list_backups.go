@@ -90,7 +90,7 @@ var backups = []mutation{
 	},
 	{
 		what: "the mirror forgets what OneDrive does not have yet",
-		file: "engine/session.go", old: "if i < len(s.catalogue)-2 && len(c.manifest.Lacks(s.listing)) == 0 {", new: "if i < len(s.catalogue)-1 {",
+		file: "engine/session.go", old: "if i < len(s.catalogue)-2 && len(m.Lacks(s.listing)) == 0 {", new: "if i < len(s.catalogue)-1 {",
 		pkg: "engine", run: "^TestUnpublishedStay$",
 	},
 	{

@@ -23,6 +23,22 @@ var restores = []mutation{
 		pkg: "engine/repository", run: "^TestSourceDestinationFails$",
 	},
 	{
+		what: "a chunk counts as there before it is read",
+		file: "engine/repository/source.go", old: "			err := s.copyChunk(ctx, chunks[i], list, whole, progress)",
+		new: "			if s.Done != nil {\n\t\t\t\ts.Done(i, nil)\n\t\t\t}\n\t\t\terr := s.copyChunk(ctx, chunks[i], list, whole, progress)",
+		pkg: "engine/repository", run: "^TestSourceReportsEachBadChunk$",
+	},
+	{
+		what: "a file is not told that its chunk is damaged",
+		file: "engine/repository/source.go", old: "				s.Done(i, ce)", new: "				s.Done(i, nil)",
+		pkg: "engine/repository", run: "^TestSourceReportsEachBadChunk$",
+	},
+	{
+		what: "a manifest that was replaced meanwhile is verified by",
+		file: "engine/verify_folder.go", old: "if err == nil && repository.SumHash(raw) != l.sum {", new: "if err == nil && repository.SumHash(raw) == (repository.Hash{}) {",
+		pkg: "engine", run: "^TestVerifyManifestChanges$",
+	},
+	{
 		what: "a path with .. is valid",
 		file: "engine/repository/manifest.go", old: `strings.HasPrefix(p, "../") ||`, new: "",
 		pkg: "engine/repository", run: "^TestValidatePath$",
