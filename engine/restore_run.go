@@ -112,7 +112,7 @@ func (r *restore) fetchStreams(groups []streamFiles, wanted map[*repository.File
 		}
 		return cmp.Compare(b.stream.Extents.Size(), a.stream.Extents.Size())
 	})
-	var pieces []repository.Piece
+	a := &arrivals{needed: map[int][]int{}, waits: make([]int, len(groups)), bad: map[repository.Hash]error{}, ready: make(chan readyStream, len(groups))}
 	scratch := make([]*fsx.File, len(groups))
 	defer func() {
 		for _, f := range scratch {
@@ -121,10 +121,7 @@ func (r *restore) fetchStreams(groups []streamFiles, wanted map[*repository.File
 			}
 		}
 	}()
-	var total, done int64
-	// The streams that need a chunk, and how many chunks a stream waits for.
-	needed := map[int][]int{}
-	waits := make([]int, len(groups))
+	var pieces []repository.Piece
 	for i, g := range groups {
 		f, err := r.e.fs.Create(filepath.Join(r.target.stage, "stream."+strconv.Itoa(i)), 0o600)
 		if err != nil {
@@ -135,60 +132,32 @@ func (r *restore) fetchStreams(groups []streamFiles, wanted map[*repository.File
 		if err != nil {
 			return err
 		}
-		for _, piece := range p {
-			streams := needed[piece.Chunk]
-			if len(streams) == 0 {
-				total += r.m.Chunks[piece.Chunk].RawBytes
-			}
-			if !slices.Contains(streams, i) {
-				needed[piece.Chunk] = append(streams, i)
-				waits[i]++
-			}
-		}
+		a.expect(i, p)
 		pieces = append(pieces, p...)
 	}
 	// A full drill reads to the end of every chunk, also what no file needs: the next backup may refer to it.
 	whole := r.rehearsal != nil && !r.rehearsal.light()
-	if whole {
-		total = 0
-		for _, c := range r.m.Chunks {
+	var total, done int64
+	for i, c := range r.m.Chunks {
+		if whole || len(a.needed[i]) > 0 {
 			total += c.RawBytes
 		}
 	}
 	r.e.phase(event.Read, total)
-	ready := make(chan readyStream, len(groups))
-	bad := map[repository.Hash]error{}
-	for i, n := range waits {
-		if n == 0 {
-			ready <- readyStream{i, nil}
-		}
-	}
-	var mu sync.Mutex
-	src := r.source()
-	src.Done = func(chunk int, err *repository.ChunkError) {
-		mu.Lock()
-		defer mu.Unlock()
-		if err != nil {
-			bad[err.Chunk.SHA256] = err
-		}
-		for _, i := range needed[chunk] {
-			if waits[i]--; waits[i] == 0 {
-				ready <- readyStream{i, maps.Clone(bad)}
-			}
-		}
-	}
 	staged := make(chan error, 1)
 	go func() {
 		// A stream at a time each: many files that are made in one folder at once only wait for each other.
 		var g errgroup.Group
 		g.SetLimit(runtime.GOMAXPROCS(0))
-		for s := range ready {
+		for s := range a.ready {
 			g.Go(func() error { return r.stageStream(scratch[s.n], &groups[s.n], wanted, s.bad) })
 		}
 		staged <- g.Wait()
 	}()
+	src := r.source()
+	src.Done = a.done
 	lost, err := src.Copy(r.ctx, r.m.Chunks, pieces, whole, r.e.counter(event.Read, total, &done))
-	close(ready)
+	close(a.ready)
 	if serr := <-staged; err == nil {
 		err = serr
 	}
@@ -209,10 +178,46 @@ func (r *restore) fetchStreams(groups []streamFiles, wanted map[*repository.File
 	return nil
 }
 
-// readyStream is a stream all chunks of which were read, by its number, and the chunks of which no copy is whole.
+// arrivals tells which streams are ready: all their chunks were read.
+type arrivals struct {
+	mu     sync.Mutex
+	needed map[int][]int // by chunk the streams that need it
+	waits  []int         // by stream how many chunks it still waits for
+	bad    map[repository.Hash]error
+	ready  chan readyStream // has room for all
+}
+
+// readyStream is a stream by its number, and the chunks so far of which no copy is whole.
 type readyStream struct {
 	n   int
 	bad map[repository.Hash]error
+}
+
+// expect enters the pieces of a stream, all at once.
+func (a *arrivals) expect(n int, pieces []repository.Piece) {
+	for _, p := range pieces {
+		if !slices.Contains(a.needed[p.Chunk], n) {
+			a.needed[p.Chunk] = append(a.needed[p.Chunk], n)
+			a.waits[n]++
+		}
+	}
+	if a.waits[n] == 0 {
+		a.ready <- readyStream{n: n}
+	}
+}
+
+// done is a Source's Done.
+func (a *arrivals) done(chunk int, err *repository.ChunkError) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err != nil {
+		a.bad[err.Chunk.SHA256] = err
+	}
+	for _, n := range a.needed[chunk] {
+		if a.waits[n]--; a.waits[n] == 0 {
+			a.ready <- readyStream{n, maps.Clone(a.bad)}
+		}
+	}
 }
 
 func (r *restore) stageStream(scratch *fsx.File, g *streamFiles, wanted map[*repository.File]*placement, bad map[repository.Hash]error) error {
