@@ -173,6 +173,8 @@ func (b *backup) run() error {
 	if err := b.trimMirror(); err != nil {
 		return err
 	}
+	// The drill needs memory of its own.
+	b.index, b.inventory, b.cap, b.small, b.archived = nil, nil, nil, nil, nil
 	b.rehearse()
 	return nil
 }

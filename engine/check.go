@@ -134,7 +134,6 @@ func compareStreams(ctx context.Context, groups []streamFiles, assembled []io.Re
 	if observe != nil {
 		g.SetLimit(1)
 	}
-	buffers := sync.Pool{New: func() any { return make([]byte, 256<<10) }}
 	for i, group := range groups {
 		for _, f := range group.files {
 			g.Go(func() error {
@@ -147,9 +146,7 @@ func compareStreams(ctx context.Context, groups []streamFiles, assembled []io.Re
 					dst, end = observe(f)
 					dst = io.MultiWriter(sum, dst)
 				}
-				buf, _ := buffers.Get().([]byte)
-				n, err := io.CopyBuffer(dst, io.NewSectionReader(assembled[i], f.Offset, f.SizeBytes), buf)
-				buffers.Put(buf) //nolint:staticcheck // a slice's header is little beside what it saves
+				n, err := fsx.CopyBuffered(dst, io.NewSectionReader(assembled[i], f.Offset, f.SizeBytes))
 				if err != nil {
 					return err
 				}

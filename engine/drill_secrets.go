@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"sync"
 
 	"maia-dr/engine/component"
 	"maia-dr/engine/repository"
@@ -92,6 +93,8 @@ func (d *rehearsal) checkMarkers(p *placement) error {
 	return nil
 }
 
+var markerBuffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
+
 // findMarker returns the name of the first marker in a file; empty: there is none.
 func findMarker(path string) (name string, err error) {
 	file, err := os.Open(path)
@@ -101,8 +104,9 @@ func findMarker(path string) (name string, err error) {
 	defer file.Close()
 	// What stands at the end of a piece is looked at with the next one.
 	const overlap = 256
-	buf := make([]byte, 256<<10)
-	have := 0
+	pooled, _ := markerBuffers.Get().(*[256 << 10]byte)
+	defer markerBuffers.Put(pooled)
+	buf, have := pooled[:], 0
 	for {
 		n, err := io.ReadFull(file, buf[have:])
 		have += n

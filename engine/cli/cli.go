@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -113,8 +114,15 @@ type app struct {
 	password func(context.Context) (vault.Password, error)
 }
 
-// Run runs the command line and returns the exit code.
+// gcPercent is by how much the heap may grow before garbage is collected. The first backup of a database of 3.5 GB, with an index of
+// 50 MB, peaks at 130 MB of memory so, and at 180 MB with Go's own 100 %; the time is the same.
+const gcPercent = 50
+
+// Run runs the command line and returns the exit code. It sets the garbage collector's aim for the whole process.
 func Run(ctx context.Context, p Program) int {
+	if set := debug.SetGCPercent(gcPercent); set != 100 {
+		debug.SetGCPercent(set) // somebody's own
+	}
 	a := &app{Program: p, ctx: ctx}
 	defer func() {
 		for _, f := range a.cleanup {

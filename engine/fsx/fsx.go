@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -360,7 +361,17 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 
 // ReadFrom keeps io.Copy on Write, so that every write passes the seam.
 func (f *File) ReadFrom(r io.Reader) (int64, error) {
-	return io.CopyBuffer(struct{ io.Writer }{f}, r, make([]byte, 256<<10))
+	return CopyBuffered(f, r)
+}
+
+var buffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
+
+// CopyBuffered is io.Copy by way of a buffer that all callers share in turn: one for each of thousands of small files would be
+// most of a run's memory. It asks dst and src for no shorter way.
+func CopyBuffered(dst io.Writer, src io.Reader) (int64, error) {
+	buf, _ := buffers.Get().(*[256 << 10]byte)
+	defer buffers.Put(buf)
+	return io.CopyBuffer(struct{ io.Writer }{dst}, struct{ io.Reader }{src}, buf[:])
 }
 
 // Sync makes the content durable. On macOS this is F_FULLFSYNC.

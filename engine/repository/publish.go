@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -185,7 +184,7 @@ func HashFile(path string) (Hash, int64, error) {
 	}
 	defer file.Close()
 	sum := sha256.New()
-	n, err := io.CopyBuffer(sum, struct{ io.Reader }{file}, make([]byte, 256<<10))
+	n, err := fsx.CopyBuffered(sum, file)
 	if err != nil {
 		return Hash{}, 0, err
 	}
