@@ -51,25 +51,40 @@ func TestLinkInPlace(t *testing.T) {
 // then.
 func TestAdoptBack(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.backup()
-	mine := r.state
-	r.hardware, r.state = "machine-2", filepath.Join(r.base, "state-2")
-	adopt := func(day int) *engine.BackupResult {
-		r.day(day)
-		res, err := r.engine().Backup(t.Context(), engine.BackupOptions{NoVault: true, Adopt: true})
+	for _, cutOff := range []bool{false, true} {
+		r := newRig(t)
+		r.backup()
+		adopt := func(day int) (*engine.BackupResult, error) {
+			r.day(day)
+			res, err := r.engine().Backup(t.Context(), engine.BackupOptions{NoVault: true, Adopt: true})
+			r.clock = r.clock.Add(24 * time.Hour)
+			return res, err
+		}
+		mine := r.state
+		r.hardware, r.state = "machine-2", filepath.Join(r.base, "state-2")
+		if cutOff { // then the newest backup is still one of which the first machine has every chunk
+			hook := func(op fsx.Op, path string) error {
+				if op == fsx.OpRename && filepath.Dir(path) == filepath.Join(r.repo(), repository.ChunksDir) {
+					return unix.EIO
+				}
+				return nil
+			}
+			r.fault.Store(&hook)
+		}
+		if _, err := adopt(1); (err != nil) != cutOff {
+			t.Fatal(err)
+		}
+		r.fault.Store(nil)
+		r.hardware, r.state = "machine-1", mine
+		res, err := adopt(2)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.clock = r.clock.Add(24 * time.Hour)
-		return res
+		if res.NewChunks == 0 || res.NewChunks != len(res.Manifest.Chunks) {
+			t.Errorf("cut off %v: %d of %d chunks are new", cutOff, res.NewChunks, len(res.Manifest.Chunks))
+		}
+		r.verifyAll()
 	}
-	adopt(1)
-	r.hardware, r.state = "machine-1", mine
-	if res := adopt(2); res.NewChunks == 0 || res.NewChunks != len(res.Manifest.Chunks) {
-		t.Errorf("%d of %d chunks are new", res.NewChunks, len(res.Manifest.Chunks))
-	}
-	r.verifyAll()
 }
 
 // TestUnpublishedStay: backups that could not be brought into OneDrive lie whole in the mirror until they can, however many there

@@ -87,6 +87,8 @@ func TestOrderOnDisk(t *testing.T) {
 			if _, err := os.Lstat(filepath.Join(r.state, "prune.journal")); err != nil || len(loose[r.state]) > 0 {
 				t.Errorf("%s goes, and the intention is not written down: %v, %q", path, err, loose[r.state])
 			}
+		case op == fsx.OpRemove && repo == r.repo() && repository.IsID(filepath.Base(dir)) && slices.Contains(loose[dir], repository.ManifestName):
+			t.Errorf("%s goes, and its manifest could come back", path)
 		case op == fsx.OpRemove && inChunks && repo == r.repo():
 			chunks++
 			if l := loose.backups(r.repo()); len(l) > 0 {

@@ -20,6 +20,8 @@ type mutation struct {
 	old, new string
 	// pkg is the package whose tests have to notice, relative to the module; run the tests, as for go test -run.
 	pkg, run string
+	// full has the tests try every place instead of a sample, which may not hold the one that notices.
+	full bool
 	// hang says that the broken program may not come to an end: then a test that is ended for it has found it.
 	hang bool
 }

@@ -145,7 +145,7 @@ var backups = []mutation{
 	},
 	{
 		what: "an interrupted prune deletes what is needed by now",
-		file: "engine/prune.go", old: "return needed[h] || res.ChunksKept != \"\" })", new: "return res.ChunksKept != \"\" })",
+		file: "engine/prune.go", old: "return needed[h] || res.ChunksKept != \"\" })", new: "return needed == nil || res.ChunksKept != \"\" })",
 		pkg: "engine", run: "^TestJournal$",
 	},
 	{
@@ -171,7 +171,7 @@ var backups = []mutation{
 	{
 		what: "retention reaches at once what was adopted in part",
 		file: "engine/prune.go", old: "s.spareAdopted(decisions)", new: "_ = s",
-		pkg: "engine", run: "^TestAdoptedInPart$",
+		pkg: "engine", run: "^TestAdoptedInPart$", full: true,
 	},
 	{
 		what: "the retention of a backup forgets what is uploaded",

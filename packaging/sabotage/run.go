@@ -109,7 +109,7 @@ func (l *lab) broken(ctx context.Context, m *mutation) (string, error) {
 
 // whole runs the tests with nothing broken: a test that fails anyway notices nothing. The same tests are run once.
 func (l *lab) whole(ctx context.Context, m *mutation) error {
-	key := m.pkg + " " + m.run
+	key := fmt.Sprint(m.pkg, " ", m.run, m.full)
 	err, done := l.passed[key]
 	if !done {
 		err = l.runWhole(ctx, m)
@@ -157,7 +157,11 @@ func (l *lab) run(ctx context.Context, program string, m *mutation, env []string
 	// The limit is the test's own; one that does not keep it is ended.
 	ctx, cancel := context.WithTimeout(ctx, limit+time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "-test.v", "-test.failfast", "-test.timeout="+limit.String(), "-test.run="+m.run)
+	args := []string{"-test.v", "-test.failfast", "-test.timeout=" + limit.String(), "-test.run=" + m.run}
+	if m.full {
+		args = append(args, "-full")
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir, cmd.Env = filepath.Join(l.root, filepath.FromSlash(m.pkg)), env
 	cmd.WaitDelay = 10 * time.Second
 	var out bytes.Buffer
