@@ -140,6 +140,9 @@ func (b *backup) run() error {
 	if err := b.finishPrune(b.ctx); err != nil {
 		return err
 	}
+	if err := b.wholeNewest(); err != nil {
+		return err
+	}
 	if err := b.trimMirror(); err != nil {
 		return err
 	}

@@ -361,18 +361,22 @@ func TestJournal(t *testing.T) {
 		}
 	}
 	// It names a chunk that kept backups share, and one of the backup's own.
+	intend := func(gone *repository.Manifest) {
+		t.Helper()
+		j := state.PruneJournal{RepositoryID: gone.RepositoryID, Writer: gone.Writer, Backups: []string{gone.BackupID}, Files: map[string][]string{gone.BackupID: {repository.ManifestName}}}
+		for _, f := range gone.Files {
+			j.Files[gone.BackupID] = append(j.Files[gone.BackupID], f.Path)
+		}
+		j.Files[gone.BackupID] = append(j.Files[gone.BackupID], repository.RestoreIndexName)
+		for _, c := range gone.Chunks {
+			j.Chunks = append(j.Chunks, c.SHA256)
+		}
+		if err := r.engine().State().SavePruneJournal(&j); err != nil {
+			t.Fatal(err)
+		}
+	}
 	gone := made[1]
-	j := state.PruneJournal{RepositoryID: gone.RepositoryID, Writer: gone.Writer, Backups: []string{gone.BackupID}, Files: map[string][]string{gone.BackupID: {repository.ManifestName}}}
-	for _, f := range gone.Files {
-		j.Files[gone.BackupID] = append(j.Files[gone.BackupID], f.Path)
-	}
-	j.Files[gone.BackupID] = append(j.Files[gone.BackupID], repository.RestoreIndexName)
-	for _, c := range gone.Chunks {
-		j.Chunks = append(j.Chunks, c.SHA256)
-	}
-	if err := r.engine().State().SavePruneJournal(&j); err != nil {
-		t.Fatal(err)
-	}
+	intend(gone)
 	// By a prune: a backup would bring back from the mirror what was deleted too much.
 	if _, err := r.prune(); err != nil {
 		t.Fatal(err)
@@ -388,6 +392,10 @@ func TestJournal(t *testing.T) {
 	if v := r.verifyAll(); len(v.Backups) != 3 || len(v.Repaired) > 0 {
 		t.Errorf("%d backups are left, want 3; repaired %q", len(v.Backups), v.Repaired)
 	}
+	// The newest one: the next is made on the one before it.
+	intend(r.backup().Manifest)
 	r.backup()
-	r.verifyAll()
+	if v := r.verifyAll(); len(v.Backups) != 4 {
+		t.Errorf("%d backups are left, want 4", len(v.Backups))
+	}
 }

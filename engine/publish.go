@@ -47,12 +47,12 @@ func (b *backup) publishAll(ctx context.Context) error {
 			continue
 		}
 		again = append(again, lacks...)
-		raw, err := b.raw, error(nil)
+		whole, raw, err := m, b.raw, error(nil)
 		if m != b.manifest {
-			_, raw, err = b.mirror.CheckedManifest(m.BackupID)
+			whole, raw, err = b.mirror.CheckedManifest(m.BackupID)
 		}
 		if err == nil {
-			_, err = p.Publish(ctx, m, raw, b.listing)
+			_, err = p.Publish(ctx, whole, raw, b.listing)
 		}
 		switch {
 		case err == nil:

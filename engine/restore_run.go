@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -144,22 +145,30 @@ func (r *restore) fetchStreams(groups []streamFiles, wanted map[*repository.File
 		}
 	}
 	r.e.phase(event.Read, total)
+	ctx, stop := context.WithCancel(r.ctx)
+	defer stop()
 	staged := make(chan error, 1)
 	go func() {
 		// A stream at a time each: many files that are made in one folder at once only wait for each other.
 		var g errgroup.Group
 		g.SetLimit(runtime.GOMAXPROCS(0))
 		for s := range a.ready {
-			g.Go(func() error { return r.stageStream(scratch[s.n], &groups[s.n], wanted, s.bad) })
+			g.Go(func() error {
+				err := r.stageStream(scratch[s.n], &groups[s.n], wanted, s.bad)
+				if err != nil {
+					stop()
+				}
+				return err
+			})
 		}
 		staged <- g.Wait()
 	}()
-	src := r.source()
+	src := *r.source() // a drill's own is used again
 	src.Done = a.done
-	lost, err := src.Copy(r.ctx, r.m.Chunks, pieces, whole, r.e.counter(event.Read, total, &done))
+	lost, err := src.Copy(ctx, r.m.Chunks, pieces, whole, r.e.counter(event.Read, total, &done))
 	close(a.ready)
-	if serr := <-staged; err == nil {
-		err = serr
+	if serr := <-staged; serr != nil {
+		return serr // it may have stopped the other
 	}
 	if err != nil {
 		return err

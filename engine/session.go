@@ -29,7 +29,7 @@ type session struct {
 	claimed *repository.Writer
 	// listing is what lies in OneDrive, by name and size only.
 	listing *repository.Listing
-	// catalogue is every backup this writer made or adopted, oldest first. All but the newest are summaries.
+	// catalogue is every backup this writer made or adopted, oldest first; summaries, but for the newest in a backup.
 	catalogue []*repository.Manifest
 	// unreadable are backups of the catalogue of which no copy says reliably what they consist of. They are kept, and so
 	// is everything they may need.
@@ -337,13 +337,20 @@ func (s *session) loadCatalogue() error {
 			s.catalogue = append(s.catalogue, m)
 		}
 	}
-	if n := len(s.catalogue); n > 0 {
-		m, _, err := s.mirror.CheckedManifest(s.catalogue[n-1].BackupID)
-		if err != nil {
-			return err
-		}
-		s.catalogue[n-1] = m
+	return nil
+}
+
+// wholeNewest takes the whole manifest of the newest backup of the catalogue in the place of its summary: what a backup is made on.
+func (s *session) wholeNewest() error {
+	n := len(s.catalogue)
+	if n == 0 {
+		return nil
 	}
+	m, _, err := s.mirror.CheckedManifest(s.catalogue[n-1].BackupID)
+	if err != nil {
+		return err
+	}
+	s.catalogue[n-1] = m
 	return nil
 }
 

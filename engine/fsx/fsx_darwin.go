@@ -23,8 +23,9 @@ func Dataless(path string) bool {
 	return unix.Lstat(path, &st) == nil && st.Flags&0x40000000 != 0
 }
 
-// syncVolume waits for the volume of an open folder, and for the drive's own cache: sync(2) only begins to write. It is what
-// fsync_volume_np does (xnu, libsyscall/wrappers). A volume that has no such sync, of a network for one, is told to begin.
+// syncVolume waits for the volume of an open folder, and for the drive's own cache: sync(2) only begins to write. It asks as
+// sync_volume_np does (xnu, libsyscall/wrappers), which tells only whether the drive's own flush failed. A volume that has no such sync, of a
+// network for one, is told to begin.
 func syncVolume(dir *os.File) error {
 	flags := uint32(syncFull | syncWait)
 	_, _, errno := unix.Syscall6(unix.SYS_FFSCTL, dir.Fd(), syncVolumeRequest, uintptr(unsafe.Pointer(&flags)), 0, 0, 0)

@@ -20,14 +20,14 @@ func (s *Manifests) decode(b []byte) (*Manifest, error) {
 		return DecodeManifest(b)
 	}
 	sum := SumHash(b)
-	known := s.load(sum)
-	if m := known.whole.Value(); m != nil {
+	if m := s.load(sum).whole.Value(); m != nil {
 		return m, nil
 	}
 	m, err := DecodeManifest(b)
 	if err != nil {
 		return nil, err
 	}
+	known := s.load(sum)
 	known.whole = weak.Make(m)
 	s.byHash.Store(sum, known)
 	return m, nil

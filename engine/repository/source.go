@@ -63,9 +63,9 @@ func (e *ChunkError) Error() string {
 func (e *ChunkError) Unwrap() error { return e.Err }
 
 // Copy writes the pieces. Every chunk they need is read once, hashed, and decompressed as far as it is needed, or to
-// its end if whole is set; several at a time, in the order in which the pieces come to them. progress, which may be nil, is told of raw bytes as they come. Chunks
-// of which no copy is whole are returned; what was written for their pieces is not to be trusted. Other errors (a
-// full disk, a cancelled ctx) end the work.
+// its end if whole is set; several at a time, in the order in which the pieces come to them. progress, which may be nil,
+// is told of raw bytes as they come. Chunks of which no copy is whole are returned; what was written for their pieces is
+// not to be trusted. Other errors (a full disk, a cancelled ctx) end the work.
 func (s *Source) Copy(ctx context.Context, chunks []ChunkRef, pieces []Piece, whole bool, progress func(n int64)) ([]*ChunkError, error) {
 	byChunk := make(map[int][]Piece)
 	var order []int
