@@ -2,7 +2,7 @@
 # The rest: build app bench gobench faults sabotage fuzz lint vuln icons clean. Works with the make 3.81 of macOS.
 
 GO        ?= go
-FUZZTIME  ?= 30s
+FUZZTIME  ?= 1h
 BENCH     ?= .
 BENCH_ARGS ?=
 SABOTAGE_ARGS ?=
@@ -129,6 +129,7 @@ faults:
 sabotage:
 	$(GO) run ./packaging/sabotage $(SABOTAGE_ARGS)
 
+# Every fuzz target for an hour: days, on two processors. The workflow gives each 20 seconds: make fuzz FUZZTIME=20s
 fuzz:
 	@.ci/fuzz $(FUZZTIME)
 
