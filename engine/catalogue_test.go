@@ -124,11 +124,16 @@ func TestDescriptorDamaged(t *testing.T) {
 				}
 				r.restore("latest")
 			}
+			// Here nothing knows what stood in it.
+			other, err := r.engine().Verify(t.Context(), engine.VerifyOptions{All: true, HashesOnly: true})
+			if named := err == nil && len(other.Top) == 1 && strings.Contains(other.Top[0], name) && other.Damaged(); named != (how != "gone") {
+				t.Errorf("%s %s: elsewhere: %+v, %v", name, how, other, err)
+			}
 			r.state = here
 			v := r.verifyAll()
 			if how == "gone" { // what vanished may come back
 				write(t, path, whole)
-			} else if mended := bytes.Equal(read(t, path), whole); !mended || len(v.Repaired) != 1 {
+			} else if mended := bytes.Equal(read(t, path), whole); !mended || len(v.Repaired) != 1 || len(v.Top) > 0 {
 				t.Errorf("%s %s: mended %v, repaired %q", name, how, mended, v.Repaired)
 			}
 			r.backup()

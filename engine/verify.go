@@ -25,7 +25,7 @@ type VerifyOptions struct {
 	// Download reads also what OneDrive has evicted. Without it, that is read in the mirror, or counted as not read.
 	Download bool
 	// HashesOnly compares every stored file and chunk with its hash, and takes out nothing. It finds what changed since it
-	// was stored, in about a fifth of the time.
+	// was stored, in a small part of the time.
 	HashesOnly bool
 }
 
@@ -47,7 +47,10 @@ type VerifyResult struct {
 	// Repaired are chunks and files that were replaced by a whole copy; BadChunks the chunks of which there is none.
 	Repaired  []string `json:"repaired,omitempty"`
 	BadChunks []string `json:"bad_chunks,omitempty"`
-	Foreign   []string `json:"foreign,omitempty"`
+	// Top says what is wrong with the repository's own files at its top. No restore needs them; the next backup does, and only the
+	// machine that makes it can mend them.
+	Top     []string `json:"top,omitempty"`
+	Foreign []string `json:"foreign,omitempty"`
 	// Evicted are chunks that no copy on this machine has, and that were not downloaded, and why.
 	Evicted []string `json:"evicted,omitempty"`
 	Chunks  int      `json:"chunks"`
@@ -58,15 +61,15 @@ type VerifyResult struct {
 	Duration time.Duration `json:"-"`
 }
 
-// OK reports whether every backup that was looked at was read in full and is whole.
+// OK reports whether every backup that was looked at was read in full and is whole, and so is the repository's top.
 func (r *VerifyResult) OK() bool {
-	return len(r.BadChunks) == 0 && !slices.ContainsFunc(r.Backups, func(b VerifiedBackup) bool { return !b.OK })
+	return len(r.BadChunks) == 0 && len(r.Top) == 0 && !slices.ContainsFunc(r.Backups, func(b VerifiedBackup) bool { return !b.OK })
 }
 
 // Damaged reports whether something that was read is not what it was, or cannot be read. What was not read for being
 // evicted is no damage, and not OK.
 func (r *VerifyResult) Damaged() bool {
-	return len(r.BadChunks) > 0 || slices.ContainsFunc(r.Backups, func(b VerifiedBackup) bool { return len(b.Problems) > 0 })
+	return len(r.BadChunks) > 0 || len(r.Top) > 0 || slices.ContainsFunc(r.Backups, func(b VerifiedBackup) bool { return len(b.Problems) > 0 })
 }
 
 // Verify compares stored bytes with their hashes: the files of each backup's folder, every chunk, every file in a
@@ -176,6 +179,7 @@ func (w *verification) run(ids []string) error {
 	if err := w.mendTop(ids); err != nil {
 		return err
 	}
+	w.checkTop()
 	looks, err := w.folders(ids)
 	if err != nil {
 		return err
@@ -437,7 +441,7 @@ func (w *verification) folderOf(m *repository.Manifest, home int) int {
 
 // summary lists every problem once.
 func (w *verification) summary() []string {
-	var out []string
+	out := slices.Clone(w.res.Top)
 	for _, b := range w.res.Backups {
 		out = append(out, b.Problems...)
 	}

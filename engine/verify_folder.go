@@ -50,6 +50,20 @@ func (w *verification) mendTop(ids []string) error {
 	return nil
 }
 
+// checkTop names what is damaged at the top of the repository after mending.
+func (w *verification) checkTop() {
+	if !w.remote {
+		return
+	}
+	target := w.repos[0]
+	if _, err := w.e.descriptor(target); errors.Is(err, repository.ErrDamaged) {
+		w.res.Top = append(w.res.Top, fmt.Sprintf("%s: %v", repository.RepositoryName, err))
+	}
+	if _, err := target.Writer(); errors.Is(err, repository.ErrDamaged) {
+		w.res.Top = append(w.res.Top, err.Error())
+	}
+}
+
 // folderLook is what a backup's folder is found to be: its manifest, as a summary because there are many, and the files to mend.
 type folderLook struct {
 	m    *repository.Manifest

@@ -72,6 +72,7 @@ func firstID(r *engine.VerifyResult) string {
 }
 
 func (a *app) printVerify(r *engine.VerifyResult) {
+	damaged := false
 	for _, b := range r.Backups {
 		if b.OK {
 			where := ""
@@ -91,8 +92,13 @@ func (a *app) printVerify(r *engine.VerifyResult) {
 		if len(b.Problems) == 0 {
 			continue
 		}
+		damaged = true
 		a.printf("%s is damaged:\n", b.BackupID)
 		a.printProblems(b.Problems)
+	}
+	if len(r.Top) > 0 {
+		a.printf("No restore needs them, and the next backup does; these are damaged:\n")
+		a.printProblems(r.Top)
 	}
 	for _, c := range r.Repaired {
 		a.printf("Replaced by a whole copy: %s\n", clean(c))
@@ -104,7 +110,10 @@ func (a *app) printVerify(r *engine.VerifyResult) {
 	if !r.OK() && !r.Damaged() {
 		a.say("what to do: run it with --download.\n")
 	}
-	if r.Damaged() {
+	if len(r.Top) > 0 {
+		a.say("what to do: run `maia-dr verify` on the Mac that makes the backups: it writes them anew.\n")
+	}
+	if damaged || len(r.BadChunks) > 0 {
 		a.say("what to do: restore from a backup that is whole; the next backup stores again what is damaged and still on this machine.\n")
 	}
 }
