@@ -19,7 +19,11 @@ func (s *Manifests) decode(b []byte) (*Manifest, error) {
 	if s == nil {
 		return DecodeManifest(b)
 	}
-	sum := SumHash(b)
+	return s.whole(SumHash(b), b)
+}
+
+// whole decodes bytes whose hash is known.
+func (s *Manifests) whole(sum Hash, b []byte) (*Manifest, error) {
 	if m := s.load(sum).whole.Value(); m != nil {
 		return m, nil
 	}
@@ -35,23 +39,25 @@ func (s *Manifests) decode(b []byte) (*Manifest, error) {
 
 // summary is DecodeManifest for its Summary.
 func (s *Manifests) summary(b []byte) (*Manifest, error) {
-	var sum Hash
-	if s != nil {
-		sum = SumHash(b)
-		if m := s.load(sum).summary.Value(); m != nil {
-			return m, nil
+	if s == nil {
+		m, err := DecodeManifest(b)
+		if err != nil {
+			return nil, err
 		}
+		return m.Summary(), nil
 	}
-	m, err := s.decode(b)
+	sum := SumHash(b)
+	if m := s.load(sum).summary.Value(); m != nil {
+		return m, nil
+	}
+	m, err := s.whole(sum, b)
 	if err != nil {
 		return nil, err
 	}
 	short := m.Summary()
-	if s != nil {
-		known := s.load(sum)
-		known.summary = weak.Make(short)
-		s.byHash.Store(sum, known)
-	}
+	known := s.load(sum)
+	known.summary = weak.Make(short)
+	s.byHash.Store(sum, known)
 	return short, nil
 }
 
