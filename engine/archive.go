@@ -22,48 +22,78 @@ import (
 // a few kilobytes.
 const maxArchived = 64 << 20
 
-// archive makes the small tar.gz of a component, in memory, and lists its files.
-func (b *backup) archive(name string) ([]byte, []repository.File, error) {
+// archive is the small tar.gz of a component, made in memory.
+type archive struct {
+	body     []byte
+	files    []repository.File
+	contents map[string][]byte // of the files, by place
+	gone     []goneEntry
+	err      error
+}
+
+// goneEntry could not be read.
+type goneEntry struct {
+	entry  *component.Entry
+	reason string
+}
+
+// beginArchives makes the small archives, beside everything else.
+func (b *backup) beginArchives() {
+	b.archives = map[string]chan *archive{}
+	redacted := b.seal.redacted
+	for _, name := range []string{component.LaunchAgents, component.ShellConfigs} {
+		made, entries := make(chan *archive, 1), b.entries(name)
+		b.archives[name] = made
+		go func() {
+			a := &archive{contents: map[string][]byte{}}
+			a.err = a.make(entries, redacted)
+			made <- a
+		}()
+	}
+}
+
+func (a *archive) make(entries []component.Entry, redacted map[string][]byte) error {
 	var out bytes.Buffer
 	zw, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	var files []repository.File
 	var offset int64
 	write := func(p []byte) error {
 		n, err := zw.Write(p)
 		offset += int64(n)
 		return err
 	}
-	for _, en := range b.entries(name) {
-		f, body, ok := b.archiveEntry(&en)
-		if !ok {
+	for i := range entries {
+		f, body, err := archiveEntry(&entries[i], redacted)
+		if err != nil {
+			a.gone = append(a.gone, goneEntry{&entries[i], fmt.Sprintf("it could not be read: %v", err)})
 			continue
 		}
 		header, err := stream.Header(stream.Entry{
 			Type: tarType(f.Type), Path: string(f.Path), Link: string(f.Link), Mode: int64(f.Mode), Size: f.SizeBytes, ModTimeNS: f.ModTimeNS,
 		})
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
 		if err := write(header); err != nil {
-			return nil, nil, err
+			return err
 		}
 		f.Offset = offset
-		b.archived[place(f.Component, string(f.Path))] = body
+		a.contents[place(f.Component, string(f.Path))] = body
 		if err := write(append(body, make([]byte, stream.Padding(f.SizeBytes))...)); err != nil {
-			return nil, nil, err
+			return err
 		}
 		if !f.HasContent() {
 			f.Offset = 0
 		}
-		files = append(files, f)
+		a.files = append(a.files, f)
 	}
 	if err := errors.Join(write(stream.Trailer), zw.Close()); err != nil {
-		return nil, nil, err
+		return err
 	}
-	return out.Bytes(), files, nil
+	a.body = out.Bytes()
+	return nil
 }
 
 func tarType(t string) byte {
@@ -76,23 +106,23 @@ func tarType(t string) byte {
 	return stream.File
 }
 
-// archiveEntry reads one entry. What cannot be read is left out with a warning.
-func (b *backup) archiveEntry(en *component.Entry) (f repository.File, body []byte, ok bool) {
+// archiveEntry reads one entry.
+func archiveEntry(en *component.Entry, redacted map[string][]byte) (f repository.File, body []byte, err error) {
 	f = repository.File{
 		Component: en.Component, Path: repository.Name(en.Path), Mode: en.Mode, ModTimeNS: en.Stat.MTimeNS,
 	}
 	switch en.Kind {
 	case component.Dir:
 		f.Type = repository.TypeDir
-		return f, nil, true
+		return f, nil, nil
 	case component.Symlink:
 		f.Type, f.Link = repository.TypeSymlink, repository.Name(en.Link)
-		return f, nil, true
+		return f, nil, nil
 	}
-	if redacted := b.seal.redacted[place(en.Component, en.Path)]; redacted != nil {
-		sum := repository.SumHash(redacted)
-		f.Type, f.SizeBytes, f.SHA256 = repository.TypeFile, int64(len(redacted)), &sum
-		return f, redacted, true
+	if body = redacted[place(en.Component, en.Path)]; body != nil {
+		sum := repository.SumHash(body)
+		f.Type, f.SizeBytes, f.SHA256 = repository.TypeFile, int64(len(body)), &sum
+		return f, body, nil
 	}
 	file, err := os.OpenFile(en.Source, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err == nil {
@@ -103,12 +133,11 @@ func (b *backup) archiveEntry(en *component.Entry) (f repository.File, body []by
 		err = fmt.Errorf("it is larger than %d MB", maxArchived>>20)
 	}
 	if err != nil {
-		_ = b.cap.gone(en, fmt.Sprintf("it could not be read: %v", err))
-		return f, nil, false
+		return f, nil, err
 	}
 	sum := repository.SumHash(body)
 	f.Type, f.SizeBytes, f.SHA256 = repository.TypeFile, int64(len(body)), &sum
-	return f, body, true
+	return f, body, nil
 }
 
 // checkArchive extracts a small archive to nowhere and compares every file with the list.

@@ -70,11 +70,12 @@ func (e *Engine) Backup(ctx context.Context, o BackupOptions) (res *BackupResult
 	history := new(state.HistoryEntry)
 	defer func() { end(history, err) }()
 	started := e.now()
+	old := e.readStatCache()
 	s, err := e.open(true, o.Adopt)
 	if err != nil {
 		return nil, err
 	}
-	b := &backup{session: s, ctx: ctx, root: root, opt: o, started: started}
+	b := &backup{session: s, ctx: ctx, root: root, opt: o, started: started, old: (<-old).of(s.descriptor.RepositoryID)}
 	if err := b.run(); err != nil {
 		return nil, explain("back up", "", err)
 	}
@@ -106,6 +107,7 @@ type backup struct {
 	password        *vault.Password
 	passwordProblem error
 	memory          *state.Secrets
+	old             *statCache
 
 	attempt
 	// storedBytes is what the backup adds to the repository, manifest and index included.
@@ -118,19 +120,21 @@ type backup struct {
 
 // attempt is what is made once more from the start when a captured secret is found in a text file.
 type attempt struct {
-	inventory *component.Inventory
-	index     *repository.Index
-	cap       *capture
-	seal      *sealing
-	manifest  *repository.Manifest
-	raw       []byte
-	files     []repository.File
-	large     []repository.File // the large databases, which come after the tars in files
-	small     map[string][]byte // the files of the backup's folder
-	archived  map[string][]byte // the files in its archives, by place
-	git       *gitAnswer
-	details   *details
-	own       []string // captured values in what this program wrote, and where
+	inventory    *component.Inventory
+	index        *repository.Index
+	cap          *capture
+	seal         *sealing
+	manifest     *repository.Manifest
+	raw          []byte
+	files        []repository.File
+	large        []repository.File        // the large databases, which come after the tars in files
+	small        map[string][]byte        // the files of the backup's folder
+	archives     map[string]chan *archive // on their way, by component
+	archived     map[string][]byte        // the files in its archives, by place
+	restoreIndex []byte                   // restore.index.gz
+	git          *gitAnswer
+	details      *details
+	own          []string // captured values in what this program wrote, and where
 }
 
 // maxAttempts is how often a backup is made: each time, more files go into the vault.
@@ -177,7 +181,7 @@ func (b *backup) run() error {
 		return err
 	}
 	// The drill needs memory of its own.
-	b.index, b.inventory, b.cap, b.small, b.archived = nil, nil, nil, nil, nil
+	b.old, b.index, b.inventory, b.cap, b.small, b.archived, b.restoreIndex = nil, nil, nil, nil, nil, nil, nil
 	b.rehearse()
 	return nil
 }
@@ -211,7 +215,6 @@ func (b *backup) make() error {
 func (b *backup) takeInventory() error {
 	b.e.phase(event.Scan, 0)
 	cfg := b.e.opt.Config
-	old := loadStatCache(b.e.state.StatCache(), b.descriptor.RepositoryID)
 	var own []component.FileID
 	for _, path := range []string{b.folder.Path, b.target.Dir, b.e.state.Path} {
 		if fi, err := os.Stat(path); err == nil {
@@ -225,7 +228,7 @@ func (b *backup) takeInventory() error {
 		LargeDatabase: cfg.LargeDatabaseBytes(), KeepGitHistory: cfg.Git.KeepHistory,
 		Known: func(source string, st component.Stat) (component.Kind, bool) {
 			for _, padded := range []bool{true, false} {
-				if c, ok := old.Entries[cacheKey(source, padded)]; ok && c.Stat == st {
+				if c, ok := b.old.Entries[cacheKey(source, padded)]; ok && c.Stat == st {
 					return c.Kind, true
 				}
 			}
@@ -236,7 +239,7 @@ func (b *backup) takeInventory() error {
 		return fmt.Errorf("look at %s: %w", b.root, err)
 	}
 	b.inventory = inv
-	b.cap = &capture{e: b.e, ctx: b.ctx, old: old, kept: map[string]cacheEntry{}, plain: map[string]bool{}, beside: inv.Sidecars}
+	b.cap = &capture{e: b.e, ctx: b.ctx, old: b.old, kept: map[string]cacheEntry{}, plain: map[string]bool{}, beside: inv.Sidecars}
 	for i := range inv.Entries {
 		b.cap.total += inv.Entries[i].Stat.Size
 	}
@@ -283,6 +286,7 @@ func (b *backup) captureAll() (err error) {
 	b.details = b.gatherDetails(ctx)
 	// Nor do these tools.
 	defer func() { cancel(); <-b.details.done }()
+	b.beginArchives()
 	c := b.cap
 	c.index = b.index
 	c.oldChunk = make([]int, len(c.old.Chunks))

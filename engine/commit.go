@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -22,9 +23,14 @@ func (b *backup) captureSmall() error {
 	for _, a := range []struct{ component, file string }{
 		{component.LaunchAgents, repository.LaunchAgentsName}, {component.ShellConfigs, repository.ShellConfigsName},
 	} {
-		body, files, err := b.archive(a.component)
-		if err != nil {
-			return fmt.Errorf("archive %s: %w", a.component, err)
+		made := <-b.archives[a.component]
+		if made.err != nil {
+			return fmt.Errorf("archive %s: %w", a.component, made.err)
+		}
+		body, files := made.body, made.files
+		maps.Copy(b.archived, made.contents)
+		for _, g := range made.gone {
+			_ = b.cap.gone(g.entry, g.reason)
 		}
 		sum := repository.SumHash(body)
 		c := &repository.Component{Path: a.file, SizeBytes: int64(len(body)), SHA256: &sum, Count: len(files)}
@@ -43,7 +49,7 @@ func (b *backup) captureSmall() error {
 		return err
 	}
 	b.small[repository.ScriptName] = b.e.opt.Script
-	list, err := repository.EncodeFiles(b.files)
+	list, err := repository.EncodeFiles(b.files, b.lastSmall(repository.FilesName))
 	if err != nil {
 		return err
 	}
@@ -57,7 +63,25 @@ func (b *backup) captureSmall() error {
 	if b.raw, err = m.Encode(); err != nil {
 		return err
 	}
-	return b.scanFolder()
+	// A leak is told before all else.
+	scanned := make(chan error, 1)
+	go func() { scanned <- b.scanFolder() }()
+	index, err := repository.NewRestoreIndex(m, b.raw, b.files, originOf(m)).Encode(b.lastSmall(repository.RestoreIndexName))
+	b.restoreIndex = index
+	return cmp.Or(<-scanned, err)
+}
+
+// lastSmall returns a file of the last backup's folder; nothing, if it cannot be read.
+func (b *backup) lastSmall(name string) []byte {
+	last := b.last()
+	if last == nil {
+		return nil
+	}
+	body, err := b.mirror.ReadSmall(last.BackupID, name)
+	if err != nil {
+		return nil
+	}
+	return body
 }
 
 // commit writes the backup's folder in the mirror, reads everything back, and renames the manifest into place.
@@ -67,19 +91,15 @@ func (b *backup) commit() error {
 	if err := b.e.fs.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	index, err := repository.NewRestoreIndex(m, b.raw, b.files, originOf(m)).Encode()
-	if err != nil {
-		return err
-	}
 	files := maps.Clone(b.small)
-	files[repository.RestoreIndexName] = index
+	files[repository.RestoreIndexName] = b.restoreIndex
 	if b.seal.keys != nil {
-		files[repository.MACName] = b.seal.keys.MAC(index)
+		files[repository.MACName] = b.seal.keys.MAC(b.restoreIndex)
 	}
-	b.storedBytes = m.Stats.StoredBytes + int64(len(index)) + int64(len(b.raw)) + int64(len(files[repository.MACName]))
+	b.storedBytes = m.Stats.StoredBytes + int64(len(b.restoreIndex)) + int64(len(b.raw)) + int64(len(files[repository.MACName]))
 	// What the files say is checked while the disk takes them.
 	checked := make(chan error, 1)
-	go func() { checked <- b.checkSmall(index) }()
+	go func() { checked <- b.checkSmall() }()
 	if err := errors.Join(b.mirror.WriteFiles(m.BackupID, files), <-checked); err != nil {
 		return err
 	}
@@ -143,8 +163,8 @@ func findings(m *state.Secrets, words []string) []state.Problem {
 
 // checkSmall decodes what was made for the backup's folder and compares it with the manifest. What lies in chunks has been read back
 // before.
-func (b *backup) checkSmall(index []byte) error {
-	if _, problems := checkContents(b.manifest, b.raw, b.small, func() decodedIndex { return decodeIndex(index) }); len(problems) > 0 {
+func (b *backup) checkSmall() error {
+	if _, problems := checkContents(b.manifest, b.raw, b.small, func() decodedIndex { return decodeIndex(b.restoreIndex) }); len(problems) > 0 {
 		return fmt.Errorf("check what was made: %s: %w", problems[0], repository.ErrDamaged)
 	}
 	return nil

@@ -19,7 +19,7 @@ import (
 // compares hashes finds nothing wrong.
 func (f *forge) consistent(keys *vault.Keys) {
 	f.t.Helper()
-	list, err := repository.EncodeFiles(f.files)
+	list, err := repository.EncodeFiles(f.files, nil)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func (f *forge) sealed(keys *vault.Keys, change func(*repository.RestoreIndex)) 
 	x := repository.NewRestoreIndex(f.m, read(f.t, filepath.Join(dir, repository.ManifestName)), f.files,
 		repository.Origin{Home: old.Home, OldRoots: old.OldRoots, Prefix: old.Prefix, Git: old.Git, Versions: old.Versions, Pythons: old.Pythons, Environments: old.Environments})
 	change(x)
-	index, err := x.Encode()
+	index, err := x.Encode(nil)
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -103,7 +103,7 @@ func (f *forge) chunk(n int, gz []byte) {
 // save writes file list and manifest.
 func (f *forge) save() {
 	f.t.Helper()
-	list, err := repository.EncodeFiles(f.files)
+	list, err := repository.EncodeFiles(f.files, nil)
 	if err != nil {
 		f.t.Fatal(err)
 	}

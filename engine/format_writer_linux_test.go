@@ -119,7 +119,7 @@ func (b *oneBackup) manifest(t *testing.T) []byte {
 
 func (b *oneBackup) list(t *testing.T) []byte {
 	t.Helper()
-	gz, err := repository.EncodeFiles(b.files)
+	gz, err := repository.EncodeFiles(b.files, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func (b *oneBackup) list(t *testing.T) []byte {
 
 func (b *oneBackup) lines(t *testing.T) []byte {
 	t.Helper()
-	gz, err := b.index.Encode()
+	gz, err := b.index.Encode(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,14 @@ func (b *backup) readIndex() <-chan *repository.Index {
 	return out
 }
 
+// readStatCache begins to read the stat cache.
+func (e *Engine) readStatCache() <-chan *statCache {
+	path := e.state.StatCache()
+	out := make(chan *statCache, 1)
+	go func() { out <- loadStatCache(path) }()
+	return out
+}
+
 // loadIndex takes the block index that was read, or rebuilds it from the mirror. Whatever it names then lies in the mirror
 // with the recorded size.
 func (b *backup) loadIndex(x *repository.Index) error {

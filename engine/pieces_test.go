@@ -55,7 +55,7 @@ func TestPiecesShared(t *testing.T) {
 
 // TestListsAreChecked: lists that cannot be decoded, or that say something else than the manifest, are not committed.
 func TestListsAreChecked(t *testing.T) {
-	list, err := repository.EncodeFiles(nil)
+	list, err := repository.EncodeFiles(nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,22 +63,24 @@ func TestListsAreChecked(t *testing.T) {
 		manifest: &repository.Manifest{Format: repository.Format, BackupID: "full_20260101_030000"}, raw: []byte("{}"),
 		small: map[string][]byte{repository.FilesName: list},
 	}}
-	index, err := repository.NewRestoreIndex(b.manifest, b.raw, nil, originOf(b.manifest)).Encode()
+	index, err := repository.NewRestoreIndex(b.manifest, b.raw, nil, originOf(b.manifest)).Encode(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.checkSmall(index); err != nil {
+	b.restoreIndex = index
+	if err := b.checkSmall(); err != nil {
 		t.Errorf("lists that agree: %v", err)
 	}
-	if err := b.checkSmall(index[:len(index)-9]); !errors.Is(err, repository.ErrDamaged) {
+	b.restoreIndex = index[:len(index)-9]
+	if err := b.checkSmall(); !errors.Is(err, repository.ErrDamaged) {
 		t.Errorf("an index that is cut off: %v", err)
 	}
-	b.small[repository.FilesName] = list[:len(list)-9]
-	if err := b.checkSmall(index); !errors.Is(err, repository.ErrDamaged) {
+	b.restoreIndex, b.small[repository.FilesName] = index, list[:len(list)-9]
+	if err := b.checkSmall(); !errors.Is(err, repository.ErrDamaged) {
 		t.Errorf("a list that is cut off: %v", err)
 	}
 	b.small[repository.FilesName], b.raw = list, []byte("{ }")
-	if err := b.checkSmall(index); !errors.Is(err, repository.ErrDamaged) {
+	if err := b.checkSmall(); !errors.Is(err, repository.ErrDamaged) {
 		t.Errorf("the index of another manifest: %v", err)
 	}
 }

@@ -44,9 +44,9 @@ func newStatCache(repositoryID string) *statCache {
 	return &statCache{RepositoryID: repositoryID, Entries: map[string]cacheEntry{}}
 }
 
-// loadStatCache reads the cache; one that is missing, damaged or of another repository is empty.
-func loadStatCache(path, repositoryID string) *statCache {
-	empty := newStatCache(repositoryID)
+// loadStatCache reads the cache; one that is missing or damaged is empty.
+func loadStatCache(path string) *statCache {
+	empty := newStatCache("")
 	b, err := os.ReadFile(path)
 	if err != nil || len(b) < len(statCacheMagic)+sha256.Size || !bytes.HasPrefix(b, []byte(statCacheMagic)) {
 		return empty
@@ -56,8 +56,16 @@ func loadStatCache(path, repositoryID string) *statCache {
 		return empty
 	}
 	c := new(statCache)
-	if err := gob.NewDecoder(bytes.NewReader(body[len(statCacheMagic):])).Decode(c); err != nil || c.RepositoryID != repositoryID || c.Entries == nil {
+	if err := gob.NewDecoder(bytes.NewReader(body[len(statCacheMagic):])).Decode(c); err != nil || c.Entries == nil {
 		return empty
+	}
+	return c
+}
+
+// of returns the cache if it is one of this repository, or else an empty one.
+func (c *statCache) of(repositoryID string) *statCache {
+	if c.RepositoryID != repositoryID {
+		return newStatCache(repositoryID)
 	}
 	return c
 }
@@ -92,10 +100,11 @@ func (n *chunkNumbers) of(h repository.Hash) int {
 	return i
 }
 
-// walStat returns the state of a database's -wal; the zero value means that there is none.
+// walStat returns the state of a database's -wal; the zero value means that there is none, or an empty one. SQLite leaves such a
+// file where it only read, and its times change whenever a superuser looks at the database.
 func walStat(source string) component.Stat {
 	fi, err := os.Lstat(source + "-wal")
-	if err != nil {
+	if err != nil || fi.Mode().IsRegular() && fi.Size() == 0 {
 		return component.Stat{}
 	}
 	return component.StatOf(fi)

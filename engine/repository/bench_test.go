@@ -78,9 +78,9 @@ func BenchmarkLists(b *testing.B) {
 		encode func() ([]byte, error)
 		decode func([]byte) error
 	}{
-		{"files", func() ([]byte, error) { return EncodeFiles(x.files) }, func(p []byte) error { _, err := DecodeFiles(p); return err }},
+		{"files", func() ([]byte, error) { return EncodeFiles(x.files, nil) }, func(p []byte) error { _, err := DecodeFiles(p); return err }},
 		{"manifest", x.manifest.Encode, func(p []byte) error { _, err := DecodeManifest(p); return err }},
-		{"restore-index", x.index.Encode, func(p []byte) error { _, err := DecodeRestoreIndex(p); return err }},
+		{"restore-index", func() ([]byte, error) { return x.index.Encode(nil) }, func(p []byte) error { _, err := DecodeRestoreIndex(p); return err }},
 	} {
 		encoded, err := list.encode()
 		if err != nil {

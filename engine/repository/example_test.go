@@ -126,7 +126,7 @@ func fileRef(name string, b []byte) FileRef { return FileRef{name, int64(len(b))
 // fileLines returns files.jsonl, not compressed.
 func fileLines(t testing.TB, files []File) []byte {
 	t.Helper()
-	b, err := EncodeFiles(files)
+	b, err := EncodeFiles(files, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func (x *example) write(t testing.TB, dir string) Repo {
 	for name, b := range x.small {
 		put(t, r.Path(x.manifest.BackupID, name), b)
 	}
-	index, err := x.index.Encode()
+	index, err := x.index.Encode(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,11 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"runtime"
-	"sync"
 
 	"github.com/klauspost/compress/gzip"
 )
@@ -45,8 +42,10 @@ func (f *File) HasContent() bool {
 }
 
 // EncodeFiles returns files.jsonl.gz.
-func EncodeFiles(files []File) ([]byte, error) {
-	return compressSmall(func(w io.Writer) error { return writeFileLines(w, files) })
+//
+// like is the list of an earlier backup, or nil: what is the same in both is taken from it, compressed as it is.
+func EncodeFiles(files []File, like []byte) ([]byte, error) {
+	return compressSmall(like, func(w io.Writer) error { return writeFileLines(w, files) })
 }
 
 func writeFileLines(w io.Writer, files []File) error {
@@ -111,99 +110,4 @@ func (f *File) validate() error {
 		return fmt.Errorf("type %.20q of %.60q: %w", f.Type, f.Path, ErrDamaged)
 	}
 	return nil
-}
-
-// listSegment is how much of a list one gzip member holds. Members compress at the same time, and cost half a percent in size.
-const listSegment = 256 << 10
-
-// compressSmall returns gzip of what write produces, with headers that hold no time or name.
-func compressSmall(write func(io.Writer) error) ([]byte, error) {
-	w := &memberWriter{free: make(chan *gzip.Writer, runtime.GOMAXPROCS(0))}
-	for range cap(w.free) {
-		w.free <- nil
-	}
-	err := write(w)
-	if len(w.raw) > 0 || len(w.members) == 0 {
-		w.compress(w.raw)
-	}
-	w.group.Wait()
-	for _, m := range w.members {
-		err = errors.Join(err, m.err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if len(w.members) == 1 {
-		return w.members[0].out.Bytes(), nil
-	}
-	var all []byte
-	for _, m := range w.members {
-		all = append(all, m.out.Bytes()...)
-	}
-	return all, nil
-}
-
-// memberWriter makes gzip members of what is written to it, as many at a time as there are processors.
-type memberWriter struct {
-	raw     []byte
-	members []*member
-	free    chan *gzip.Writer // nil: to be made
-	group   sync.WaitGroup
-}
-
-type member struct {
-	out bytes.Buffer
-	err error
-}
-
-func (w *memberWriter) Write(p []byte) (int, error) {
-	n := len(p)
-	for len(p) > 0 {
-		if w.raw == nil {
-			w.raw = make([]byte, 0, listSegment)
-		}
-		k := min(listSegment-len(w.raw), len(p))
-		w.raw = append(w.raw, p[:k]...)
-		p = p[k:]
-		if len(w.raw) == listSegment {
-			w.compress(w.raw)
-			w.raw = nil
-		}
-	}
-	return n, nil
-}
-
-// compress waits for a processor and returns.
-func (w *memberWriter) compress(raw []byte) {
-	m := new(member)
-	w.members = append(w.members, m)
-	zw := <-w.free
-	w.group.Go(func() {
-		defer func() { w.free <- zw }()
-		if zw == nil {
-			if zw, m.err = gzip.NewWriterLevel(nil, gzip.BestCompression); m.err != nil {
-				return
-			}
-		}
-		zw.Reset(&m.out)
-		if _, m.err = zw.Write(raw); m.err == nil {
-			m.err = zw.Close()
-		}
-	})
-}
-
-// decompress returns the content of a small gzip file; a bomb ends at limit bytes.
-func decompress(b []byte, limit int64) ([]byte, error) {
-	zr, err := gzip.NewReader(bytes.NewReader(b))
-	if err != nil {
-		return nil, fmt.Errorf("%v: %w", err, ErrDamaged)
-	}
-	raw, err := io.ReadAll(io.LimitReader(zr, limit+1))
-	if err == nil && int64(len(raw)) > limit {
-		err = errors.New("too large")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%v: %w", err, ErrDamaged)
-	}
-	return raw, nil
 }

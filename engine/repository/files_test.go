@@ -19,11 +19,11 @@ func TestFilesRoundTrip(t *testing.T) {
 			f.Offset = rng.Int64N(1 << 50)
 			files = append(files, f)
 		}
-		b, err := EncodeFiles(files)
+		b, err := EncodeFiles(files, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := EncodeFiles(files)
+		again, err := EncodeFiles(files, nil)
 		if err != nil || !bytes.Equal(b, again) {
 			t.Fatal("the same list is encoded differently", err)
 		}
@@ -83,7 +83,7 @@ func TestFilesRefuses(t *testing.T) {
 
 func gzipOf(t testing.TB, p []byte) []byte {
 	t.Helper()
-	b, err := compressSmall(func(w io.Writer) error {
+	b, err := compressSmall(nil, func(w io.Writer) error {
 		_, err := w.Write(p)
 		return err
 	})

@@ -79,9 +79,10 @@ func NewRestoreIndex(m *Manifest, manifest []byte, files []File, from Origin) *R
 	return x
 }
 
-// Encode returns restore.index.gz.
-func (x *RestoreIndex) Encode() ([]byte, error) {
-	return compressSmall(x.writeLines)
+// Encode returns restore.index.gz. like is that of an earlier backup, or nil: what is the same in both is taken from it, compressed
+// as it is.
+func (x *RestoreIndex) Encode(like []byte) ([]byte, error) {
+	return compressSmall(like, x.writeLines)
 }
 
 func (x *RestoreIndex) writeLines(out io.Writer) error {
@@ -122,6 +123,12 @@ func (x *RestoreIndex) writeLines(out io.Writer) error {
 	}
 	for _, f := range x.Files {
 		line("file", num(f.SizeBytes), f.SHA256.String(), EncodeLine(f.Path))
+	}
+	// What stands above differs in every backup.
+	if c, ok := out.(cutter); ok {
+		// Errors stay in w.
+		w.Flush()
+		c.cut()
 	}
 	for i, c := range x.Chunks {
 		line("chunk", num(int64(i)), num(c.SizeBytes), num(c.RawBytes), c.SHA256.String())

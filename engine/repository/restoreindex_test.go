@@ -159,7 +159,7 @@ func randomFile(rng *rand.Rand) File {
 func TestRestoreIndexRoundTrip(t *testing.T) {
 	for seed := range uint64(150) {
 		x := randomRestoreIndex(rand.New(rand.NewPCG(seed, 1)))
-		b, err := x.Encode()
+		b, err := x.Encode(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -299,14 +299,14 @@ func TestListLimit(t *testing.T) {
 		x.files = append(x.files, File{Component: "maia_code", Path: Name(fmt.Sprintf("%s/%s/%06d", dir, dir, i)), Type: TypeFile, SHA256: &sum})
 	}
 	x.encode(t)
-	gz, err := x.index.Encode()
+	gz, err := x.index.Encode(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if lines, err := DecodeRestoreIndexLines(gz); err != nil || len(lines) < 100*len(gz) {
 		t.Errorf("%d bytes of gzip hold %d: %v", len(gz), len(lines), err)
 	}
-	list, err := EncodeFiles(x.files)
+	list, err := EncodeFiles(x.files, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +329,7 @@ func TestListLimit(t *testing.T) {
 func TestRestoreIndexTruncated(t *testing.T) {
 	faults := matrix.Of(t, "16")
 	x := newExample(t)
-	gz, err := x.index.Encode()
+	gz, err := x.index.Encode(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -362,7 +362,7 @@ func TestRestoreIndexTruncated(t *testing.T) {
 func TestRestoreIndexFlipped(t *testing.T) {
 	faults := matrix.Of(t, "15")
 	x := newExample(t)
-	gz, err := x.index.Encode()
+	gz, err := x.index.Encode(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -255,7 +255,7 @@ func TestMembersArePassedOver(t *testing.T) {
 // A bomb is given up as soon as it is longer than the manifest says.
 func TestBombStops(t *testing.T) {
 	matrix.Count(t, 1, "23")
-	zeros, err := compressSmall(func(w io.Writer) error {
+	zeros, err := compressSmall(nil, func(w io.Writer) error {
 		_, err := w.Write(make([]byte, 16<<20))
 		return err
 	})

@@ -29,7 +29,7 @@ func storedBackup(t testing.TB, p Password, c *Contents) stored {
 		Files: []repository.FileRef{{Path: repository.VaultName, SizeBytes: int64(len(s.vault)), SHA256: repository.SumHash(s.vault)}},
 	}
 	var err error
-	if s.index, err = x.Encode(); err != nil {
+	if s.index, err = x.Encode(nil); err != nil {
 		t.Fatal(err)
 	}
 	s.mac = k.MAC(s.index)
