@@ -67,9 +67,11 @@ func lookThrough(source string, id FileID, kind vault.Kind) (x finding, err erro
 	if err != nil {
 		return x, err
 	}
-	secrets, err := vault.Find(kind, b)
-	if err == nil && kind == vault.Plist {
-		x.top, err = vault.ReadPlist(b)
+	var secrets []vault.Secret
+	if kind == vault.Plist {
+		secrets, x.top, err = vault.FindInPlist(b)
+	} else {
+		secrets, err = vault.Find(kind, b)
 	}
 	if err != nil {
 		x.reason = reasonPlist

@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -12,15 +11,15 @@ import (
 
 var (
 	// assignment finds names that something is assigned to. What it finds is judged by accepts.
-	assignment = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_.-]*)(["']?[ \t]*)(\+?=)`)
+	assignment = compile("=", `([A-Za-z_][A-Za-z0-9_.-]*)(["']?[ \t]*)(\+?=)`)
 	// setCommand is how csh and fish assign.
-	setCommand = regexp.MustCompile(`(?m)^[ \t#]*(?:set(?:[ \t]+-[A-Za-z-]+)*|setenv)[ \t]+([A-Za-z_][A-Za-z0-9_]*)[ \t]+([^ \t=\n])`)
+	setCommand = compile("set", `(?m)^[ \t#]*(?:set(?:[ \t]+-[A-Za-z-]+)*|setenv)[ \t]+([A-Za-z_][A-Za-z0-9_]*)[ \t]+([^ \t=\n])`)
 	// option finds options of commands with an argument in the next word.
-	option = regexp.MustCompile(`(?:^|[\s"'(=])--([A-Za-z][A-Za-z0-9_-]*)[ \t]+([^-\s<>|&;])`)
+	option = compile("--", `(?:^|[\s"'(=])--([A-Za-z][A-Za-z0-9_-]*)[ \t]+([^-\s<>|&;])`)
 	// header finds credentials of HTTP.
-	header = regexp.MustCompile(`(?i)\b(authorization|x-api-key|private-token|x-auth-token)["']?\s*:\s*["']?(?:(?:bearer|basic|token)\s+)?([A-Za-z0-9._~+/=$({-][^\s"']{5,})`)
+	header = compile(":", `(?i)\b(authorization|x-api-key|private-token|x-auth-token)["']?\s*:\s*["']?(?:(?:bearer|basic|token)\s+)?([A-Za-z0-9._~+/=$({-][^\s"']{5,})`)
 	// hereDoc finds where a text begins that is no code.
-	hereDoc = regexp.MustCompile(`<<-?[ \t]*\\?["']?([A-Za-z_][A-Za-z0-9_]*)["']?`)
+	hereDoc = compile("<<", `<<-?[ \t]*\\?["']?([A-Za-z_][A-Za-z0-9_]*)["']?`)
 )
 
 // shell finds what is assigned in a part of the text.
@@ -40,13 +39,13 @@ func (f *finder) shell(from, to int) {
 			f.word(text[m[2]:m[3]], text, skipBlanks(text, m[1]), q.upTo(m[0]))
 		}
 	}
-	for _, re := range []*regexp.Regexp{setCommand, option} {
+	for _, re := range []expression{setCommand, option} {
 		q = &quoting{text: text, at: from}
 		for _, m := range re.FindAllStringSubmatchIndex(text[from:], -1) {
 			f.word(text[from+m[2]:from+m[3]], text, from+m[4], q.upTo(from+m[4]))
 		}
 	}
-	for _, re := range []*regexp.Regexp{fallback, header} {
+	for _, re := range []expression{fallback, header} {
 		for _, m := range re.FindAllStringSubmatchIndex(text[from:], -1) {
 			start, end := from+m[4], from+m[5]
 			f.assigned([]string{text[from+m[2] : from+m[3]]}, text[start:end], start, end, "")

@@ -17,7 +17,7 @@ var reference = regexp.MustCompile(
 		"|(\\$\\(|`)\\s*(<|cat|security|op|pass|gopass|gh|bw|lpass|rbw|keyring|secret-tool|aws|gcloud|az|vault|doppler)(\\s.*)?)$")
 
 // fallback finds the value that a reference has where the variable has none: ${TOKEN:-abc}.
-var fallback = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*):?[-=]([^{}\n]+)\}`)
+var fallback = compile("${", `\$\{([A-Za-z_][A-Za-z0-9_]*):?[-=]([^{}\n]+)\}`)
 
 // filler matches what people write where a secret is to be put.
 var filler = regexp.MustCompile(`(?i)^(x{3,}|\*+|\.+|-+|_+|0+|\?+|#+|…|•+|none|null|nil|undefined|true|false|yes|no|on|off|n/a|` +
@@ -38,10 +38,10 @@ var (
 	places  = []string{"path", "file", "dir", "directory", "folder", "filename", "sock", "socket", "cmd", "command"}
 	number  = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?$`)
 	rooted  = regexp.MustCompile(`^((~|\.\.?|\$HOME|\$\{HOME\})/|/(Users|usr|opt|etc|var|bin|sbin|tmp|private|Library|System|Applications|Volumes|home|dev)(/|$))[^\s]*$`)
-	email   = regexp.MustCompile(`^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`)
-	uuid    = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-	host    = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]+)?$`)
-	address = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://\S+$`)
+	email   = compile("@", `^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`)
+	uuid    = compile("-", `^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	host    = compile(".", `^[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]+)?$`)
+	address = compile("://", `^[A-Za-z][A-Za-z0-9+.-]*://\S+$`)
 )
 
 // harmless reports whether a value of a variable with a secret-sounding name is no secret.
@@ -103,7 +103,7 @@ func part(value string) (from, to int, ok bool) {
 	if places := urlParts(value); len(places) > 0 {
 		return places[0][0], places[0][1], true
 	}
-	for _, re := range []*regexp.Regexp{connection, bearer} {
+	for _, re := range []expression{connection, bearer} {
 		if m := re.FindStringSubmatchIndex(value); m != nil && !placeholder(value[m[2]:m[3]]) {
 			return m[2], m[3], true
 		}
@@ -112,8 +112,8 @@ func part(value string) (from, to int, ok bool) {
 }
 
 var (
-	connection = regexp.MustCompile(`(?i)(?:^|;)\s*(?:password|pwd|accountkey|sharedaccesskey|sharedaccesssignature)\s*=\s*([^;"'\s]+)`)
-	bearer     = regexp.MustCompile(`(?i)(?:authorization["']?\s*[:=]\s*["']?|^)(?:bearer|basic|token)\s+([A-Za-z0-9._~+/=-]{8,})`)
+	connection = compile("=", `(?i)(?:^|;)\s*(?:password|pwd|accountkey|sharedaccesskey|sharedaccesssignature)\s*=\s*([^;"'\s]+)`)
+	bearer     = expression{Regexp: regexp.MustCompile(`(?i)(?:authorization["']?\s*[:=]\s*["']?|^)(?:bearer|basic|token)\s+([A-Za-z0-9._~+/=-]{8,})`), blank: true}
 )
 
 type verdict uint8

@@ -123,8 +123,24 @@ var ErrUnreadable = errors.New("unreadable")
 // other kinds are read as far as they make sense, whatever is in them. Text is found at hundreds of megabytes a second.
 func Find(kind Kind, b []byte) ([]Secret, error) {
 	hits, err := find(kind, b)
-	if err != nil || len(hits) == 0 {
+	if err != nil {
 		return nil, err
+	}
+	return secrets(kind, b, hits), nil
+}
+
+// FindInPlist is Find in a property list, and ReadPlist of it.
+func FindInPlist(b []byte) (list []Secret, top map[string]any, err error) {
+	l, err := readPlist(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	return secrets(Plist, b, l.find()), l.top, nil
+}
+
+func secrets(kind Kind, b []byte, hits []hit) []Secret {
+	if len(hits) == 0 {
+		return nil
 	}
 	var out []Secret
 	text, line, at := string(b), 1, 0
@@ -139,7 +155,7 @@ func Find(kind Kind, b []byte) ([]Secret, error) {
 		}
 		out = append(out, s)
 	}
-	return distinct(out), nil
+	return distinct(out)
 }
 
 // distinct drops what is found again and gives each a name of its own.
