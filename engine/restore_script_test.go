@@ -171,6 +171,8 @@ func TestOwnPython(t *testing.T) {
 		switch {
 		case list == "":
 			return nil, fs.ErrNotExist
+		case args[0] == "-c" && strings.Contains(args[1], `pip("freeze")`):
+			return []byte(list + "\x00" + list), nil
 		case args[0] == "-c":
 			return fmt.Appendf(nil, "{\"executable\": %q, \"version\": \"3.11.4\", \"prefix\": %q, \"pip\": true, \"managed\": %v}\n", name, name, name == "/opt/homebrew/bin/python3" || name == "/opt/other/bin/python3"), nil
 		}

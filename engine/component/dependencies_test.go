@@ -28,9 +28,9 @@ type recorded struct {
 	ran []string
 }
 
-func (r *recorded) run(_ context.Context, name string, args ...string) ([]byte, error) {
+func (r *recorded) run(ctx context.Context, name string, args ...string) ([]byte, error) {
 	call := strings.Join(append([]string{name}, args...), " ")
-	for long, short := range map[string]string{probe: "PROBE", listing: "LISTING"} {
+	for long, short := range map[string]string{probe: "PROBE", listing: "LISTING", listAndFreeze: "BOTH"} {
 		call = strings.ReplaceAll(call, long, short)
 	}
 	r.mu.Lock()
@@ -38,6 +38,14 @@ func (r *recorded) run(_ context.Context, name string, args ...string) ([]byte, 
 	r.mu.Unlock()
 	if err := r.errs[call]; err != nil {
 		return nil, err
+	}
+	if call == name+" -c BOTH" { // what that does
+		list, err := r.run(ctx, name, "-m", "pip", "list", "--format=freeze")
+		if err != nil {
+			return nil, err
+		}
+		freeze, err := r.run(ctx, name, "-m", "pip", "freeze")
+		return slices.Concat(list, []byte(listEnd), freeze), err
 	}
 	if out, ok := r.answers[call]; ok {
 		return []byte(out), nil
@@ -227,6 +235,7 @@ func TestRealPython(t *testing.T) {
 *) exit 1;;
 esac`)
 	script(t, dir+"/python3", `case "$*" in
+*runpy*) printf 'a==1\nb==2\n\0a==1\nb @ https://t0ken@h/b.whl\n';;
 *"pip freeze") printf 'a==1\nb @ https://t0ken@h/b.whl\n';;
 *"pip list --format=freeze") printf 'a==1\nb==2\n';;
 -c*) printf '{"executable": "%s", "version": "3.9.6", "prefix": "/p", "pip": true}\n' "$0";;

@@ -3,11 +3,13 @@ package component
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -36,7 +38,7 @@ func TestKnownPackageLists(t *testing.T) {
 		if string(files[FreezeFile]) != r.answers[one+" -m pip freeze"] || info.PipPackages != 2 || len(warnings) > 0 {
 			t.Errorf("%s: %q, %+v, %q", what, files[FreezeFile], info, warnings)
 		}
-		if r.did(one+" -m pip freeze") != asked || r.did(one+" -m pip list --format=freeze") != asked {
+		if r.did(one+" -c BOTH") != asked || r.did(one+" -m pip freeze") != asked || r.did(one+" -m pip list --format=freeze") != asked {
 			t.Errorf("%s: ran %q", what, r.ran)
 		}
 		b, err := json.Marshal(lists.Used())
@@ -66,6 +68,83 @@ func TestKnownPackageLists(t *testing.T) {
 	lists := new(PackageLists)
 	if _, _, warnings := CaptureDependencies(t.Context(), Deps{Inventory: inv, Run: r.run, GOOS: "linux", Lists: lists}); len(warnings) != 1 || len(lists.Used().Lists) > 0 {
 		t.Errorf("a failing pip: %q, remembered %v", warnings, slices.Collect(maps.Keys(lists.Used().Lists)))
+	}
+}
+
+// TestBothListsAtOnce has a real Python run stand-ins for pip: both lists are what they are when asked for one by one, from
+// one process where that can be.
+func TestBothListsAtOnce(t *testing.T) {
+	exe, err := exec.Command("python3", "-c", "import sys; print(sys.executable)").Output()
+	must(t, err)
+	const start = `import os, sys
+if sys.path[0] in ("", os.getcwd()):
+    sys.path.pop(0)
+what = sys.argv[1]
+`
+	for name, c := range map[string]struct {
+		pip   string
+		ran   int // processes
+		state string
+	}{
+		"both": {`print("\n".join(sys.argv + sys.path + [__name__]))
+sys.stdout.flush()
+sys.stdout.buffer.write(("https://u:p@h/" + what + "\r\n\n").encode())
+sys.exit(0)`, 1, ToolPresent},
+		"no exit":       {`sys.stdout.buffer.write(what.encode())`, 1, ToolPresent},
+		"nothing":       {`sys.exit()`, 1, ToolPresent},
+		"list fails":    {`print(what); sys.exit("no list" if what == "list" else 0)`, 2, ToolFailed},
+		"freeze fails":  {`print(what); sys.exit("no freeze" if what == "freeze" else 0)`, 3, ToolFailed},
+		"freeze breaks": {`print(what); assert what == "list"`, 3, ToolFailed},
+		"list ends it":  {`print(what); sys.stdout.flush(); os._exit(0)`, 3, ToolPresent},
+		"odd name":      {`print("a\0==" + what)`, 3, ToolPresent},
+	} {
+		dir, work := t.TempDir(), t.TempDir()
+		tree(t, dir, map[string]string{"pip/__init__.py": "", "pip/__main__.py": start + c.pip})
+		ran := 0
+		run := func(ctx context.Context, name string, args ...string) ([]byte, error) {
+			ran++
+			cmd := exec.CommandContext(ctx, name, args...)
+			cmd.Env, cmd.Dir = []string{"PYTHONPATH=" + dir, "PYTHONDONTWRITEBYTECODE=1"}, work
+			return cmd.Output()
+		}
+		ask := func(run Runner) (PackageList, string, []string) {
+			d := &depCapture{tools: newTools(run, "linux", 0)}
+			in := Interpreter{Path: strings.TrimSpace(string(exe)), Pip: ToolPresent}
+			l, ok := d.askForPackages(t.Context(), &in, true)
+			if ok != (in.Pip == ToolPresent) {
+				t.Errorf("%s: %v, %+v", name, ok, in)
+			}
+			return l, in.Pip, d.warnings
+		}
+		want, wantState, wantWarnings := ask(func(ctx context.Context, name string, args ...string) ([]byte, error) {
+			if args[0] == "-c" {
+				return nil, errors.New("one by one")
+			}
+			return run(ctx, name, args...)
+		})
+		ran = 0
+		if c.ran == 1 { // -m would take this for Python's own
+			tree(t, work, map[string]string{"runpy.py": "raise SystemExit(1)"})
+		}
+		got, state, warnings := ask(run)
+		if !reflect.DeepEqual(got, want) || !slices.Equal(warnings, wantWarnings) || state != c.state || state != wantState || ran != c.ran {
+			t.Errorf("%s: %q, %q, %s from %d, want %q, %q", name, got, warnings, state, ran, want, wantWarnings)
+		}
+	}
+}
+
+// A pip that hangs with both is asked one by one before all of the time is over.
+func TestBothListsHang(t *testing.T) {
+	tool := script(t, t.TempDir()+"/python3", `case "$*" in
+"-m pip freeze") echo a==1;;
+"-m pip list --format=freeze") echo b==1;;
+*) exec sleep 600;;
+esac`)
+	run := NewRunner(t.TempDir(), environment(map[string]string{"PATH": "/usr/bin:/bin"}))
+	d := &depCapture{tools: newTools(run, "linux", 2*time.Second)}
+	l, ok := d.askForPackages(t.Context(), &Interpreter{Path: tool, Pip: ToolPresent}, true)
+	if !ok || string(l.List) != "b==1\n" || string(l.Freeze) != "a==1\n" || len(d.warnings) > 0 {
+		t.Errorf("%v, %q, %q", ok, l, d.warnings)
 	}
 }
 

@@ -68,6 +68,10 @@ func cleanEnvironment(home string, getenv func(string) string) []string {
 // lookUp finds a tool in the search path. Not exec.LookPath: the path is the one that was given.
 func lookUp(name string, search []string) (string, error) {
 	if strings.Contains(name, "/") {
+		// Starting what is not there would cost a process.
+		if filepath.IsAbs(name) && errors.Is(unix.Access(name, unix.X_OK), fs.ErrNotExist) {
+			return "", fs.ErrNotExist
+		}
 		return name, nil
 	}
 	for _, dir := range search {

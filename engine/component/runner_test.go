@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,6 +60,16 @@ func TestRunnerErrors(t *testing.T) {
 		if _, err := run(t.Context(), name); !absent(err) {
 			t.Errorf("%s: %v is not absent", name, err)
 		}
+	}
+	must(t, os.Symlink(dir+"/gone", dir+"/dangling"))
+	must(t, os.WriteFile(dir+"/orphan", []byte("#!/nowhere/sh\n"), 0o755))
+	for _, name := range []string{"/nowhere/none", dir + "/dangling", dir + "/orphan"} {
+		if _, err := run(t.Context(), name); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := run(t.Context(), dir+"/orphan/none"); err == nil || absent(err) {
+		t.Errorf("in a file: %v", err)
 	}
 	must(t, os.WriteFile(dir+"/noexec", []byte("#!/bin/sh\n"), 0o644))
 	if _, err := run(t.Context(), "noexec"); !errors.Is(err, exec.ErrNotFound) {

@@ -194,6 +194,28 @@ for d in distributions():
 print("\n".join(sorted(found, key=lambda line: line.lower())))
 `
 
+// listAndFreeze prints what pip list and then pip freeze print, with listEnd between, from one process: most of what each
+// takes is to load pip. It ends as pip does where that fails. Nothing is loaded from the working directory, where -m looks first.
+const listAndFreeze = `import sys
+if sys.path[0] == "":
+    del sys.path[0]
+import runpy
+def pip(*args):
+    sys.argv = ["pip"] + list(args)
+    try:
+        runpy.run_module("pip", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if end.code:
+            raise
+pip("list", "--format=freeze")
+sys.stdout.write("\0")
+sys.stdout.flush()
+pip("freeze")
+`
+
+// listEnd stands between the two lists. A name, a version or a path with it in it would make a second one.
+const listEnd = "\x00"
+
 // identity is what a Python says of itself.
 type identity struct {
 	Executable string
