@@ -107,7 +107,8 @@ func (b *backup) loadPackageLists() *component.PackageLists {
 func (b *backup) savePackageLists() {
 	used := b.details.lists.Used()
 	for key, l := range used.Lists {
-		used.Lists[key] = component.PackageList{List: b.seal.scrub(l.List), Freeze: b.seal.scrub(l.Freeze)}
+		l.List, l.Freeze = b.seal.scrub(l.List), b.seal.scrub(l.Freeze)
+		used.Lists[key] = l
 	}
 	body := mustJSON(used)
 	path := b.e.state.PackageLists()

@@ -18,9 +18,10 @@ import (
 
 // PackageList is what a Python had installed.
 type PackageList struct {
-	// List is one "name==version" a line, Freeze what pip freeze said; nil: it was not asked.
+	// List is one "name==version" a line, Freeze what pip freeze said, if it was asked.
 	List   []byte `json:"list"`
 	Freeze []byte `json:"freeze"`
+	Asked  bool   `json:"asked"`
 }
 
 // KnownPackages is what Pythons said before, to be kept from one backup to the next.
@@ -177,7 +178,7 @@ func (c *depCapture) packages(ctx context.Context, in *Interpreter, freeze bool)
 		}
 	}()
 	l, ok := c.lists.list(in.installed)
-	if !ok || freeze && in.Pip != ToolAbsent && l.Freeze == nil {
+	if !ok || freeze && in.Pip != ToolAbsent && !l.Asked {
 		if l, ok = c.askForPackages(ctx, in, freeze); ok {
 			c.lists.keepList(in.installed, l)
 		}
@@ -210,7 +211,7 @@ func (c *depCapture) askForPackages(ctx context.Context, in *Interpreter, freeze
 	}
 	if freeze && err == nil {
 		if out, err = c.tools.run(ctx, in.Path, "-m", "pip", "freeze"); err == nil {
-			l.Freeze = RedactURLs(lines(out))
+			l.Freeze, l.Asked = RedactURLs(lines(out)), true
 		}
 	}
 	if err != nil && ctx.Err() == nil {
@@ -230,7 +231,7 @@ func (c *depCapture) askForBoth(ctx context.Context, in *Interpreter) (l Package
 	if err != nil || len(parts) != 2 {
 		return l, false
 	}
-	return PackageList{List: RedactURLs(lines(parts[0])), Freeze: RedactURLs(lines(parts[1]))}, true
+	return PackageList{List: RedactURLs(lines(parts[0])), Freeze: RedactURLs(lines(parts[1])), Asked: true}, true
 }
 
 // installedKey stands for what a Python said lies in its folders of packages; empty: nothing was said, or the lists depend

@@ -60,6 +60,10 @@ func TestKnownPackageLists(t *testing.T) {
 		known.Lists[key] = PackageList{List: l.List} // as where it was not the first interpreter
 	}
 	capture("no freeze known", true)
+	r.answers[one+" -c PROBE"] = answer(`"p"`)
+	r.answers[one+" -m pip freeze"] = ""
+	capture("nothing to freeze", true)
+	capture("nothing to freeze still", false)
 	r.answers[one+" -c PROBE"] = answer("")
 	capture("a working copy is installed", true)
 	capture("a working copy is installed still", true)
@@ -128,7 +132,7 @@ sys.exit(0)`, 1, ToolPresent},
 		}
 		got, state, warnings := ask(run)
 		if !reflect.DeepEqual(got, want) || !slices.Equal(warnings, wantWarnings) || state != c.state || state != wantState || ran != c.ran {
-			t.Errorf("%s: %q, %q, %s from %d, want %q, %q", name, got, warnings, state, ran, want, wantWarnings)
+			t.Errorf("%s: %+v, %q, %s from %d, want %+v, %q", name, got, warnings, state, ran, want, wantWarnings)
 		}
 	}
 }
@@ -144,7 +148,7 @@ esac`)
 	d := &depCapture{tools: newTools(run, "linux", 2*time.Second)}
 	l, ok := d.askForPackages(t.Context(), &Interpreter{Path: tool, Pip: ToolPresent}, true)
 	if !ok || string(l.List) != "b==1\n" || string(l.Freeze) != "a==1\n" || len(d.warnings) > 0 {
-		t.Errorf("%v, %q, %q", ok, l, d.warnings)
+		t.Errorf("%v, %+v, %q", ok, l, d.warnings)
 	}
 }
 
