@@ -38,6 +38,13 @@ type Entry struct {
 
 // Header returns an entry's header: PAX, with the exact name and the sub-second time, without owners.
 func Header(e Entry) ([]byte, error) {
+	if b := plainHeader(e); b != nil {
+		return b, nil
+	}
+	return anyHeader(e)
+}
+
+func anyHeader(e Entry) ([]byte, error) {
 	h := &tar.Header{
 		Typeflag: e.Type, Name: e.Path, Linkname: e.Link, Mode: e.Mode, Size: e.Size,
 		ModTime: time.Unix(0, e.ModTimeNS), Format: tar.FormatPAX,

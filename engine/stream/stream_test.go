@@ -115,6 +115,59 @@ func TestHeadersAreDeterministic(t *testing.T) {
 	}
 }
 
+// What is made here is what archive/tar makes: a block that differs would be stored anew.
+func TestPlainHeaders(t *testing.T) {
+	plain := 0
+	same := func(e Entry) {
+		t.Helper()
+		got := plainHeader(e)
+		if got == nil {
+			return
+		}
+		plain++
+		if want, err := anyHeader(e); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%+v: %d bytes differ from %d bytes, %v", e, len(got), len(want), err)
+		}
+	}
+	for _, e := range entries() {
+		same(e)
+	}
+	paths := append([]string{
+		"", ".", "..", "/", "a//b", "./a", "a/./b", "a/../b", "../a", "a/", "x/" + strings.Repeat("n", 97), "x/" + strings.Repeat("n", 98),
+		strings.Repeat("n", 86) + "/b/c", strings.Repeat("n", 87) + "/b", strings.Repeat("n", 98) + "/", "a/" + strings.Repeat("b/", 40),
+	}, names...)
+	for i, p := range paths {
+		for j, at := range append([]time.Time{time.Unix(1<<33-1, 1), time.Unix(9, 10), time.Unix(99, 1e8)}, times...) {
+			for _, size := range []int64{0, 1, 511, 1<<33 - 1, 1 << 33, -1} {
+				same(Entry{Type: File, Path: p, Mode: modes[(i+j)%len(modes)], Size: size, ModTimeNS: at.UnixNano()})
+			}
+			same(Entry{Type: Dir, Path: p, Mode: 1<<21 - 1, ModTimeNS: at.UnixNano()})
+			same(Entry{Type: Symlink, Path: p, Mode: 0o777, Link: "x", ModTimeNS: at.UnixNano()})
+		}
+	}
+	if plain < 1000 {
+		t.Errorf("only %d headers were plain", plain)
+	}
+}
+
+func FuzzPlainHeader(f *testing.F) {
+	f.Add("claude/tools/x.py", true, int64(0o644), int64(5000), int64(1760320800123456789))
+	f.Add("dir", false, int64(0o755), int64(0), int64(1760320800e9))
+	f.Fuzz(func(t *testing.T, name string, file bool, mode, size, at int64) {
+		e := Entry{Type: Dir, Path: name, Mode: mode, Size: size, ModTimeNS: at}
+		if file {
+			e.Type = File
+		}
+		got := plainHeader(e)
+		if got == nil {
+			return
+		}
+		if want, err := anyHeader(e); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%+v: %d bytes differ from %d bytes, %v", e, len(got), len(want), err)
+		}
+	})
+}
+
 func TestHeaderOfHugeFile(t *testing.T) {
 	h, err := tar.NewReader(bytes.NewReader(header(t, Entry{Type: File, Path: "huge", Mode: 0o644, Size: 1 << 40}))).Next()
 	if err != nil || h.Size != 1<<40 {
