@@ -126,14 +126,14 @@ func (e *Engine) checkStreams(ctx context.Context, src *repository.Source, m *re
 	return bad, problems, err
 }
 
-// compareStreams hashes files that were assembled, several at a time unless somebody observes.
+// maxCompared is how many files are compared at a time: an observer may hold a text of 8 MB.
+const maxCompared = 4
+
+// compareStreams hashes files that were assembled, several at a time. So are observe's writers used.
 func compareStreams(ctx context.Context, groups []streamFiles, assembled []io.ReaderAt, observe func(*repository.File) (io.Writer, func())) (problems []fileProblem, err error) {
 	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	if observe != nil {
-		g.SetLimit(1)
-	}
+	g.SetLimit(min(runtime.GOMAXPROCS(0), maxCompared))
 	for i, group := range groups {
 		for _, f := range group.files {
 			g.Go(func() error {

@@ -131,9 +131,8 @@ func (s *scan) file(f *repository.File) (io.Writer, func()) {
 
 // likely remembers what looks like a secret in a file that is captured in the plain.
 func (s *scan) likely(f *repository.File, body []byte) {
-	memory := s.b.memory
 	path := string(f.Path)
-	delete(memory.Likely, path)
+	s.remember(path, nil)
 	if s.b.seal.redacted[place(f.Component, path)] != nil || !isText(body) {
 		return
 	}
@@ -148,8 +147,19 @@ func (s *scan) likely(f *repository.File, body []byte) {
 		}
 	}
 	if len(names) > 0 {
-		memory.Likely[path] = state.LikelySecret{SHA256: *f.SHA256, Names: names}
+		s.remember(path, &state.LikelySecret{SHA256: *f.SHA256, Names: names})
 	}
+}
+
+// remember enters what looks like a secret in a file; nil: nothing does.
+func (s *scan) remember(path string, l *state.LikelySecret) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l == nil {
+		delete(s.b.memory.Likely, path)
+		return
+	}
+	s.b.memory.Likely[path] = *l
 }
 
 func isText(b []byte) bool {
