@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -163,14 +164,14 @@ func (p *Publisher) stage(ctx context.Context, src, temp, dst string, size int64
 		}
 		return err
 	}
+	// It is hashed while the disk takes it.
+	synced := make(chan error, 1)
+	go func() { synced <- p.FS.Sync(temp) }()
 	got, n, err := HashFile(temp)
-	if err != nil {
-		return err
+	if err == nil && (n != size || got != sum) {
+		err = fmt.Errorf("the local copy is not what it was: %w", ErrDamaged)
 	}
-	if n != size || got != sum {
-		return fmt.Errorf("the local copy is not what it was: %w", ErrDamaged)
-	}
-	if err := p.FS.Sync(temp); err != nil {
+	if err := cmp.Or(err, <-synced); err != nil {
 		return err
 	}
 	return p.FS.Rename(temp, dst)
