@@ -49,8 +49,8 @@ var backups = []mutation{
 	},
 	{
 		what: "the lists of a new backup are not decoded once more",
-		file: "engine/commit.go", old: "if _, problems := checkContents(b.manifest, b.raw, b.small, func() decodedIndex { return decodeIndex(index) }); len(problems) > 0 {",
-		new: "if _, problems := checkContents(b.manifest, b.raw, b.small, func() decodedIndex { return decodeIndex(index) }); len(problems) > 9 {",
+		file: "engine/commit.go", old: "if _, problems := checkContents(b.manifest, b.raw, b.small, func() decodedIndex { return decodeIndex(b.restoreIndex) }); len(problems) > 0 {",
+		new: "if _, problems := checkContents(b.manifest, b.raw, b.small, func() decodedIndex { return decodeIndex(b.restoreIndex) }); len(problems) > 9 {",
 		pkg: "engine", run: "^TestListsAreChecked$",
 	},
 	{
@@ -65,7 +65,7 @@ var backups = []mutation{
 	},
 	{
 		what: "the manifest is written before the files it names",
-		file: "engine/commit.go", old: "files[repository.RestoreIndexName] = index", new: "files[repository.RestoreIndexName], files[repository.ManifestName] = index, b.raw",
+		file: "engine/commit.go", old: "files[repository.RestoreIndexName] = b.restoreIndex", new: "files[repository.RestoreIndexName], files[repository.ManifestName] = b.restoreIndex, b.raw",
 		pkg: "engine", run: "^TestOrderOnDisk$",
 	},
 	{
