@@ -3,11 +3,13 @@ package engine
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -37,22 +39,24 @@ type goneEntry struct {
 	reason string
 }
 
-// beginArchives makes the small archives, beside everything else.
-func (b *backup) beginArchives() {
+// beginArchives makes the small archives, beside everything else. Cancelling ctx ends it soon; end waits for that.
+func (b *backup) beginArchives(ctx context.Context) (end func()) {
 	b.archives = map[string]chan *archive{}
 	redacted := b.seal.redacted
+	var g sync.WaitGroup
 	for _, name := range []string{component.LaunchAgents, component.ShellConfigs} {
 		made, entries := make(chan *archive, 1), b.entries(name)
 		b.archives[name] = made
-		go func() {
+		g.Go(func() {
 			a := &archive{contents: map[string][]byte{}}
-			a.err = a.make(entries, redacted)
+			a.err = a.make(ctx, entries, redacted)
 			made <- a
-		}()
+		})
 	}
+	return g.Wait
 }
 
-func (a *archive) make(entries []component.Entry, redacted map[string][]byte) error {
+func (a *archive) make(ctx context.Context, entries []component.Entry, redacted map[string][]byte) error {
 	var out bytes.Buffer
 	zw, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
 	if err != nil {
@@ -65,6 +69,9 @@ func (a *archive) make(entries []component.Entry, redacted map[string][]byte) er
 		return err
 	}
 	for i := range entries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		f, body, err := archiveEntry(&entries[i], redacted)
 		if err != nil {
 			a.gone = append(a.gone, goneEntry{&entries[i], fmt.Sprintf("it could not be read: %v", err)})

@@ -68,12 +68,11 @@ func (e *Engine) Backup(ctx context.Context, o BackupOptions) (res *BackupResult
 	history := new(state.HistoryEntry)
 	defer func() { end(history, err) }()
 	started := e.now()
-	old := e.readStatCache()
 	s, err := e.open(true, o.Adopt)
 	if err != nil {
 		return nil, err
 	}
-	b := &backup{session: s, ctx: ctx, root: root, opt: o, started: started, old: (<-old).of(s.descriptor.RepositoryID)}
+	b := &backup{session: s, ctx: ctx, root: root, opt: o, started: started, stats: s.readStatCache()}
 	if err := b.run(); err != nil {
 		return nil, explain("back up", "", err)
 	}
@@ -105,6 +104,7 @@ type backup struct {
 	password        *vault.Password
 	passwordProblem error
 	memory          *state.Secrets
+	stats           <-chan *statCache // on its way
 	old             *statCache
 
 	attempt
@@ -212,6 +212,9 @@ func (b *backup) make() error {
 
 func (b *backup) takeInventory() error {
 	b.e.phase(event.Scan, 0)
+	if b.old == nil {
+		b.old = <-b.stats
+	}
 	cfg := b.e.opt.Config
 	var own []component.FileID
 	for _, path := range []string{b.folder.Path, b.target.Dir, b.e.state.Path} {
@@ -282,9 +285,9 @@ func (b *backup) captureAll() (err error) {
 	}
 	ctx, cancel := context.WithCancel(b.ctx)
 	b.details = b.gatherDetails(ctx)
-	// Nor do these tools.
-	defer func() { cancel(); <-b.details.done }()
-	b.beginArchives()
+	archived := b.beginArchives(ctx)
+	// Nor do these tools, and the archives.
+	defer func() { cancel(); <-b.details.done; archived() }()
 	c := b.cap
 	c.index = b.index
 	c.oldChunk = make([]int, len(c.old.Chunks))

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -297,6 +298,13 @@ func (c *capture) cached(en *component.Entry, padded bool) *content {
 	old, ok := c.old.Entries[cacheKey(en.Source, padded)]
 	if !ok || old.Stat != en.Stat || old.Kind != en.Kind || en.Kind == component.Database && old.WAL != walStat(en.Source) {
 		return nil
+	}
+	if en.Kind == component.Database {
+		// What stood in the -wal when the inventory was taken may since have been moved into the file, and the -wal be gone. The file
+		// is looked at after the -wal: the other way round, it could be moved between the two looks.
+		if fi, err := os.Lstat(en.Source); err != nil || component.StatOf(fi) != en.Stat {
+			return nil
+		}
 	}
 	x := make(repository.Extents, len(old.Extents))
 	for i, e := range old.Extents {

@@ -114,7 +114,9 @@ func (c *capture) snapshot(en *component.Entry, padded bool, try int) (*content,
 	f.Tables = nameTables(f.Tables)
 	k.facts = &f
 	c.warnCheck(en, k.facts)
-	k.commit = c.remember(en, padded, began, component.StatOf(before), wal, k)
+	if walStat(en.Source) == wal { // or what was read may not be what lies there at rest
+		k.commit = c.remember(en, padded, began, component.StatOf(before), wal, k)
+	}
 	return k, nil
 }
 

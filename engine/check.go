@@ -126,14 +126,18 @@ func (e *Engine) checkStreams(ctx context.Context, src *repository.Source, m *re
 	return bad, problems, err
 }
 
-// maxCompared is how many files are compared at a time: an observer may hold a text of 8 MB.
-const maxCompared = 4
+// maxObserved is how many files are observed at a time: each may be a text of 8 MB, of which there are several copies for a moment.
+const maxObserved = 4
 
 // compareStreams hashes files that were assembled, several at a time. So are observe's writers used.
 func compareStreams(ctx context.Context, groups []streamFiles, assembled []io.ReaderAt, observe func(*repository.File) (io.Writer, func())) (problems []fileProblem, err error) {
 	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(min(runtime.GOMAXPROCS(0), maxCompared))
+	limit := runtime.GOMAXPROCS(0)
+	if observe != nil {
+		limit = min(limit, maxObserved)
+	}
+	g.SetLimit(limit)
 	for i, group := range groups {
 		for _, f := range group.files {
 			g.Go(func() error {

@@ -31,10 +31,10 @@ func (b *backup) readIndex() <-chan *repository.Index {
 }
 
 // readStatCache begins to read the stat cache.
-func (e *Engine) readStatCache() <-chan *statCache {
-	path := e.state.StatCache()
+func (s *session) readStatCache() <-chan *statCache {
+	path, id := s.e.state.StatCache(), s.descriptor.RepositoryID
 	out := make(chan *statCache, 1)
-	go func() { out <- loadStatCache(path) }()
+	go func() { out <- loadStatCache(path, id) }()
 	return out
 }
 

@@ -44,9 +44,9 @@ func newStatCache(repositoryID string) *statCache {
 	return &statCache{RepositoryID: repositoryID, Entries: map[string]cacheEntry{}}
 }
 
-// loadStatCache reads the cache; one that is missing or damaged is empty.
-func loadStatCache(path string) *statCache {
-	empty := newStatCache("")
+// loadStatCache reads the cache; one that is missing, damaged or of another repository is empty.
+func loadStatCache(path, repositoryID string) *statCache {
+	empty := newStatCache(repositoryID)
 	b, err := os.ReadFile(path)
 	if err != nil || len(b) < len(statCacheMagic)+sha256.Size || !bytes.HasPrefix(b, []byte(statCacheMagic)) {
 		return empty
@@ -56,16 +56,8 @@ func loadStatCache(path string) *statCache {
 		return empty
 	}
 	c := new(statCache)
-	if err := gob.NewDecoder(bytes.NewReader(body[len(statCacheMagic):])).Decode(c); err != nil || c.Entries == nil {
+	if err := gob.NewDecoder(bytes.NewReader(body[len(statCacheMagic):])).Decode(c); err != nil || c.RepositoryID != repositoryID || c.Entries == nil {
 		return empty
-	}
-	return c
-}
-
-// of returns the cache if it is one of this repository, or else an empty one.
-func (c *statCache) of(repositoryID string) *statCache {
-	if c.RepositoryID != repositoryID {
-		return newStatCache(repositoryID)
 	}
 	return c
 }

@@ -39,7 +39,7 @@ func BenchmarkStatCache(b *testing.B) {
 		}
 		b.ReportAllocs()
 		for b.Loop() {
-			if n := len(loadStatCache(path).of(c.RepositoryID).Entries); n != files+1 {
+			if n := len(loadStatCache(path, c.RepositoryID).Entries); n != files+1 {
 				b.Fatal(n)
 			}
 		}

@@ -48,14 +48,14 @@ func FuzzStatCache(f *testing.F) {
 		if err := os.WriteFile(path, append(b, sum[:]...), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		c := loadStatCache(path).of(fuzzRepositoryID)
+		c := loadStatCache(path, fuzzRepositoryID)
 		if c.Entries == nil || c.RepositoryID != fuzzRepositoryID {
 			t.Fatalf("%+v", c)
 		}
 		if err := c.save(new(fsx.FS), path); err != nil {
 			t.Fatal(err)
 		}
-		again := loadStatCache(path).of(fuzzRepositoryID)
+		again := loadStatCache(path, fuzzRepositoryID)
 		if len(again.Entries) != len(c.Entries) || len(again.Chunks) != len(c.Chunks) {
 			t.Fatalf("%+v, was %+v", again, c)
 		}
@@ -76,7 +76,7 @@ func TestStatCacheSeeds(t *testing.T) {
 		if err := os.WriteFile(path, append(b, sum[:]...), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		c := loadStatCache(path).of(fuzzRepositoryID)
+		c := loadStatCache(path, fuzzRepositoryID)
 		if want := []int{2, 0, 0}[i]; len(c.Entries) != want {
 			t.Errorf("seed %d: %+v", i, c)
 		}

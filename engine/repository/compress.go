@@ -123,11 +123,15 @@ func (w *memberWriter) known(raw []byte) []byte {
 	}
 	gz := w.like[:n:n]
 	w.like = w.like[n:]
-	if !bytes.Equal(content, raw) {
+	// What another program made may have the same content, and a name or a gigabyte of nothing besides.
+	if !bytes.Equal(content, raw) || !bytes.HasPrefix(gz, bareHeader) || n > len(raw)+len(raw)/1000+64 {
 		return nil
 	}
 	return gz
 }
+
+// bareHeader begins a gzip member without name, time, comment or extra field.
+var bareHeader = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0}
 
 // decompress returns the content of a small gzip file; a bomb ends at limit bytes.
 func decompress(b []byte, limit int64) ([]byte, error) {

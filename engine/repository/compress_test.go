@@ -75,6 +75,16 @@ func TestListsAreTakenOver(t *testing.T) {
 	first, second, third := raw[:listSegment], raw[listSegment:2*listSegment], raw[2*listSegment:]
 	head := bytes.Repeat([]byte("head\n"), 100)
 	old := stored(head, first, second, third)
+	// The head as another program may have written it: with a name, and behind empty blocks.
+	plain := stored(head)
+	named := slices.Concat(plain[:3], []byte{8}, plain[4:10], []byte("name\x00"), plain[10:])
+	padded := slices.Concat(plain[:10], bytes.Repeat([]byte{0, 0, 0, 0xff, 0xff}, 1000), plain[10:])
+	var d inflate.Decoder
+	for _, gz := range [][]byte{named, padded} {
+		if content, n, err := d.Member(make([]byte, 0, listSegment), gz); err != nil || n != len(gz) || !bytes.Equal(content, head) {
+			t.Fatalf("the sample is no gzip of the head: %v", err)
+		}
+	}
 	for what, c := range map[string]struct {
 		like, head, raw []byte
 		want            []bool
@@ -89,6 +99,9 @@ func TestListsAreTakenOver(t *testing.T) {
 		"no gzip":             {raw, head, raw, []bool{false, false, false, false}},
 		"damaged in a member": {bytes.Replace(old, first[:100], first[1:101], 1), head, raw, []bool{true, false, false, false}},
 		"a larger member":     {stored(head, raw), head, raw, []bool{true, false, false, false}},
+		"an empty member":     {stored(head, nil, first, second, third), head, raw, []bool{true, false, false, false}},
+		"a name":              {append(slices.Clone(named), stored(first, second, third)...), head, raw, []bool{false, true, true, true}},
+		"padding":             {append(slices.Clone(padded), stored(first, second, third)...), head, raw, []bool{false, true, true, true}},
 	} {
 		if got := taken(compress(c.like, c.head, c.raw)); !slices.Equal(got, c.want) {
 			t.Errorf("%s: taken over: %v, want %v", what, got, c.want)

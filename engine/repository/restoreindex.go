@@ -126,8 +126,7 @@ func (x *RestoreIndex) writeLines(out io.Writer) error {
 	}
 	// What stands above differs in every backup.
 	if c, ok := out.(cutter); ok {
-		// Errors stay in w.
-		w.Flush()
+		_ = w.Flush() // it keeps its error
 		c.cut()
 	}
 	for i, c := range x.Chunks {

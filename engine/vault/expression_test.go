@@ -1,9 +1,18 @@
 package vault
 
-import "testing"
+import (
+	"math/rand/v2"
+	"reflect"
+	"testing"
+)
 
 // TestExpressionsNeed: what an expression is said to need stands in all that it matches.
 func TestExpressionsNeed(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	parts := []string{
+		"=", ":", "--", "-", "<<", "${", "}", "@", ".", "://", " ", "\t", "\v", "\n", "\u00a0", "set", "setenv", "\u017fet", "a", "token", "to\u212aen", "Bearer",
+		"basic", "authorization", "password", "PWD", ";", "A_B", "0123", "abcdefgh", "\"", "'", "+=", "#", "x-api-key",
+	}
 	for what, c := range map[string]struct {
 		is    expression
 		texts []string
@@ -27,8 +36,16 @@ func TestExpressionsNeed(t *testing.T) {
 				t.Errorf("%s does not match %q, or is not asked", what, text)
 			}
 		}
-		if all := c.is.FindAllStringSubmatchIndex("nothing", -1); all != nil || c.is.FindStringSubmatchIndex("nothing") != nil || c.is.MatchString("nothing") {
-			t.Errorf("%s matches nothing: %v", what, all)
+		// Others, of what the expressions are made of.
+		for range 2000 {
+			text := ""
+			for range 1 + rng.IntN(6) {
+				text += parts[rng.IntN(len(parts))]
+			}
+			want := c.is.Regexp.FindAllStringSubmatchIndex(text, -1)
+			if got := c.is.FindAllStringSubmatchIndex(text, -1); !reflect.DeepEqual(got, want) || c.is.MatchString(text) != (want != nil) {
+				t.Errorf("%s finds %v in %q, want %v", what, got, text, want)
+			}
 		}
 	}
 }
