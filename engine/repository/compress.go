@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 
@@ -101,6 +102,7 @@ func (w *memberWriter) end() {
 		}
 		var out bytes.Buffer
 		zw.Reset(&out)
+		zw.ModTime = time.Unix(0, 0) // none; the zero Time is one, of the year 1
 		if _, m.err = zw.Write(raw); m.err == nil {
 			m.err = zw.Close()
 		}
