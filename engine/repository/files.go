@@ -77,7 +77,7 @@ func decodeFileLines(r io.Reader, limit int64) ([]File, error) {
 	sc.Buffer(nil, 1<<20)
 	for sc.Scan() {
 		var f File
-		if err := json.Unmarshal(sc.Bytes(), &f); err != nil {
+		if err := decodeFileLine(sc.Bytes(), &f); err != nil {
 			return nil, fmt.Errorf("read file list, line %d: %v: %w", len(files)+1, err, ErrDamaged)
 		}
 		if err := f.validate(); err != nil {

@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -89,7 +90,7 @@ func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
 // UnmarshalText implements encoding.TextUnmarshaler. Only 64 lower-case digits are accepted: the name of a chunk has
 // one spelling.
 func (h *Hash) UnmarshalText(b []byte) error {
-	if len(b) != 64 || strings.ToLower(string(b)) != string(b) {
+	if len(b) != 64 || bytes.ContainsAny(b, "ABCDEF") {
 		return fmt.Errorf("not a SHA-256: %.70q", b)
 	}
 	if _, err := hex.Decode(h[:], b); err != nil {

@@ -138,6 +138,44 @@ func FuzzDecodeFiles(f *testing.F) {
 }
 
 // An index that is accepted is written in the same bytes. It is not compressed here, for the reason above.
+// FuzzFileLine: what is read without encoding/json is read as encoding/json does.
+func FuzzFileLine(f *testing.F) {
+	sum := SumHash(nil)
+	var lines bytes.Buffer
+	for _, file := range []File{
+		{Component: "maia_code", Path: "a b/c", Type: TypeFile, SizeBytes: 5, Mode: 0o644, ModTimeNS: 1760320800123456789, SHA256: &sum, Offset: 512},
+		{Component: "maia_data_small", Path: "d.db", Type: TypeDatabase, SizeBytes: 1 << 40, Mode: 0o4755, ModTimeNS: -1, SHA256: &sum, Offset: 1<<63 - 1},
+		{Component: "shell_configs", Path: "dir", Type: TypeDir, Mode: 0o7777},
+		{Component: "maia_code", Path: "link", Type: TypeSymlink, Mode: 0o777, Link: "../x"},
+	} {
+		lines.Reset()
+		if err := writeFileLines(&lines, []File{file}); err != nil {
+			f.Fatal(err)
+		}
+		line := bytes.TrimSuffix(lines.Bytes(), []byte("\n"))
+		var got File
+		if !plainFileLine(line, &got) || !reflect.DeepEqual(got, file) {
+			f.Errorf("%s is read as %+v", line, got)
+		}
+		f.Add(bytes.Clone(line))
+	}
+	for _, s := range []string{
+		`{"component":"a","path":"base64:eA==","type":"file","size":01,"mode":4294967296,"mtime_ns":9223372036854775808,"offset":-0}`,
+		`{"component":"a","path":"a\u0041","type":"dir","size":-0,"mode":0,"mtime_ns":-9223372036854775808,"offset":1e3,"link":""}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		var got, want File
+		if !plainFileLine(line, &got) {
+			return
+		}
+		if err := json.Unmarshal(line, &want); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s is read as %+v, not as %+v, %v", line, got, want, err)
+		}
+	})
+}
+
 func FuzzDecodeRestoreIndex(f *testing.F) {
 	addSeeds(f, "lines")
 	f.Fuzz(func(t *testing.T, lines []byte) {
