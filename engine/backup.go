@@ -306,7 +306,11 @@ func (b *backup) captureAll() (err error) {
 		}
 	}
 	c.fullCheck = func(source string) bool { return !known[source] }
-	c.packer = repository.NewPacker(b.ctx, b.e.fs, b.mirror.Path(repository.ChunksDir), 0)
+	level := 0
+	if len(b.catalogue) == 0 && c.total > repository.BulkBytes {
+		level = repository.BulkLevel // there is much, from the start
+	}
+	c.packer = repository.NewPacker(b.ctx, b.e.fs, b.mirror.Path(repository.ChunksDir), level)
 	b.e.phase(event.Capture, c.total)
 	if err := b.captureStreams(); err != nil {
 		c.packer.Abort()

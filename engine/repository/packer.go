@@ -21,11 +21,11 @@ import (
 const segmentBytes = 1 << 20
 
 // The gzip levels of chunks. A day's backup is small, and every byte of it is uploaded: it gets the better one. What comes
-// behind the first bulkBytes of a run, a first backup's most, takes half the time for 5 % more.
+// behind the first BulkBytes of a run, a first backup's most, takes half the time for 5 % more.
 const (
 	DefaultLevel = 6
-	bulkLevel    = 2
-	bulkBytes    = 32 << 20
+	BulkLevel    = 2
+	BulkBytes    = 32 << 20
 )
 
 // Packer appends blocks to chunks in a repository's chunk folder. Compression runs concurrently; memory is bounded
@@ -38,7 +38,7 @@ type Packer struct {
 	chunk   int   // number of the chunk being filled, counted from 0
 	filled  int64 // raw bytes in it
 	level   int   // of the segment being filled
-	bulk    int64 // raw bytes until level is bulkLevel; negative: never
+	bulk    int64 // raw bytes until level is BulkLevel; negative: never
 
 	free    chan *segment
 	work    chan *segment
@@ -67,7 +67,7 @@ type segment struct {
 func NewPacker(ctx context.Context, fs *fsx.FS, dir string, level int) *Packer {
 	bulk := int64(-1)
 	if level == 0 {
-		level, bulk = DefaultLevel, bulkBytes
+		level, bulk = DefaultLevel, BulkBytes
 	}
 	workers := runtime.GOMAXPROCS(0)
 	depth := workers + 2
@@ -139,7 +139,7 @@ func (p *Packer) submit(endsChunk bool) error {
 	s.endsChunk, s.level = endsChunk, p.level
 	if p.bulk > 0 {
 		if p.bulk -= int64(len(s.raw)); p.bulk <= 0 {
-			p.level = bulkLevel
+			p.level = BulkLevel
 		}
 	}
 	if err := context.Cause(p.ctx); err != nil {
