@@ -33,6 +33,7 @@ type capture struct {
 	read     bool                  // something in kept was read, not taken from the old cache
 
 	buf, small  []byte
+	tarHeader   []byte // the last one; its memory is used again
 	done, total int64
 	warnings    []repository.Warning
 	vanished    []vanishedFile
@@ -204,12 +205,13 @@ func (c *capture) bareEntry(t *tarResult, f *repository.File, kind byte) error {
 }
 
 func (c *capture) header(f *repository.File, kind byte) (repository.Extent, error) {
-	b, err := stream.Header(stream.Entry{
+	b, err := stream.AppendHeader(c.tarHeader[:0], stream.Entry{
 		Type: kind, Path: string(f.Path), Link: string(f.Link), Mode: int64(f.Mode), Size: f.SizeBytes, ModTimeNS: f.ModTimeNS,
 	})
 	if err != nil {
 		return repository.Extent{}, err
 	}
+	c.tarHeader = b
 	return c.block(b)
 }
 

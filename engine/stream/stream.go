@@ -37,11 +37,15 @@ type Entry struct {
 }
 
 // Header returns an entry's header: PAX, with the exact name and the sub-second time, without owners.
-func Header(e Entry) ([]byte, error) {
-	if b := plainHeader(e); b != nil {
+func Header(e Entry) ([]byte, error) { return AppendHeader(nil, e) }
+
+// AppendHeader appends an entry's header to dst.
+func AppendHeader(dst []byte, e Entry) ([]byte, error) {
+	if b := plainHeader(dst, e); b != nil {
 		return b, nil
 	}
-	return anyHeader(e)
+	b, err := anyHeader(e)
+	return append(dst, b...), err
 }
 
 func anyHeader(e Entry) ([]byte, error) {

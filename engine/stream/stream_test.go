@@ -120,7 +120,7 @@ func TestPlainHeaders(t *testing.T) {
 	plain := 0
 	same := func(e Entry) {
 		t.Helper()
-		got := plainHeader(e)
+		got := plainHeader(nil, e)
 		if got == nil {
 			return
 		}
@@ -145,6 +145,11 @@ func TestPlainHeaders(t *testing.T) {
 			same(Entry{Type: Symlink, Path: p, Mode: 0o777, Link: "x", ModTimeNS: at.UnixNano()})
 		}
 	}
+	dirty := bytes.Repeat([]byte("x"), 4*TarBlock)
+	e := Entry{Type: File, Path: "a/b", Mode: 0o644, Size: 7, ModTimeNS: 1760320800123456789}
+	if got, err := AppendHeader(dirty[:1], e); err != nil || !bytes.Equal(got, append([]byte("x"), header(t, e)...)) {
+		t.Errorf("into a buffer that was used: %q, %v", got, err)
+	}
 	if plain < 1000 {
 		t.Errorf("only %d headers were plain", plain)
 	}
@@ -158,7 +163,7 @@ func FuzzPlainHeader(f *testing.F) {
 		if file {
 			e.Type = File
 		}
-		got := plainHeader(e)
+		got := plainHeader(nil, e)
 		if got == nil {
 			return
 		}
