@@ -73,12 +73,17 @@ func largeExample(b *testing.B) *example {
 // BenchmarkLists encodes and decodes the three lists of a backup.
 func BenchmarkLists(b *testing.B) {
 	x := largeExample(b)
+	last, err := EncodeFiles(x.files, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
 	for _, list := range []struct {
 		name   string
 		encode func() ([]byte, error)
 		decode func([]byte) error
 	}{
 		{"files", func() ([]byte, error) { return EncodeFiles(x.files, nil) }, func(p []byte) error { _, err := DecodeFiles(p); return err }},
+		{"files-again", func() ([]byte, error) { return EncodeFiles(x.files, last) }, func(p []byte) error { _, err := DecodeFiles(p); return err }},
 		{"manifest", x.manifest.Encode, func(p []byte) error { _, err := DecodeManifest(p); return err }},
 		{"restore-index", func() ([]byte, error) { return x.index.Encode(nil) }, func(p []byte) error { _, err := DecodeRestoreIndex(p); return err }},
 	} {

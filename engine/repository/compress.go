@@ -47,9 +47,9 @@ func compressSmall(like []byte, write func(io.Writer) error) ([]byte, error) {
 type memberWriter struct {
 	raw     []byte
 	members []*member
-	like    []byte            // its members that come at the same place or later
-	decoder inflate.Decoder   // of like
-	content []byte            // of the member that like begins with
+	like    []byte          // from the member at the place of the next one on
+	decoder inflate.Decoder // of like, into content
+	content []byte
 	free    chan *gzip.Writer // nil: to be made
 	group   sync.WaitGroup
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // expression is a regular expression that is asked only where it could match: nearly every value is short and holds nothing of
-// the kind, and to see that by looking for a few bytes takes a hundredth of the time.
+// the kind, which is seen much sooner by looking for a few bytes.
 type expression struct {
 	*regexp.Regexp
 	// needs stands in all that matches; so does white space, if blank is set.
@@ -22,12 +22,12 @@ func (p expression) possible(s string) bool {
 	return strings.Contains(s, p.needs) && (!p.blank || strings.ContainsAny(s, " \t\n\f\r"))
 }
 
-// MatchString is that of the expression, as are the others.
+// MatchString is the expression's.
 func (p expression) MatchString(s string) bool {
 	return p.possible(s) && p.Regexp.MatchString(s)
 }
 
-// FindStringSubmatchIndex is said above.
+// FindStringSubmatchIndex is the expression's.
 func (p expression) FindStringSubmatchIndex(s string) []int {
 	if !p.possible(s) {
 		return nil
@@ -35,7 +35,7 @@ func (p expression) FindStringSubmatchIndex(s string) []int {
 	return p.Regexp.FindStringSubmatchIndex(s)
 }
 
-// FindAllStringSubmatchIndex is said above.
+// FindAllStringSubmatchIndex is the expression's.
 func (p expression) FindAllStringSubmatchIndex(s string, n int) [][]int {
 	if !p.possible(s) {
 		return nil
