@@ -42,16 +42,22 @@ func (x Extents) Size() int64 {
 	return n
 }
 
-// Chunks returns the numbers of the chunks, ascending, each once; nil for no extents.
+// Chunks returns the numbers of the chunks, ascending, each once; nil for no extents. It takes memory by the highest number.
 func (x Extents) Chunks() []int {
-	var out []int
+	var used []bool
 	for _, e := range x {
-		if n := len(out); n == 0 || out[n-1] != e.Chunk {
-			out = append(out, e.Chunk)
+		if e.Chunk >= len(used) {
+			used = append(used, make([]bool, e.Chunk+1-len(used))...)
+		}
+		used[e.Chunk] = true
+	}
+	var out []int
+	for i, u := range used {
+		if u {
+			out = append(out, i)
 		}
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	return out
 }
 
 // MarshalText implements encoding.TextMarshaler.

@@ -86,6 +86,7 @@ func wantKnownError(t *testing.T, err error) {
 func FuzzDecodeManifest(f *testing.F) {
 	addSeeds(f, "manifest")
 	f.Fuzz(func(t *testing.T, b []byte) {
+		wantSameManifest(t, b)
 		m, err := DecodeManifest(b)
 		if err != nil {
 			wantKnownError(t, err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -33,6 +34,53 @@ func TestManifestRoundTrip(t *testing.T) {
 	}
 	if again, err := n.Encode(); err != nil || !bytes.Equal(again, raw) {
 		t.Errorf("%v:\n%s\nwant\n%s", err, again, raw)
+	}
+}
+
+// wantSameManifest fails if a document that encoding/json reads by itself is read differently with its extents taken out.
+func wantSameManifest(t *testing.T, b []byte) {
+	t.Helper()
+	want, err := unmarshalWhole(b)
+	if err != nil {
+		return
+	}
+	if got, err := unmarshalManifest(b); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v: %+v\nwant %+v\n%.2000s", err, got, want, b)
+	}
+}
+
+// Extents are read the same, however they are written and whatever else has their name.
+func TestManifestExtents(t *testing.T) {
+	x := newExample(t)
+	wantSameManifest(t, x.raw)
+	if short, cut := cutExtents(x.raw); len(cut) < 2 || bytes.Contains(short, cut[0]) {
+		t.Fatalf("%d extents were taken out of\n%s", len(cut), x.raw)
+	}
+	for _, edit := range [][2]string{
+		{`"extents": "`, `"extents":"`},
+		{`"extents": "`, `"Extents": "`},
+		{`"extents": "`, `"ext\u0065nts": "`},
+		{`"extents": "`, `"extents": "\u0030`},
+		{`"extents": "`, `"extents": null, "unknown": "`},
+		{`"extents": "`, `"extents": "", "unknown": "`},
+		{`"backup_type"`, `"extents": "0 0 1", "backup_type"`},
+		{`"backup_type"`, `"extents": "no numbers", "backup_type"`},
+		{`"backup_type"`, `"extents": "cut off`},
+		{`"backup_type"`, `"other": {"extents": "2147483647 0 1"}, "backup_type"`},
+		{`"system_metadata": {`, `"system_metadata": {"extents": "0 0 1",`},
+		{`"warnings": [`, `"warnings": [{"code": "c", "text": "\"extents\": \"0 0 1\""}`},
+	} {
+		text := string(x.raw)
+		if !strings.Contains(text, edit[0]) {
+			t.Fatalf("no %s", edit[0])
+		}
+		wantSameManifest(t, []byte(strings.Replace(text, edit[0], edit[1], 1)))
+		wantSameManifest(t, []byte(strings.ReplaceAll(text, edit[0], edit[1])))
+	}
+	for _, text := range []string{"", `"extents": "`, `"extents": "0 0 1`, `"extents": "0 0 1"`} {
+		if _, err := DecodeManifest([]byte(text)); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 

@@ -40,17 +40,17 @@ var restores = []mutation{
 	},
 	{
 		what: "a path with .. is valid",
-		file: "engine/repository/manifest.go", old: `strings.HasPrefix(p, "../") ||`, new: "",
+		file: "engine/repository/decode.go", old: `strings.HasPrefix(p, "../") ||`, new: "",
 		pkg: "engine/repository", run: "^TestValidatePath$",
 	},
 	{
 		what: "an absolute path is valid",
-		file: "engine/repository/manifest.go", old: `p == "." || strings.HasPrefix(p, "/") ||`, new: `p == "." ||`,
+		file: "engine/repository/decode.go", old: `p == "." || strings.HasPrefix(p, "/") ||`, new: `p == "." ||`,
 		pkg: "engine/repository", run: "^TestValidatePath$",
 	},
 	{
 		what: "JSON with a key that stands twice is read",
-		file: "engine/repository/manifest.go", old: "if top.seen[k] {", new: "if top.seen[k] && k == \"\" {",
+		file: "engine/repository/json.go", old: "if top.seen[k] {", new: "if top.seen[k] && k == \"\" {",
 		pkg: "engine/repository", run: "^TestManifestRefusesText$",
 	},
 	{
