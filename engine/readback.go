@@ -14,7 +14,8 @@ import (
 
 // readStreams reads back what was stored: every new chunk to its last byte, and every file that has a byte in one,
 // extracted to nowhere, hashed, and scanned for captured values. Where a value is new, that is the whole backup. Chunks of
-// earlier backups are otherwise left to verify and the drill.
+// earlier backups are otherwise left to verify and the drill: where a file lies in one too, what is taken for it has to have the
+// file's hash, and the chunk's own is not asked.
 func (b *backup) readStreams() error {
 	b.e.phase(event.Verify, 0)
 	numbers := b.toRead()
@@ -41,7 +42,8 @@ func (b *backup) readStreams() error {
 	}
 	s := b.newScan()
 	s.bytes(namesOnly, "", b.userNames())
-	src := &repository.Source{Dirs: []string{b.mirror.Dir}}
+	fresh := b.freshChunks()
+	src := &repository.Source{Dirs: []string{b.mirror.Dir}, Partly: func(c repository.ChunkRef) bool { return !b.seal.fresh && !fresh[c.SHA256] }}
 	bad, problems, err := b.e.checkStreams(b.ctx, src, b.manifest, groups, s.file, s.chunks(numbers)...)
 	switch {
 	case err != nil:

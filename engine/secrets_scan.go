@@ -171,12 +171,13 @@ func isText(b []byte) bool {
 // scanned file by file; this finds what stands in databases, and in bytes that no file refers to.
 func (s *scan) chunks(numbers []int) []repository.Piece {
 	b := s.b
-	owners, fresh := b.owners(), b.freshChunks()
+	fresh := b.freshChunks()
+	owners := sync.OnceValue(b.owners) // hardly ever is anything found
 	var pieces []repository.Piece
 	for _, n := range numbers {
 		c := b.manifest.Chunks[n]
 		st := s.scanner.Stream(func(m vault.Match) {
-			o := owners.find(n, m.Offset)
+			o := owners().find(n, m.Offset)
 			if o.component == ownFile && !fresh[c.SHA256] {
 				// This backup does not refer to it; one before does.
 				s.foundOlder(c.SHA256, m.Label)

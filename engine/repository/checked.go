@@ -17,16 +17,16 @@ import (
 // CheckedManifest is ReadManifest for whoever deletes or publishes by what the manifest says: it has to be, to the
 // byte, the one that the backup's restore index names. ErrDamaged: it is not, or one of the two cannot be read.
 func (r Repo) CheckedManifest(id string) (*Manifest, []byte, error) {
-	return r.checked(r.ReadManifest(id))
+	return r.checked(r.readManifest(id, r.Manifests.whole))
 }
 
 // CheckedSummary is CheckedManifest for the manifest's Summary.
 func (r Repo) CheckedSummary(id string) (*Manifest, []byte, error) {
-	return r.checked(r.ReadSummary(id))
+	return r.checked(r.readManifest(id, r.Manifests.summary))
 }
 
 // checked passes a manifest on if it is the one that the backup's restore index names.
-func (r Repo) checked(m *Manifest, raw []byte, err error) (*Manifest, []byte, error) {
+func (r Repo) checked(m *Manifest, raw []byte, sum Hash, err error) (*Manifest, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
@@ -38,7 +38,7 @@ func (r Repo) checked(m *Manifest, raw []byte, err error) (*Manifest, []byte, er
 	if err != nil {
 		return nil, nil, err
 	}
-	if ref.SizeBytes != int64(len(raw)) || ref.SHA256 != SumHash(raw) {
+	if ref.SizeBytes != int64(len(raw)) || ref.SHA256 != sum {
 		return nil, nil, fmt.Errorf("%s/%s is not the one that %s names: %w", id, ManifestName, RestoreIndexName, ErrDamaged)
 	}
 	return m, raw, nil

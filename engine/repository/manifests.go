@@ -14,16 +14,11 @@ type Manifests struct {
 
 type shared struct{ whole, summary weak.Pointer[Manifest] }
 
-// decode is DecodeManifest.
-func (s *Manifests) decode(b []byte) (*Manifest, error) {
+// whole is DecodeManifest for bytes whose hash is known.
+func (s *Manifests) whole(sum Hash, b []byte) (*Manifest, error) {
 	if s == nil {
 		return DecodeManifest(b)
 	}
-	return s.whole(SumHash(b), b)
-}
-
-// whole decodes bytes whose hash is known.
-func (s *Manifests) whole(sum Hash, b []byte) (*Manifest, error) {
 	if m := s.load(sum).whole.Value(); m != nil {
 		return m, nil
 	}
@@ -37,8 +32,8 @@ func (s *Manifests) whole(sum Hash, b []byte) (*Manifest, error) {
 	return m, nil
 }
 
-// summary is DecodeManifest for its Summary.
-func (s *Manifests) summary(b []byte) (*Manifest, error) {
+// summary is whole for its Summary.
+func (s *Manifests) summary(sum Hash, b []byte) (*Manifest, error) {
 	if s == nil {
 		m, err := DecodeManifest(b)
 		if err != nil {
@@ -46,7 +41,6 @@ func (s *Manifests) summary(b []byte) (*Manifest, error) {
 		}
 		return m.Summary(), nil
 	}
-	sum := SumHash(b)
 	if m := s.load(sum).summary.Value(); m != nil {
 		return m, nil
 	}

@@ -351,27 +351,31 @@ func (m *Manifest) Stored(l *Listing) map[string]int64 {
 
 // ReadManifest reads a backup's manifest and returns its bytes too. The manifest may be shared: it must not be changed.
 func (r Repo) ReadManifest(id string) (*Manifest, []byte, error) {
-	return r.readManifest(id, r.Manifests.decode)
+	m, b, _, err := r.readManifest(id, r.Manifests.whole)
+	return m, b, err
 }
 
 // ReadSummary is ReadManifest for the manifest's Summary.
 func (r Repo) ReadSummary(id string) (*Manifest, []byte, error) {
-	return r.readManifest(id, r.Manifests.summary)
+	m, b, _, err := r.readManifest(id, r.Manifests.summary)
+	return m, b, err
 }
 
-func (r Repo) readManifest(id string, decode func([]byte) (*Manifest, error)) (*Manifest, []byte, error) {
+// readManifest also returns the hash of the manifest's bytes.
+func (r Repo) readManifest(id string, decode func(Hash, []byte) (*Manifest, error)) (*Manifest, []byte, Hash, error) {
 	b, err := r.readSmall(r.Path(id, ManifestName), maxManifest)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, Hash{}, err
 	}
-	m, err := decode(b)
+	sum := SumHash(b)
+	m, err := decode(sum, b)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, Hash{}, err
 	}
 	if m.BackupID != id {
-		return nil, nil, fmt.Errorf("the manifest in %s is that of %s: %w", id, m.BackupID, ErrDamaged)
+		return nil, nil, Hash{}, fmt.Errorf("the manifest in %s is that of %s: %w", id, m.BackupID, ErrDamaged)
 	}
-	return m, b, nil
+	return m, b, sum, nil
 }
 
 // ReadFile reads a file of a backup's folder and checks it against the manifest.

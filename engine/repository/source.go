@@ -28,6 +28,9 @@ type Source struct {
 	// Ready, if set, is called before a chunk's file is read, and returns when that will not wait for a download; with
 	// its error that copy is passed over.
 	Ready func(ctx context.Context, path string) error
+	// Partly, if set, says of which chunks a Copy reads no more than it needs, and not their hash: for who compares what he
+	// takes out of them with hashes of its own. It is called from several goroutines.
+	Partly func(ChunkRef) bool
 	// Done, if set, is told each chunk of a Copy when its pieces are written, or that no copy of it is whole; from several
 	// goroutines.
 	Done func(chunk int, bad *ChunkError)
@@ -62,8 +65,8 @@ func (e *ChunkError) Error() string {
 
 func (e *ChunkError) Unwrap() error { return e.Err }
 
-// Copy writes the pieces. Every chunk they need is read once, hashed, and decompressed as far as it is needed, or to
-// its end if whole is set; several at a time, in the order in which the pieces come to them. progress, which may be nil,
+// Copy writes the pieces. Every chunk they need is read once, hashed (but see Partly), and decompressed as far as it is
+// needed, or to its end if whole is set; several at a time, in the order in which the pieces come to them. progress, which may be nil,
 // is told of raw bytes as they come. Chunks of which no copy is whole are returned; what was written for their pieces is
 // not to be trusted. Other errors (a full disk, a cancelled ctx) end the work.
 func (s *Source) Copy(ctx context.Context, chunks []ChunkRef, pieces []Piece, whole bool, progress func(n int64)) ([]*ChunkError, error) {
@@ -117,6 +120,7 @@ func (s *Source) copyChunk(ctx context.Context, ref ChunkRef, pieces []Piece, wh
 	if s.Choose != nil {
 		dirs = s.Choose(ref)
 	}
+	partly := s.Partly != nil && s.Partly(ref)
 	for _, dir := range dirs {
 		path := filepath.Join(dir, ChunksDir, ChunkName(ref.SHA256))
 		var err error
@@ -124,7 +128,7 @@ func (s *Source) copyChunk(ctx context.Context, ref ChunkRef, pieces []Piece, wh
 			err = s.Ready(ctx, path)
 		}
 		if err == nil {
-			err = readChunk(ctx, path, ref, pieces, whole, progress)
+			err = readChunk(ctx, path, ref, pieces, whole, partly, progress)
 		}
 		if err == nil {
 			return nil
@@ -151,8 +155,8 @@ type chunkReader struct {
 	buf []byte // for what is hashed only
 }
 
-// readChunk hashes a chunk's file and writes its pieces, which are sorted by offset.
-func readChunk(ctx context.Context, path string, ref ChunkRef, pieces []Piece, whole bool, progress func(int64)) error {
+// readChunk hashes a chunk's file, unless it is to be read partly, and writes its pieces, which are sorted by offset.
+func readChunk(ctx context.Context, path string, ref ChunkRef, pieces []Piece, whole, partly bool, progress func(int64)) error {
 	file, err := fsx.OpenRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ErrMissing
@@ -171,7 +175,10 @@ func readChunk(ctx context.Context, path string, ref ChunkRef, pieces []Piece, w
 	}
 	sum := sha256.New()
 	// It may grow meanwhile.
-	in := io.TeeReader(io.LimitReader(file, ref.SizeBytes), sum)
+	in := io.LimitReader(file, ref.SizeBytes)
+	if !partly {
+		in = io.TeeReader(in, sum)
+	}
 	cr, _ := readerPool.Get().(*chunkReader)
 	if cr == nil {
 		cr = &chunkReader{buf: make([]byte, 256<<10)}
@@ -179,6 +186,9 @@ func readChunk(ctx context.Context, path string, ref ChunkRef, pieces []Piece, w
 	defer readerPool.Put(cr)
 	if err := cr.scatter(ctx, in, ref, pieces, whole, progress); err != nil {
 		return err
+	}
+	if partly {
+		return nil
 	}
 	if _, err := io.CopyBuffer(io.Discard, in, cr.buf); err != nil {
 		return err
@@ -277,5 +287,5 @@ func writeActive(active []Piece, pos int64, buf []byte) ([]Piece, error) {
 // CheckChunk reads one copy of a chunk to its end: size, SHA-256, and with content also that it decompresses to its
 // recorded length.
 func CheckChunk(ctx context.Context, dir string, ref ChunkRef, content bool) error {
-	return readChunk(ctx, filepath.Join(dir, ChunksDir, ChunkName(ref.SHA256)), ref, nil, content, nil)
+	return readChunk(ctx, filepath.Join(dir, ChunksDir, ChunkName(ref.SHA256)), ref, nil, content, false, nil)
 }
