@@ -1,6 +1,8 @@
 package engine_test
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -164,6 +166,74 @@ func TestReadBack(t *testing.T) {
 	}
 	r.backup()
 	r.verifyAll()
+}
+
+// TestNewChunkReadBack: a new chunk that lies in the mirror other than it was written, be it in a bit of its header that says nothing,
+// is no part of a backup.
+func TestNewChunkReadBack(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.backup()
+	r.day(1)
+	chunks := filepath.Join(r.mirror(), repository.ChunksDir)
+	before := fineTree(t, chunks)
+	var once sync.Once
+	hook := func(op fsx.Op, path string) error {
+		if op == fsx.OpSyncDir && path == chunks {
+			once.Do(func() {
+				for name := range fineTree(t, chunks) {
+					if before[name] == "" {
+						flip(t, filepath.Join(chunks, name), 4) // the time at which it was made: gzip does not look at that
+					}
+				}
+			})
+		}
+		return nil
+	}
+	r.fault.Store(&hook)
+	res, err := r.engine().Backup(t.Context(), engine.BackupOptions{NoVault: true})
+	r.fault.Store(nil)
+	if !errors.Is(err, repository.ErrDamaged) || res != nil {
+		t.Errorf("it was not noticed: %v, %v", res, err)
+	}
+	r.backup()
+	r.verifyAll()
+}
+
+// TestOldChunkInPart: of a chunk of earlier days a backup reads what it needs, and leaves the rest to verify; all of it, where a value
+// that nobody looked for before could stand in it.
+func TestOldChunkInPart(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	long := filepath.Join(r.fix.Root, "claude/context/long.md")
+	var text []byte
+	for n := range 20_000 {
+		text = fmt.Appendf(text, "line %d of many\n", n)
+	}
+	write(t, long, text)
+	first := r.backup().Manifest
+	write(t, long, append(text, "one more"...))
+	spoil := func() {
+		for _, c := range first.Chunks {
+			flip(t, filepath.Join(r.mirror(), repository.ChunksDir, repository.ChunkName(c.SHA256)), 4) // see TestNewChunkReadBack
+		}
+	}
+	spoil()
+	second := r.backup()
+	if !slices.ContainsFunc(second.Manifest.Chunks, func(c repository.ChunkRef) bool { return c == first.Chunks[0] }) {
+		t.Fatal("it needs nothing of the first one")
+	}
+	if res := r.verifyAll(); len(res.Repaired) != len(first.Chunks) {
+		t.Errorf("repaired: %v", res.Repaired)
+	}
+	spoil()
+	secret := filepath.Join(r.fix.Root, string(first.Coverage.Secrets[0].Path))
+	write(t, secret, append(read(t, secret), "# another\n"...))
+	if res, err := r.engine().Backup(t.Context(), engine.BackupOptions{NoVault: true}); !errors.Is(err, repository.ErrDamaged) {
+		t.Errorf("secrets were looked for in chunks that are not what they were: %v, %v", res, err)
+	}
+	r.verifyAll()
+	r.backup()
 }
 
 // TestChunkGone: a chunk of earlier days that vanishes from the mirror during a backup is noticed before that is one.

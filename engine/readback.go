@@ -13,9 +13,9 @@ import (
 )
 
 // readStreams reads back what was stored: every new chunk to its last byte, and every file that has a byte in one,
-// extracted to nowhere, hashed, and scanned for captured values. Where a value is new, that is the whole backup. Chunks of
-// earlier backups are otherwise left to verify and the drill: where a file lies in one too, what is taken for it has to have the
-// file's hash, and the chunk's own is not asked.
+// extracted to nowhere, hashed, and scanned for captured values. Where a value is new, that is the whole backup. Of chunks of
+// earlier backups, what such a file has there is taken out, and has to have the file's hash; their own hash is left to verify, and
+// to the drill that follows, which reads OneDrive's copies.
 func (b *backup) readStreams() error {
 	b.e.phase(event.Verify, 0)
 	numbers := b.toRead()

@@ -34,7 +34,7 @@ func DecodeManifest(b []byte) (*Manifest, error) {
 
 // unmarshalManifest decodes a manifest. Its extents are nearly all of it, and encoding/json goes over a string four times: so
 // they are taken out, read by themselves and put in where the decoder met what stood in their place. A document in which that
-// does not come out even is decoded as it is.
+// does not come out even is decoded as it is. So both ways come to the same, for any input.
 func unmarshalManifest(b []byte) (*Manifest, error) {
 	if short, cut := cutExtents(b); len(cut) > 0 {
 		if m, err := unmarshalWhole(short); err == nil && m.putExtents(cut) {
@@ -53,60 +53,87 @@ func unmarshalWhole(b []byte) (*Manifest, error) {
 	return m, err
 }
 
-// extentsKey is how Encode writes the key and begins the value. The quote it begins with cannot stand within a string.
+// extentsKey is how Encode writes the key and begins the value.
 var extentsKey = []byte(`"extents": "`)
 
-// cutExtents returns the document with other extents in the place of those that are written as Encode does, and what
-// stood there. Both documents are JSON or neither is, provided that what was cut out is extents: digits, spaces, commas.
+// What stands for extents that were cut out: a chunk whose number no manifest has, counted down from the largest that is read.
+// All begin with standInDigits, which a document must not have elsewhere, also not escaped.
+const maxCut = 1000
+
+var standInDigits = [][]byte{[]byte("214748"), []byte(`\u003`)}
+
+func standIn(i int) Extent { return Extent{Chunk: math.MaxInt32 - i, Length: 1} }
+
+// cutExtents returns the document with stand-ins for the extents that are written as Encode does, and what stood there; nothing,
+// if it had better be decoded as it is. Both documents are JSON or neither is, provided that what was cut out is extents:
+// digits, spaces and commas, between two quotes.
 func cutExtents(b []byte) (short []byte, cut [][]byte) {
-	rest := b
+	take := func(part []byte) bool {
+		short = append(short, part...)
+		return !slices.ContainsFunc(standInDigits, func(d []byte) bool { return bytes.Contains(part, d) })
+	}
 	for {
-		at := bytes.Index(rest, extentsKey)
+		at := bytes.Index(b, extentsKey)
 		if at < 0 {
-			return append(short, rest...), cut
+			break
 		}
 		at += len(extentsKey)
-		short, rest = append(short, rest[:at]...), rest[at:]
-		if n := bytes.IndexByte(rest, '"'); n > 0 {
-			short = fmt.Appendf(short, "%d 0 1", stands(len(cut)))
-			cut, rest = append(cut, rest[:n]), rest[n:]
+		n := bytes.IndexByte(b[at:], '"')
+		if len(cut) == maxCut || n < 0 || !take(b[:at]) {
+			return nil, nil
 		}
+		if n > 0 {
+			e := standIn(len(cut))
+			short = fmt.Appendf(short, "%d %d %d", e.Chunk, e.Offset, e.Length)
+			cut = append(cut, b[at:at+n])
+		}
+		b = b[at+n:]
 	}
+	if !take(b) {
+		return nil, nil
+	}
+	return short, cut
 }
 
-// stands returns the number of a chunk that stands for the extents cut out as the i-th: no manifest has so many chunks.
-func stands(i int) int { return math.MaxInt32 - i }
-
-// putExtents puts the extents that were cut out where they belong, and reports whether each had one place.
+// putExtents puts the extents that were cut out where their stand-ins are. It reports whether each had one place, and nothing else
+// has extents.
 func (m *Manifest) putExtents(cut [][]byte) bool {
-	put := make([]bool, len(cut))
+	places := make([]*Extents, len(cut))
 	left := len(cut)
-	place := func(x *Extents) bool {
+	find := func(x *Extents) bool {
 		if len(*x) == 0 {
 			return true
 		}
-		i := stands((*x)[0].Chunk)
-		if i < 0 || i >= len(cut) || put[i] || len(*x) > 1 {
+		i := math.MaxInt32 - (*x)[0].Chunk
+		if i >= len(cut) || places[i] != nil {
 			return false
 		}
-		put[i] = true
+		places[i] = x
 		left--
-		return x.UnmarshalText(cut[i]) == nil
+		return true
 	}
 	for _, c := range m.Components {
 		if c == nil {
 			continue
 		}
-		if !place(&c.Extents) {
+		if !find(&c.Extents) {
 			return false
 		}
 		for i := range c.Databases {
-			if !place(&c.Databases[i].Extents) {
+			if !find(&c.Databases[i].Extents) {
 				return false
 			}
 		}
 	}
-	return left == 0
+	if left > 0 {
+		return false
+	}
+	for i, x := range places {
+		if x.UnmarshalText(cut[i]) != nil {
+			return false
+		}
+	}
+	return true
 }
 
 func (m *Manifest) validate() error {

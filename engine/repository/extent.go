@@ -42,16 +42,25 @@ func (x Extents) Size() int64 {
 	return n
 }
 
-// Chunks returns the numbers of the chunks, ascending, each once; nil for no extents. It takes memory by the highest number.
+// Chunks returns the numbers of the chunks, ascending, each once; nil for no extents.
 func (x Extents) Chunks() []int {
-	var used []bool
+	top := -1
 	for _, e := range x {
-		if e.Chunk >= len(used) {
-			used = append(used, make([]bool, e.Chunk+1-len(used))...)
-		}
-		used[e.Chunk] = true
+		top = max(top, e.Chunk)
 	}
 	var out []int
+	if top > 2*len(x) {
+		for _, e := range x {
+			out = append(out, e.Chunk)
+		}
+		slices.Sort(out)
+		return slices.Compact(out)
+	}
+	// Thousands of extents in some dozens of chunks: sorting them would take ten times as long.
+	used := make([]bool, top+1)
+	for _, e := range x {
+		used[e.Chunk] = true
+	}
 	for i, u := range used {
 		if u {
 			out = append(out, i)

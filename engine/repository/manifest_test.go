@@ -37,15 +37,13 @@ func TestManifestRoundTrip(t *testing.T) {
 	}
 }
 
-// wantSameManifest fails if a document that encoding/json reads by itself is read differently with its extents taken out.
+// wantSameManifest fails if a document is read differently, or not by both, with its extents taken out and by encoding/json alone.
 func wantSameManifest(t *testing.T, b []byte) {
 	t.Helper()
-	want, err := unmarshalWhole(b)
-	if err != nil {
-		return
-	}
-	if got, err := unmarshalManifest(b); err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("%v: %+v\nwant %+v\n%.2000s", err, got, want, b)
+	want, wantErr := unmarshalWhole(b)
+	got, err := unmarshalManifest(b)
+	if (err == nil) != (wantErr == nil) || err == nil && !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v\nwant %+v, %v\n%.2000s", got, err, want, wantErr, b)
 	}
 }
 
@@ -68,6 +66,7 @@ func TestManifestExtents(t *testing.T) {
 		{`"backup_type"`, `"extents": "cut off`},
 		{`"backup_type"`, `"other": {"extents": "2147483647 0 1"}, "backup_type"`},
 		{`"system_metadata": {`, `"system_metadata": {"extents": "0 0 1",`},
+		{`"system_metadata": {`, `"system_metadata": {"a\\"extents": "0 0 1",`},
 		{`"warnings": [`, `"warnings": [{"code": "c", "text": "\"extents\": \"0 0 1\""}`},
 	} {
 		text := string(x.raw)
@@ -76,6 +75,14 @@ func TestManifestExtents(t *testing.T) {
 		}
 		wantSameManifest(t, []byte(strings.Replace(text, edit[0], edit[1], 1)))
 		wantSameManifest(t, []byte(strings.ReplaceAll(text, edit[0], edit[1])))
+	}
+	// What stands for extents elsewhere is not taken for them.
+	for _, other := range []string{`"2147483647 0 1"`, `"\u0032147483647 0 1"`, `"2\u003147483647 0 1"`} {
+		wantSameManifest(t, []byte(`{"x": {"extents": "0 0 1"}, "components": {"maia_code": {"extents":`+other+`}}}`))
+	}
+	wantSameManifest(t, []byte(`{"components": {"maia_code": {"extents": "0 0 1", "databases": [{}, {"extents": "1 0 1"}]}, "x": {"extents": "01 0 1"}}}`))
+	if short, cut := cutExtents(bytes.Repeat([]byte(`"extents": "0`), maxCut+1)); short != nil || cut != nil {
+		t.Errorf("%d extents were taken out", len(cut))
 	}
 	for _, text := range []string{"", `"extents": "`, `"extents": "0 0 1`, `"extents": "0 0 1"`} {
 		if _, err := DecodeManifest([]byte(text)); !errors.Is(err, ErrDamaged) {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"path/filepath"
@@ -28,8 +29,9 @@ type Source struct {
 	// Ready, if set, is called before a chunk's file is read, and returns when that will not wait for a download; with
 	// its error that copy is passed over.
 	Ready func(ctx context.Context, path string) error
-	// Partly, if set, says of which chunks a Copy reads no more than it needs, and not their hash: for who compares what he
-	// takes out of them with hashes of its own. It is called from several goroutines.
+	// Partly, if set, says of which chunks a Copy reads no more than it needs, and not their hash: for who compares what is taken
+	// out of them with hashes of its own. A copy counts as whole then if what was needed could be decompressed. It is called from
+	// several goroutines.
 	Partly func(ChunkRef) bool
 	// Done, if set, is told each chunk of a Copy when its pieces are written, or that no copy of it is whole; from several
 	// goroutines.
@@ -173,10 +175,11 @@ func readChunk(ctx context.Context, path string, ref ChunkRef, pieces []Piece, w
 	} else if fi.Size() != ref.SizeBytes {
 		return fmt.Errorf("%d bytes instead of %d: %w", fi.Size(), ref.SizeBytes, ErrDamaged)
 	}
-	sum := sha256.New()
 	// It may grow meanwhile.
 	in := io.LimitReader(file, ref.SizeBytes)
+	var sum hash.Hash
 	if !partly {
+		sum = sha256.New()
 		in = io.TeeReader(in, sum)
 	}
 	cr, _ := readerPool.Get().(*chunkReader)

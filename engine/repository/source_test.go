@@ -250,6 +250,18 @@ func TestMembersArePassedOver(t *testing.T) {
 	if err != nil || len(bad) != 1 || !errors.Is(bad[0], ErrDamaged) {
 		t.Errorf("a piece of a chunk that is not what it was: %v %v", bad, err)
 	}
+	// Whoever has hashes of his own for what he takes gets it; what is damaged where he takes it is not his.
+	partly := &Source{Dirs: []string{dir}, Partly: func(ref ChunkRef) bool { return ref == refs[0] }}
+	clear(got)
+	pieces := []Piece{{Extent{0, from, to - from}, got, 0}}
+	if bad, err := partly.Copy(t.Context(), refs, pieces, false, nil); err != nil || bad != nil || !bytes.Equal(got, content[from:to]) {
+		t.Errorf("a piece of a chunk that is read partly: %v %v", bad, err)
+	}
+	spoiled[len(whole)/6+len(whole)/12] ^= 1
+	put(t, filepath.Join(dir, ChunksDir, ChunkName(refs[0].SHA256)), spoiled)
+	if bad, err := partly.Copy(t.Context(), refs, pieces, false, nil); err != nil || len(bad) != 1 || !errors.Is(bad[0], ErrDamaged) {
+		t.Errorf("a damaged piece of a chunk that is read partly: %v %v", bad, err)
+	}
 }
 
 // A bomb is given up as soon as it is longer than the manifest says.

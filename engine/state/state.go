@@ -81,7 +81,6 @@ type Identity struct {
 	RepositoryID string `json:"repository_id,omitempty"`
 	// OneDrivePath is the folder the repository was last seen in; with several accounts it is the one meant.
 	OneDrivePath string `json:"onedrive_path,omitempty"`
-	MaiaRoot     string `json:"maia_root,omitempty"`
 	// Writer is the repository's writer file as it was last read or written, so that it need not be downloaded.
 	Writer *repository.Writer `json:"writer,omitempty"`
 }

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,11 +93,10 @@ func (b *bench) each(what string, do func(t tool, r *result) error) error {
 	return b.eachOf(func(tool) bool { return true }, what, do)
 }
 
-// eachOf does it with those picked. Each time another one begins: it would be the one that finds the day's files fresh in memory.
+// eachOf does it with those picked, each time in another order.
 func (b *bench) eachOf(pick func(tool) bool, what string, do func(t tool, r *result) error) error {
 	b.turn++
-	for n := range b.tools {
-		i := (n + b.turn) % len(b.tools)
+	for _, i := range order(len(b.tools), b.turn) {
 		t, r := b.tools[i], b.report.Results[i]
 		if r.Failed != "" || !pick(t) {
 			continue
@@ -114,6 +113,24 @@ func (b *bench) eachOf(pick func(tool) bool, what string, do func(t tool, r *res
 		b.log("%s: %s: %.2f s", what, t.name(), time.Since(began).Seconds())
 	}
 	return b.ctx.Err()
+}
+
+// order returns the order of n tools in a round. In 2n rounds each begins as often as any other, and follows each other one as often: what
+// a tool leaves behind, as rclone that takes what it read out of the system's memory, meets all others alike. These are the rows of
+// E. J. Williams, "Experimental designs balanced for the estimation of residual effects of treatments", 1949.
+func order(n, round int) []int {
+	row := make([]int, n)
+	for i := range row {
+		at := (i + 1) / 2 // 0, 1, n-1, 2, n-2, …
+		if i%2 == 0 {
+			at = n - at
+		}
+		row[i] = (at + round) % n
+	}
+	if n%2 == 1 && round%2 == 1 {
+		slices.Reverse(row)
+	}
+	return row
 }
 
 // run is the whole protocol, in the order of the document.
@@ -316,11 +333,12 @@ func restoreTo(ctx context.Context, restore func(ctx context.Context, to string)
 		return run{}, fmt.Errorf("make folder: %w", err)
 	}
 	flush()
+	defer makeEmpty(to)
 	r, err := restore(ctx, to)
-	if err == nil {
-		err = restoredSame(to, root)
+	if err != nil {
+		return run{}, err
 	}
-	return r, cmp.Or(err, makeEmpty(to))
+	return r, restoredSame(to, root)
 }
 
 func restoredSame(to, root string) error {
@@ -336,18 +354,13 @@ func restoredSame(to, root string) error {
 	return fmt.Errorf("restore: %s is not what it was", strings.TrimPrefix(fixture.TicketDB, "claude/data/"))
 }
 
-// makeEmpty gives back the space of a folder's files, which stay until all is measured: for some minutes, ext4 looks at each inode
-// that was freed whenever it makes a file, so that the next restore would take up to half as long again.
-func makeEmpty(dir string) error {
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
+// makeEmpty gives back the space of a folder's files, which stay until all is measured: for some minutes, ext4 without a journal looks
+// at each inode that was freed whenever it makes a file, so that the next restore could take half as long again.
+func makeEmpty(dir string) {
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && os.Truncate(path, 0) != nil {
+			_ = os.Remove(path)
 		}
-		return os.Truncate(path, 0)
+		return nil
 	})
-	if err != nil {
-		// Not ours to write to, as a file that is read-only.
-		return os.RemoveAll(dir)
-	}
-	return nil
 }

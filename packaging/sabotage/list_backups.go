@@ -74,6 +74,16 @@ var backups = []mutation{
 		pkg: "engine", run: "^TestSecretInText$",
 	},
 	{
+		what: "new chunks are not hashed when they are read back",
+		file: "engine/readback.go", old: "return !b.seal.fresh && !fresh[c.SHA256]", new: "return !b.seal.fresh && fresh != nil",
+		pkg: "engine", run: "^TestNewChunkReadBack$",
+	},
+	{
+		what: "chunks of earlier days are not hashed when they are read for a new secret",
+		file: "engine/readback.go", old: "return !b.seal.fresh && !fresh[c.SHA256]", new: "return !fresh[c.SHA256]",
+		pkg: "engine", run: "^TestOldChunkInPart$",
+	},
+	{
 		what: "the chunks are not looked at again before the commit",
 		file: "engine/commit.go", old: "if err := b.chunksPresent(); err != nil {", new: "if err := error(nil); err != nil {",
 		pkg: "engine", run: "^TestChunkGone$",
@@ -110,7 +120,7 @@ var backups = []mutation{
 	},
 	{
 		what: "a manifest that is not the one its index names is believed",
-		file: "engine/repository/checked.go", old: "if ref.SizeBytes != int64(len(raw)) || ref.SHA256 != SumHash(raw) {", new: "if ref.SizeBytes < 0 {",
+		file: "engine/repository/checked.go", old: "if ref.SizeBytes != int64(len(raw)) || ref.SHA256 != sum {", new: "if ref.SizeBytes < 0 {",
 		pkg: "engine", run: "^TestAlteredCatalogue$",
 	},
 	{
