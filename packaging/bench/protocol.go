@@ -115,9 +115,9 @@ func (b *bench) eachOf(pick func(tool) bool, what string, do func(t tool, r *res
 	return b.ctx.Err()
 }
 
-// order returns the order of n tools in a round. In 2n rounds each begins as often as any other, and follows each other one as often: what
-// a tool leaves behind, as rclone that takes what it read out of the system's memory, meets all others alike. These are the rows of
-// E. J. Williams, "Experimental designs balanced for the estimation of residual effects of treatments", 1949.
+// order returns the order of n tools in a round. In 2n rounds each begins as often as any other, and follows each other one as often, so that
+// what one leaves behind meets all others alike. These are the rows of E. J. Williams, "Experimental designs balanced for the estimation of
+// residual effects of treatments", 1949.
 func order(n, round int) []int {
 	row := make([]int, n)
 	for i := range row {
@@ -177,7 +177,7 @@ func (b *bench) first() error {
 			if err := t.fresh(b.ctx); err != nil {
 				return err
 			}
-			took, err := backUp(b.ctx, t, 0)
+			took, err := backUp(b.ctx, t, 0, b.root)
 			if err == nil {
 				r.First = append(r.First, took)
 			}
@@ -197,7 +197,7 @@ func (b *bench) unchanged() error {
 	}
 	for n := 0; n <= b.runs; n++ {
 		err := b.each(fmt.Sprintf("no change, round %d", n), func(t tool, r *result) error {
-			took, err := backUp(b.ctx, t, 0)
+			took, err := backUp(b.ctx, t, 0, b.root)
 			if err == nil && n > 0 {
 				r.Unchanged = append(r.Unchanged, took)
 			}
@@ -229,7 +229,7 @@ func (b *bench) eachDay() error {
 		if err := t.fresh(b.ctx); err != nil {
 			return err
 		}
-		_, err := backUp(b.ctx, t, 0)
+		_, err := backUp(b.ctx, t, 0, b.root)
 		return err
 	})
 	if err != nil {
@@ -243,7 +243,7 @@ func (b *bench) eachDay() error {
 			return err
 		}
 		err := b.each(fmt.Sprintf("day %d", day), func(t tool, r *result) error {
-			took, err := backUp(b.ctx, t, day)
+			took, err := backUp(b.ctx, t, day, b.root)
 			if err == nil {
 				r.EachDay = append(r.EachDay, took)
 				r.Repository = took.StoredBytes
