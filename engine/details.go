@@ -36,8 +36,9 @@ type details struct {
 	files    map[string][]byte
 	warnings []string
 	lists    *component.PackageLists
-	// bundle is what no remote has of the history; nil: nothing, or bundleProblem says why.
+	// bundle is what no remote has of the history, with so many stashes; nil: nothing, or bundleProblem says why.
 	bundle        []byte
+	stashes       int
 	bundleProblem string
 }
 
@@ -84,7 +85,7 @@ func (b *backup) gatherDetails(ctx context.Context) *details {
 		d.system.Git = git.state
 		if g := d.system.Git; sealing && !g.NoRemote && (g.Unpushed > 0 || g.Stashes > 0) {
 			var err error
-			if d.bundle, err = component.BundleGit(ctx, b.root, g.Stashes > 0, run, ""); err != nil {
+			if d.bundle, d.stashes, err = component.BundleGit(ctx, b.root, g.Stashes > 0, run, ""); err != nil {
 				d.bundleProblem = err.Error()
 			}
 		}
@@ -187,8 +188,8 @@ func (b *backup) warnGit(g component.GitState) {
 		b.cap.warn("git_state_unknown", ".git", "the state of the git repository is not known: "+g.Problem, "run `git status` there; whether commits are pushed could not be checked")
 	case g.NoRemote && g.Head != "":
 		b.cap.warn("git_history_not_captured", ".git", "the history has no remote and is not in the backup", "push it somewhere, or set git.keep_history = true in the configuration")
-	case g.Stashes > 1, g.Stashes > 0 && b.details.bundle == nil:
-		b.cap.warn("git_stash_not_captured", ".git", counted(g.Stashes, "stash is", "stashes are")+" there, and at most the newest is in the backup", "make branches of them with `git stash branch`, or set git.keep_history = true in the configuration")
+	case g.Stashes > b.details.stashes:
+		b.cap.warn("git_stash_not_captured", ".git", counted(g.Stashes-b.details.stashes, "stash is", "stashes are")+" not in the backup", "make branches of them with `git stash branch`, or set git.keep_history = true in the configuration")
 	}
 	switch {
 	case b.opt.NoVault || b.e.opt.Config.Git.KeepHistory || !g.Present || g.Problem != "" || g.NoRemote:

@@ -1,9 +1,11 @@
 package engine_test
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,6 +49,10 @@ func (w *two) history() string {
 	w.write(w.root+"/claude/new.py", "print(2)\n")
 	w.git(w.root, "add", "-A")
 	w.git(w.root, "commit", "-qm", "three, unpushed")
+	w.write(w.root+"/idea", "unknown, stashed\n")
+	w.git(w.root, "stash", "-qu", "-m", "an older idea: ünï")
+	w.write(w.root+"/claude/new.py", "print(3)\n")
+	w.git(w.root, "stash", "-q")
 	w.write(w.root+"/CLAUDE.md", "# stashed\n")
 	w.git(w.root, "stash", "-q")
 	w.write(w.root+"/CLAUDE.md", "# dirty\n")
@@ -65,7 +71,7 @@ func (w *two) history() string {
 func (w *two) stands(dir string) string {
 	w.t.Helper()
 	var b strings.Builder
-	for _, args := range []string{"status --porcelain", "status", "log --all --format=%H%x20%D%x20%s", "branch -vv", "stash show -p", "tag", "fsck --no-dangling"} {
+	for _, args := range []string{"status --porcelain", "status", "log --all --format=%H%x20%D%x20%s", "branch -vv", "stash list", "stash show -p", "stash show -p stash@{1}", "show stash@{2}^3", "tag", "fsck --no-dangling"} {
 		b.WriteString("git " + args + "\n" + w.git(dir, strings.Fields(args)...))
 	}
 	// The remote that is no address was not taken over; ours are not for git to see.
@@ -81,7 +87,11 @@ func TestGitHistory(t *testing.T) {
 	remote := w.history()
 	w.run = component.NewRunner(w.oldHome, func(name string) string { return map[string]string{"PATH": os.Getenv("PATH")}[name] })
 	want := w.stands(w.root)
-	w.backup()
+	for _, warning := range w.backup().Warnings {
+		if strings.HasPrefix(warning.Code, "git_") {
+			t.Errorf("all of git is in the backup, which says: %+v", warning)
+		}
+	}
 
 	// Without network, which here is the remote's folder.
 	away := remote + ".away"
@@ -130,5 +140,38 @@ func TestGitHistory(t *testing.T) {
 	}
 	if _, err := os.Lstat(w.home + "/pwned"); err == nil {
 		t.Error("a remote was executed")
+	}
+}
+
+// TestStashTooLarge: where all stashes would be too large, the newest and the commits are in the backup, and both the backup and the
+// restore say how many are not.
+func TestStashTooLarge(t *testing.T) {
+	t.Parallel()
+	matrix.Count(t, 1, "26")
+	w := newTwo(t)
+	w.history()
+	oldest := strings.TrimSpace(w.git(w.root, "rev-parse", "stash@{2}"))
+	want := w.git(w.root, "stash", "show", "-p")
+	run := component.NewRunner(w.oldHome, func(name string) string { return map[string]string{"PATH": os.Getenv("PATH")}[name] })
+	w.run = func(ctx context.Context, name string, args ...string) ([]byte, error) {
+		if slices.Contains(args, "bundle") && slices.Contains(args, oldest) {
+			return make([]byte, 51<<20), nil
+		}
+		return run(ctx, name, args...)
+	}
+	res := w.backup()
+	i := slices.IndexFunc(res.Warnings, func(warning repository.Warning) bool { return warning.Code == "git_stash_not_captured" })
+	if i < 0 || res.Warnings[i].Text != "2 stashes are not in the backup" {
+		t.Errorf("the backup says %+v", res.Warnings)
+	}
+	_, said, err := w.restore(nil)
+	if err != nil || !strings.Contains(said, "of 3 stashes 1 came back") {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	if got := w.git(w.to, "stash", "show", "-p"); got != want {
+		t.Errorf("the newest stash is\n%s\nwant\n%s", got, want)
+	}
+	if got := w.git(w.to, "log", "-1", "--format=%s"); got != "three, unpushed\n" {
+		t.Errorf("HEAD is %q", got)
 	}
 }

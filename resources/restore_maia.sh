@@ -3831,7 +3831,7 @@ bring_history() {
 tell() { printf '%s\n' "$*" >> "$WORK/history" || full "$WORK"; }
 
 make_history() {
-  local name url kind commit remote ref stash='' unreached=''
+  local name url kind commit remote ref unreached=''
   find_git
   if [ -z "$GIT" ]; then
     tell 'git is not here yet: xcode-select --install, or Homebrew, brings it'
@@ -3853,9 +3853,12 @@ make_history() {
       unreached=yes
     fi
   done 3< "$WORK/remotes"
+  : > "$WORK/stashes"
   if [ -f "$GIT_MAKING/bundle" ]; then
     if in_git bundle unbundle "$GIT_MAKING/bundle" > "$WORK/unbundled" 2> "$WORK/git.log"; then
-      stash=$(awk '$2 == "refs/stash" { print $1; exit }' "$WORK/unbundled")
+      # The oldest first, as git has them.
+      awk '$1 !~ /^[0-9a-f]+$/ { next } $2 == "refs/stash" { print 0, $1 } $2 ~ /^refs\/stashes\/[0-9]+$/ { print substr($2, 14), $1 }' "$WORK/unbundled" |
+        sort -rn > "$WORK/stashes"
     else
       tell "the commits in the vault cannot be added: $(complaint "$WORK/git.log")"
     fi
@@ -3871,16 +3874,26 @@ make_history() {
     if [ "$kind" = branch ]; then restore_branch; fi
   done 3< "$WORK/index.git"
   restore_head && restore_index || return 1
-  if [ -n "$stash" ]; then
-    in_git update-ref --create-reflog -m 'restored from the backup' refs/stash "$stash" 2> /dev/null || tell 'the stash cannot be put into place'
-    if [ "$STASHES" -gt 1 ]; then tell "of $STASHES stashes the newest is in the backup"; fi
-  elif [ "$STASHES" -gt 0 ]; then
-    tell 'its stashes are not in the backup'
-  fi
+  restore_stashes
   if [ -z "$NO_HISTORY" ]; then compare_status; fi
   if [ -e "$MAIN_TO/.git" ] || [ -L "$MAIN_TO/.git" ] || ! mv -n "$GIT_MAKING/.git" "$MAIN_TO/.git" 2> /dev/null; then
     tell "$MAIN_TO/.git cannot be put into place"
     return 1
+  fi
+}
+
+# restore_stashes: each under the name it was listed with, which is what its commit says.
+restore_stashes() {
+  local number commit subject count=0
+  while read -r number commit <&3; do
+    count=$((count + 1))
+    subject=$(in_git rev-list --max-count=1 --format=%s "$commit" 2> /dev/null | sed 1d)
+    in_git update-ref --create-reflog -m "${subject:-restored from the backup}" refs/stash "$commit" 2> /dev/null || tell "stash $number cannot be put into place"
+  done 3< "$WORK/stashes"
+  if [ "$count" -eq 0 ] && [ "$STASHES" -gt 0 ]; then
+    tell 'its stashes are not in the backup'
+  elif [ "$count" -lt "$STASHES" ]; then
+    tell "of $STASHES stashes $count came back, the newest among them: the others are not in the backup"
   fi
 }
 

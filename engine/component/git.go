@@ -93,32 +93,89 @@ func CaptureGit(ctx context.Context, dir string, run Runner, goos string) GitSta
 	return s
 }
 
-// maxBundle is the largest bundle of commits that is kept.
-const maxBundle = 50 << 20
+// maxBundle is the largest bundle of commits that is kept, maxStashes how many stashes are looked for.
+const (
+	maxBundle  = 50 << 20
+	maxStashes = 1000
+)
 
-// BundleGit returns a git bundle of every branch's commits, HEAD's, and with stash those of the newest stash, that no
-// remote has. The error says, for a person, why there is none: it would be too large, or git fails.
-func BundleGit(ctx context.Context, dir string, stash bool, run Runner, goos string) ([]byte, error) {
+// BundleGit returns a git bundle of every branch's commits, HEAD's, and with stash those of the stashes, that no remote has,
+// and how many stashes are in it: fewer than there are, or none, where it would be too large with them. The newest is
+// refs/stash in it, the others are refs/stashes/1, the second newest, and so on. The error says, for a person, why there is
+// no bundle: it would be too large without stashes, too, or git fails.
+func BundleGit(ctx context.Context, dir string, stash bool, run Runner, goos string) (bundle []byte, stashes int, err error) {
 	g := newGitCapture(dir, run, goos, new(GitState))
 	config, err := g.run(ctx, "config", "--list", "-z")
 	if err == nil {
 		err = g.configuration(config)
 	}
-	var b []byte
-	if err == nil {
-		refs := []string{"HEAD", "--branches", "--not", "--remotes"}
-		if stash {
-			refs = append([]string{"refs/stash"}, refs...)
-		}
-		b, err = g.run(ctx, append([]string{"bundle", "create", "-q", "-"}, refs...)...)
+	if err == nil && !stash {
+		bundle, err = g.bundle(ctx, nil)
+	} else if err == nil {
+		bundle, stashes, err = g.bundleStashes(ctx)
 	}
 	switch {
-	case errors.Is(err, errOutput), len(b) > maxBundle:
-		return nil, fmt.Errorf("they take up more than %d MB", maxBundle>>20)
+	case errors.Is(err, errOutput):
+		return nil, 0, fmt.Errorf("they take up more than %d MB", maxBundle>>20)
 	case err != nil:
-		return nil, errors.New("git does not bundle them: " + oneLine(err.Error()))
+		return nil, 0, errors.New("git does not bundle them: " + oneLine(err.Error()))
 	}
-	return b, nil
+	return bundle, stashes, nil
+}
+
+// bundleStashes bundles all stashes with the commits, or the newest, or none, whatever is not too large.
+func (g *gitCapture) bundleStashes(ctx context.Context) ([]byte, int, error) {
+	out, err := g.run(ctx, "rev-list", "--walk-reflogs", "--max-count="+strconv.Itoa(maxStashes), "refs/stash")
+	if err != nil {
+		return nil, 0, err
+	}
+	all := strings.Fields(string(out))
+	b, err := g.bundle(ctx, all, "refs/stash")
+	if err == nil {
+		n := 0
+		if b, n, err = nameStashes(b, all); err == nil {
+			return b, n, nil
+		}
+	}
+	if !errors.Is(err, errOutput) {
+		return nil, 0, err
+	}
+	if b, err := g.bundle(ctx, nil, "refs/stash"); !errors.Is(err, errOutput) {
+		return b, 1, err
+	}
+	if b, berr := g.bundle(ctx, nil); berr == nil {
+		return b, 0, nil
+	}
+	return nil, 0, err // what git says of an empty bundle tells nobody more
+}
+
+// bundle bundles what no remote has of the branches, HEAD, refs and commits. errOutput: it is too large.
+func (g *gitCapture) bundle(ctx context.Context, commits []string, refs ...string) ([]byte, error) {
+	args := slices.Concat([]string{"bundle", "create", "-q", "-"}, refs, commits, []string{"HEAD", "--branches", "--not", "--remotes"})
+	b, err := g.run(ctx, args...)
+	if err == nil && len(b) > maxBundle {
+		err = errOutput
+	}
+	return b, err
+}
+
+// nameStashes gives the stashes of a bundle names. git bundles the commits of all, but only references get a line in the head,
+// and all stashes but the newest have none: they stand in its log. It returns how many there are with the newest.
+func nameStashes(bundle []byte, stashes []string) ([]byte, int, error) {
+	head, pack, ok := bytes.Cut(bundle, []byte("\n\n"))
+	if !ok || !bytes.HasPrefix(head, []byte("# v")) {
+		return nil, 0, errors.New("its bundle has no head")
+	}
+	lines := strings.Split(string(head), "\n")
+	n := 1
+	for i, commit := range stashes {
+		if i == 0 && slices.Contains(lines, commit+" refs/stash") {
+			continue // else another came a moment ago
+		}
+		lines = append(lines, commit+" refs/stashes/"+strconv.Itoa(n))
+		n++
+	}
+	return slices.Concat([]byte(strings.Join(lines, "\n")+"\n\n"), pack), n, nil
 }
 
 func newGitCapture(dir string, run Runner, goos string, s *GitState) *gitCapture {

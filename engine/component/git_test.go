@@ -1,6 +1,7 @@
 package component
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,15 +24,17 @@ func realRunner(t *testing.T) Runner {
 	})
 }
 
-// git runs the real git to make repositories.
-func git(t *testing.T, dir string, args ...string) {
+// git runs the real git to make repositories, and returns what it prints.
+func git(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command("git", append([]string{"-c", "user.name=n", "-c", "user.email=e", "-c", "init.defaultBranch=main", "-c", "protocol.file.allow=always"}, args...)...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "GIT_CONFIG_NOSYSTEM=1")
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		t.Fatalf("git %v: %v\n%s", args, err, out)
 	}
+	return string(out)
 }
 
 func commit(t *testing.T, dir, name string) {
@@ -266,17 +269,22 @@ func TestBundleGit(t *testing.T) {
 	commit(t, dir, "unpushed")
 	git(t, dir, "checkout", "-q", "-b", "topic")
 	commit(t, dir, "topical")
+	must(t, os.WriteFile(dir+"/unknown", []byte("of the oldest"), 0o644))
+	git(t, dir, "stash", "-q", "-u", "-m", "the oldest")
+	oldest := git(t, dir, "rev-parse", "stash")
+	must(t, os.WriteFile(dir+"/topical", []byte("of the second"), 0o644))
+	git(t, dir, "stash", "-q")
 	must(t, os.WriteFile(dir+"/pushed", []byte("stashed"), 0o644))
 	git(t, dir, "stash", "-q")
 	before := CaptureGit(t.Context(), dir, realRunner(t), "")
-	b, err := BundleGit(t.Context(), dir, true, realRunner(t), "")
-	if err != nil || len(b) == 0 {
-		t.Fatalf("%d bytes, %v", len(b), err)
+	b, stashes, err := BundleGit(t.Context(), dir, true, realRunner(t), "")
+	if err != nil || len(b) == 0 || stashes != 3 {
+		t.Fatalf("%d bytes, %d stashes, %v", len(b), stashes, err)
 	}
 	bundle := filepath.Join(base, "git.bundle")
 	must(t, os.WriteFile(bundle, b, 0o600))
 	git(t, base, "clone", "-q", remote, again)
-	git(t, again, "fetch", "-q", bundle, "refs/heads/*:refs/heads/*", "refs/stash:refs/bundled/stash", "--update-head-ok")
+	git(t, again, "fetch", "-q", bundle, "refs/heads/*:refs/heads/*", "refs/stash:refs/bundled/stash", "refs/stashes/*:refs/bundled/*", "--update-head-ok")
 	git(t, again, "checkout", "-q", "-f", "topic")
 	after := CaptureGit(t.Context(), again, realRunner(t), "")
 	if after.Head != before.Head || after.Unpushed != 2 || !reflect.DeepEqual(after.Branches, before.Branches) {
@@ -286,8 +294,34 @@ func TestBundleGit(t *testing.T) {
 	if b, err := os.ReadFile(again + "/pushed"); string(b) != "stashed" {
 		t.Errorf("the stash: %q, %v", b, err)
 	}
+	if got := git(t, again, "show", "refs/bundled/1:topical"); got != "of the second" {
+		t.Errorf("the second newest stash: %q", got)
+	}
+	if got := git(t, again, "show", "refs/bundled/2^3:unknown"); got != "of the oldest" {
+		t.Errorf("the oldest stash: %q", got)
+	}
+
+	// A stash that is too large keeps nothing else out.
+	tooLarge := func(with string) Runner {
+		run := realRunner(t)
+		return func(ctx context.Context, name string, args ...string) ([]byte, error) {
+			if slices.Contains(args, "bundle") && slices.Contains(args, with) {
+				return make([]byte, maxBundle+1), nil
+			}
+			return run(ctx, name, args...)
+		}
+	}
+	for with, want := range map[string]int{strings.TrimSpace(oldest): 1, "refs/stash": 0} {
+		b, stashes, err := BundleGit(t.Context(), dir, true, tooLarge(with), "")
+		if err != nil || len(b) == 0 || stashes != want {
+			t.Errorf("%s is too large: %d bytes, %d stashes, want %d, %v", with, len(b), stashes, want, err)
+		}
+	}
 	git(t, dir, "push", "-q", "origin", "main", "topic")
-	if _, err := BundleGit(t.Context(), dir, false, realRunner(t), ""); err == nil {
+	if _, _, err := BundleGit(t.Context(), dir, false, realRunner(t), ""); err == nil {
 		t.Error("a bundle of nothing")
+	}
+	if _, _, err := BundleGit(t.Context(), dir, true, tooLarge("refs/stash"), ""); err == nil || !strings.Contains(err.Error(), "more than 50 MB") {
+		t.Errorf("nothing but stashes that are too large: %v", err)
 	}
 }
