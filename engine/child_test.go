@@ -37,13 +37,13 @@ const childVariable = "ENGINE_TEST_CHILD"
 // orders are what a child is to do.
 type orders struct {
 	Mac mac
-	// Verb is backup, verify, prune, restore, drill, or one of the writers: tickets, bank.
+	// Verb is backup, verify, prune, restore, drill, export, or one of the writers: tickets, bank.
 	Verb string
-	// Backup and To are for restore. Path is a writer's database.
+	// Backup and To are for restore and export; Archives is how to export. Path is a writer's database.
 	Backup, To, Path string
 	// Home has agents and shell files restored there, and nothing else, with the password of the tests.
-	Home  string
-	Adopt bool
+	Home            string
+	Adopt, Archives bool
 	// KillAt is the call of fsx, counted from 1, before which the child kills itself; 0: it lives.
 	KillAt int64
 	// Gate: wait until standard input ends. Clock runs instead of standing still.
@@ -187,6 +187,9 @@ func (o orders) do(ctx context.Context, e *engine.Engine) (id string, steps int,
 			err = fmt.Errorf("not whole: %q", res.Problems)
 		}
 		return "", 0, err
+	case "export":
+		_, err := e.Export(ctx, engine.ExportOptions{Backup: o.Backup, Dir: o.To, Archives: o.Archives})
+		return o.Backup, 0, err
 	case "tickets", "bank":
 		steps, err := o.write(ctx)
 		return "", steps, err

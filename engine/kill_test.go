@@ -245,6 +245,45 @@ func TestKilledVerify(t *testing.T) {
 	k.recovered(true)
 }
 
+// TestKilledExport kills an export, which then goes on where it was: the repository is as it was, what a killed one left is listed
+// as no backup until it is one, and the same command makes of it what it had made undisturbed.
+func TestKilledExport(t *testing.T) {
+	faults := matrix.Of(t, "2")
+	for _, archives := range []bool{false, true} {
+		t.Run(fmt.Sprint("archives ", archives), func(t *testing.T) {
+			t.Parallel()
+			k := newKiller(t, 50)
+			k.removeLikelySecrets()
+			id := k.backup().BackupID
+			o := orders{Mac: k.mac(), Verb: "export", Backup: id, To: filepath.Join(k.base, "stick"), Archives: archives}
+			calls := k.calls(o)
+			want := contents(t, o.To)
+			if len(want) < 5 {
+				t.Fatalf("an export of %d files", len(want))
+			}
+			for _, n := range k.moments(calls, 6, k.rnd) {
+				faults.Inject()
+				remove(t, o.To)
+				before := k.scene()
+				k.kill(o, n, len(calls), func() {
+					k.survived(before)
+					k.unlocked()
+					manifest := filepath.Join(o.To, id, repository.ManifestName)
+					if _, err := os.Lstat(manifest); err == nil && !maps.Equal(contents(t, o.To), want) {
+						t.Error("an export that is not whole has its manifest")
+					}
+					if _, err := k.engine().Export(t.Context(), engine.ExportOptions{Backup: id, Dir: o.To, Archives: archives}); err != nil {
+						t.Errorf("it does not go on: %v", err)
+					}
+					if got := contents(t, o.To); !maps.Equal(got, want) {
+						t.Errorf("after it went on, there are %d files, undisturbed %d: %v", len(got), len(want), slices.Sorted(maps.Keys(got)))
+					}
+				})
+			}
+		})
+	}
+}
+
 // TestKilledAdopt kills a machine that takes the repository over. Whether it says so again or not, it ends as the
 // writer of all that is there.
 func TestKilledAdopt(t *testing.T) {

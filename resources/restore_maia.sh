@@ -3885,6 +3885,8 @@ make_history() {
 # restore_stashes: each under the name it was listed with, which is what its commit says.
 restore_stashes() {
   local number commit subject count=0
+  # A run that came as far as this before has put them there.
+  in_git update-ref -d refs/stash 2> /dev/null || :
   while read -r number commit <&3; do
     count=$((count + 1))
     subject=$(in_git rev-list --max-count=1 --format=%s "$commit" 2> /dev/null | sed 1d)

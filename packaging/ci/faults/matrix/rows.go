@@ -13,7 +13,7 @@ type Row struct {
 // Rows is the fault matrix, in its order.
 var Rows = []Row{
 	{"1", "killed at any call that changes a disk, during a backup", "SIGKILL before each call of `fsx`, in a child; by strace at each system call of the real program; by the clock. macOS: no strace, the rest as here"},
-	{"2", "the same for prune, verify, drill, restore and the script with its children", "as row 1; the script is killed at each call of a tool that writes, before and after it"},
+	{"2", "the same for prune, verify, drill, restore, export and the script with its children", "as row 1; the script is killed at each call of a tool that writes, before and after it"},
 	{"3", "un-synced writes lost (power cut)", "all changes are recorded in-process and replayed up to each moment, in five forms of a disk that kept only what was synced. macOS: the same code; that the drive obeys F_FULLFSYNC can be seen on no machine"},
 	{"4", "disk full", "ENOSPC and EDQUOT at each call; a real tmpfs of growing size (with it writes that end short). macOS: the calls only"},
 	{"5", "EIO, EINTR, too many open files, at each call", "the fault seam; by strace for the real program"},
