@@ -175,6 +175,9 @@ func nameStashes(bundle []byte, stashes []string) ([]byte, int, error) {
 		lines = append(lines, commit+" refs/stashes/"+strconv.Itoa(n))
 		n++
 	}
+	if n == 1 {
+		return bundle, n, nil
+	}
 	return slices.Concat([]byte(strings.Join(lines, "\n")+"\n\n"), pack), n, nil
 }
 
