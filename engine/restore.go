@@ -40,6 +40,8 @@ type placement struct {
 	check  *databaseCheck // nil: it is checked in its place
 	body   []byte         // content of a file of an archive or of the backup's folder
 	reason string
+	// doubted: its bytes were not what they should be, out of chunks that could be decompressed but were not hashed.
+	doubted bool
 	// asItWas: the paths in it could not be changed.
 	asItWas bool
 	// rewritten: a binary property list that is XML now, because a path in it changed.

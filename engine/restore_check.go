@@ -52,12 +52,17 @@ func (r *restore) beginCheck(p *placement, path string) {
 	}()
 }
 
+// end gives a check up.
+func (c *databaseCheck) end() {
+	c.cancel()
+	<-c.done
+}
+
 // endChecks ends what a restore that failed has begun.
 func (r *restore) endChecks() {
 	for _, p := range r.places {
 		if p.check != nil {
-			p.check.cancel()
-			<-p.check.done
+			p.check.end()
 		}
 	}
 }

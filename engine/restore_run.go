@@ -95,15 +95,27 @@ func (r *restore) fetch() error {
 	if err != nil {
 		return err
 	}
-	if err := r.fetchStreams(groups, wanted); err != nil {
+	// Every file is hashed, and every member of a chunk has its checksum: a second hash of all that is read would find little
+	// else. Only a drill asks for it, whose object are the chunks. Where a file is not what it should be all the same, another
+	// copy of its chunks may have it, and their hashes say which copy that is.
+	if err := r.fetchStreams(groups, wanted, r.rehearsal != nil); err != nil {
 		return err
+	}
+	doubted := func(f *repository.File) bool { return wanted[f] != nil && wanted[f].doubted }
+	if groups, err = byStream(r.m, r.files, doubted); err != nil {
+		return err
+	}
+	if len(groups) > 0 {
+		if err := r.fetchStreams(groups, wanted, true); err != nil {
+			return err
+		}
 	}
 	return r.fetchSmall(wanted)
 }
 
 // fetchStreams gets the files of streams. Each stream is taken apart as soon as its last chunk is there; large databases
-// come first, because their check takes longest.
-func (r *restore) fetchStreams(groups []streamFiles, wanted map[*repository.File]*placement) error {
+// come first, because their check takes longest. hashed: with every chunk's hash.
+func (r *restore) fetchStreams(groups []streamFiles, wanted map[*repository.File]*placement, hashed bool) error {
 	slices.SortStableFunc(groups, func(a, b streamFiles) int {
 		switch {
 		case a.stream.Database == nil && b.stream.Database != nil:
@@ -124,7 +136,7 @@ func (r *restore) fetchStreams(groups []streamFiles, wanted map[*repository.File
 	}()
 	var pieces []repository.Piece
 	for i, g := range groups {
-		f, err := r.e.fs.Create(filepath.Join(r.target.stage, "stream."+strconv.Itoa(i)), 0o600)
+		f, err := r.e.fs.Create(filepath.Join(r.target.stage, "stream."+strconv.FormatInt(r.stagedFiles.Add(1), 10)), 0o600)
 		if err != nil {
 			return err
 		}
@@ -165,6 +177,7 @@ func (r *restore) fetchStreams(groups []streamFiles, wanted map[*repository.File
 	}()
 	src := *r.source() // a drill's own is used again
 	src.Done = a.done
+	src.Partly = func(repository.ChunkRef) bool { return !hashed }
 	lost, err := src.Copy(ctx, r.m.Chunks, pieces, whole, r.e.counter(event.Read, total, &done))
 	close(a.ready)
 	if serr := <-staged; serr != nil {
@@ -232,8 +245,14 @@ func (a *arrivals) done(chunk int, err *repository.ChunkError) {
 func (r *restore) stageStream(scratch *fsx.File, g *streamFiles, wanted map[*repository.File]*placement, bad map[repository.Hash]error) error {
 	buf := make([]byte, 256<<10)
 	for _, f := range g.files {
-		if err := r.stageFile(scratch, g, f, wanted[f], bad, buf); err != nil {
+		p := wanted[f]
+		if err := r.stageFile(scratch, g, f, p, bad, buf); err != nil {
 			return err
+		}
+		if p.doubted && p.check != nil {
+			p.check.end()
+			p.check = nil
+			r.e.fs.Discard(scratch.Name())
 		}
 	}
 	return nil
@@ -266,15 +285,15 @@ func (r *restore) stageFile(scratch *fsx.File, g *streamFiles, f *repository.Fil
 		}
 	}
 	if repository.Hash(sum.Sum(nil)) == *f.SHA256 {
-		p.staged = staged
+		p.staged, p.doubted = staged, false
 		return nil
 	}
-	p.reason = "its bytes are not what they were"
+	p.reason, p.doubted = "its bytes are not what they were", true
 	loc := repository.NewLocator(g.stream.Extents)
 	if x, err := loc.Slice(f.Offset, f.SizeBytes); err == nil {
 		for _, e := range x {
 			if err := bad[r.m.Chunks[e.Chunk].SHA256]; err != nil {
-				p.reason = err.Error()
+				p.reason, p.doubted = err.Error(), false
 			}
 		}
 	}
