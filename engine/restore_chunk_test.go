@@ -55,9 +55,9 @@ func TestImposters(t *testing.T) {
 	t.Parallel()
 	faults := matrix.Of(t, "16")
 	r := newRig(t)
-	m := r.backup().Manifest
+	r.backup()
 	r.day(1)
-	m = r.backup().Manifest
+	m := r.backup().Manifest
 	for _, c := range m.Chunks {
 		faults.Inject()
 		path := filepath.Join(r.repo(), repository.ChunksDir, repository.ChunkName(c.SHA256))

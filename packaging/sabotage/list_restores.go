@@ -65,12 +65,12 @@ var restores = []mutation{
 	},
 	{
 		what: "a restored file is not compared with its hash",
-		file: "engine/restore_run.go", old: "if repository.Hash(sum.Sum(nil)) == *f.SHA256 {", new: "if sum != nil {",
+		file: "engine/restore_fetch.go", old: "if repository.Hash(sum.Sum(nil)) == *f.SHA256 {", new: "if sum != nil {",
 		pkg: "engine", run: "^TestChunkLost$",
 	},
 	{
 		what: "a file of the backup's folder is restored though it is another",
-		file: "engine/restore_run.go", old: "if repository.SumHash(p.body) != *f.SHA256 {", new: "if repository.SumHash(p.body) == (repository.Hash{}) {",
+		file: "engine/restore_fetch.go", old: "if repository.SumHash(p.body) != *f.SHA256 {", new: "if repository.SumHash(p.body) == (repository.Hash{}) {",
 		pkg: "engine", run: "^TestForgedFolderFile$",
 	},
 	{
@@ -140,7 +140,7 @@ var restores = []mutation{
 	},
 	{
 		what: "a file that is not what it was is not looked for in the other copy of its chunks",
-		file: "engine/restore_run.go", old: "p.doubted = \"its bytes are not what they were\", true", new: "p.doubted = \"its bytes are not what they were\", false",
+		file: "engine/restore_fetch.go", old: "p.doubted = \"its bytes are not what they were\", true", new: "p.doubted = \"its bytes are not what they were\", false",
 		pkg: "engine", run: "^TestImposters$",
 	},
 }
