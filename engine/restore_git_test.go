@@ -175,3 +175,45 @@ func TestStashTooLarge(t *testing.T) {
 		t.Errorf("HEAD is %q", got)
 	}
 }
+
+// TestStashOfGoneBranch: a stash that is based on a branch which the remote has no more, though it is still known here, comes back with
+// everything else. One whose content is damaged costs only the older stashes, and the backup says so.
+func TestStashOfGoneBranch(t *testing.T) {
+	t.Parallel()
+	matrix.Count(t, 1, "26")
+	w := newTwo(t)
+	remote := w.history()
+	w.run = component.NewRunner(w.oldHome, func(name string) string { return map[string]string{"PATH": os.Getenv("PATH")}[name] })
+	w.git(w.root, "stash", "-qu", "-m", "before")
+	w.git(w.root, "checkout", "-qb", "merged", "origin/main")
+	w.write(w.root+"/CLAUDE.md", "# merged\n")
+	w.git(w.root, "commit", "-qam", "merged elsewhere")
+	w.git(w.root, "push", "-q", "origin", "merged")
+	w.write(w.root+"/CLAUDE.md", "# an idea on it\n")
+	w.git(w.root, "stash", "-qm", "on what is gone")
+	w.git(w.root, "checkout", "-q", "work/ünï")
+	w.git(w.root, "branch", "-qD", "merged")
+	w.git(remote, "update-ref", "-d", "refs/heads/merged")
+	w.git(remote, "reflog", "expire", "--expire=now", "--all")
+	w.git(remote, "gc", "-q", "--prune=now")
+	want := w.git(w.root, "stash", "list") + w.git(w.root, "stash", "show", "-p") + w.git(w.root, "log", "-1", "--format=%H")
+	for _, warning := range w.backup().Warnings {
+		if strings.HasPrefix(warning.Code, "git_") {
+			t.Errorf("%+v", warning)
+		}
+	}
+	_, said, err := w.restore(nil)
+	if err != nil || !strings.Contains(said, "The git history is back") {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	if got := w.git(w.to, "stash", "list") + w.git(w.to, "stash", "show", "-p") + w.git(w.to, "log", "-1", "--format=%H"); got != want {
+		t.Errorf("git says\n%s\nwant\n%s", got, want)
+	}
+
+	blob := strings.TrimSpace(w.git(w.root, "rev-parse", "stash@{2}:CLAUDE.md"))
+	remove(t, filepath.Join(w.root, ".git/objects", blob[:2], blob[2:]))
+	i := slices.IndexFunc(w.backup().Warnings, func(warning repository.Warning) bool { return warning.Code == "git_stash_not_captured" })
+	if i < 0 {
+		t.Error("nobody is told of stashes that are lost")
+	}
+}

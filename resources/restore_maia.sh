@@ -3854,12 +3854,14 @@ make_history() {
     fi
   done 3< "$WORK/remotes"
   : > "$WORK/stashes"
+  UNBUNDLED=''
   if [ -f "$GIT_MAKING/bundle" ]; then
     if in_git bundle unbundle "$GIT_MAKING/bundle" > "$WORK/unbundled" 2> "$WORK/git.log"; then
       # The oldest first, as git has them.
       awk '$1 !~ /^[0-9a-f]+$/ { next } $2 == "refs/stash" { print 0, $1 } $2 ~ /^refs\/stashes\/[0-9]+$/ { print substr($2, 14), $1 }' "$WORK/unbundled" |
         sort -rn > "$WORK/stashes"
     else
+      UNBUNDLED=no
       tell "the commits in the vault cannot be added: $(complaint "$WORK/git.log")"
     fi
   fi
@@ -3882,10 +3884,15 @@ make_history() {
   fi
 }
 
-# restore_stashes: each under the name it was listed with, which is what its commit says.
+# restore_stashes: each under what its commit says, which is what git lists it as, but for names of one's own.
 restore_stashes() {
   local number commit subject count=0
-  # A run that came as far as this before has put them there.
+  if [ "$UNBUNDLED" = no ]; then
+    if [ "$STASHES" -gt 0 ]; then tell 'its stashes are in the vault, but could not be added'; fi
+    return
+  fi
+  # A run that came as far as this before has put them there. Without the vault they are all there is.
+  if [ ! -s "$WORK/stashes" ] && in_git rev-parse --verify -q refs/stash > /dev/null 2>&1; then return; fi
   in_git update-ref -d refs/stash 2> /dev/null || :
   while read -r number commit <&3; do
     count=$((count + 1))

@@ -100,7 +100,7 @@ const (
 )
 
 // BundleGit returns a git bundle of every branch's commits, HEAD's, and with stash those of the stashes, that no remote has,
-// and how many stashes are in it: fewer than there are, or none, where it would be too large with them. The newest is
+// and how many stashes are in it: fewer than there are, or none, where git cannot bundle them or it would be too large. The newest is
 // refs/stash in it, the others are refs/stashes/1, the second newest, and so on. The error says, for a person, why there is
 // no bundle: it would be too large without stashes, too, or git fails.
 func BundleGit(ctx context.Context, dir string, stash bool, run Runner, goos string) (bundle []byte, stashes int, err error) {
@@ -123,25 +123,15 @@ func BundleGit(ctx context.Context, dir string, stash bool, run Runner, goos str
 	return bundle, stashes, nil
 }
 
-// bundleStashes bundles all stashes with the commits, or the newest, or none, whatever is not too large.
+// bundleStashes bundles all stashes with the commits, or the newest, or none, whatever git can bundle and is not too large.
 func (g *gitCapture) bundleStashes(ctx context.Context) ([]byte, int, error) {
-	out, err := g.run(ctx, "rev-list", "--walk-reflogs", "--max-count="+strconv.Itoa(maxStashes), "refs/stash")
-	if err != nil {
-		return nil, 0, err
+	if b, n, err := g.bundleAll(ctx); err == nil {
+		return b, n, nil
 	}
-	all := strings.Fields(string(out))
-	b, err := g.bundle(ctx, all, "refs/stash")
+	// What is wrong with an old stash keeps nothing else out.
+	b, err := g.bundle(ctx, nil, "refs/stash")
 	if err == nil {
-		n := 0
-		if b, n, err = nameStashes(b, all); err == nil {
-			return b, n, nil
-		}
-	}
-	if !errors.Is(err, errOutput) {
-		return nil, 0, err
-	}
-	if b, err := g.bundle(ctx, nil, "refs/stash"); !errors.Is(err, errOutput) {
-		return b, 1, err
+		return b, 1, nil
 	}
 	if b, berr := g.bundle(ctx, nil); berr == nil {
 		return b, 0, nil
@@ -149,9 +139,52 @@ func (g *gitCapture) bundleStashes(ctx context.Context) ([]byte, int, error) {
 	return nil, 0, err // what git says of an empty bundle tells nobody more
 }
 
-// bundle bundles what no remote has of the branches, HEAD, refs and commits. errOutput: it is too large.
-func (g *gitCapture) bundle(ctx context.Context, commits []string, refs ...string) ([]byte, error) {
-	args := slices.Concat([]string{"bundle", "create", "-q", "-"}, refs, commits, []string{"HEAD", "--branches", "--not", "--remotes"})
+// bundleAll bundles all stashes with the commits, and names them.
+func (g *gitCapture) bundleAll(ctx context.Context) ([]byte, int, error) {
+	out, err := g.run(ctx, "rev-list", "--walk-reflogs", "--max-count="+strconv.Itoa(maxStashes), "refs/stash")
+	if err != nil {
+		return nil, 0, err
+	}
+	without, err := g.followed(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(without) == 0 {
+		// Nobody knows which of the remotes' branches are still there, and one that is not would make all of it useless.
+		return nil, 0, errors.New("no branch is known to be on a remote")
+	}
+	stashes := strings.Fields(string(out))
+	b, err := g.bundle(ctx, without, slices.Concat([]string{"refs/stash"}, stashes)...)
+	if err != nil {
+		return nil, 0, err
+	}
+	return nameStashes(b, stashes)
+}
+
+// followed returns where the remotes' branches stand that ours follow or are called like, and their HEADs. An old stash can be based on a branch that
+// the remote has no more, though refs/remotes still has it: a bundle that takes that for granted cannot be opened.
+func (g *gitCapture) followed(ctx context.Context) ([]string, error) {
+	out, err := g.run(ctx, "for-each-ref", "--format=%(upstream) refs/remotes/*/%(refname:lstrip=2)", "refs/heads")
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"for-each-ref", "--format=%(objectname)", "refs/remotes/*/HEAD"}
+	for _, ref := range strings.Fields(string(out)) {
+		if strings.HasPrefix(ref, "refs/remotes/") {
+			args = append(args, ref)
+		}
+	}
+	out, err = g.run(ctx, args...) // those that are gone are left out
+	return strings.Fields(string(out)), err
+}
+
+// bundle bundles the branches, HEAD and revs, without what the commits of without have, or where there are none, any remote.
+// errOutput: it is too large.
+func (g *gitCapture) bundle(ctx context.Context, without []string, revs ...string) ([]byte, error) {
+	if len(without) == 0 {
+		without = []string{"--remotes"}
+	}
+	args := slices.Concat([]string{"bundle", "create", "-q", "-"}, revs, []string{"HEAD", "--branches", "--not"}, without)
 	b, err := g.run(ctx, args...)
 	if err == nil && len(b) > maxBundle {
 		err = errOutput
@@ -355,6 +388,9 @@ func (g *gitCapture) commits(ctx context.Context) error {
 	}
 	if _, err := g.run(ctx, "rev-parse", "--verify", "-q", "refs/stash"); err == nil {
 		s.Stashes, err = g.count(ctx, "--walk-reflogs", "refs/stash")
+		if err == nil {
+			s.Stashes = max(s.Stashes, 1) // its log may have expired
+		}
 		return err
 	}
 	return nil

@@ -99,7 +99,12 @@ var secrets = []mutation{
 	},
 	{
 		what: "the stashes behind the newest have no name in the bundle",
-		file: "engine/component/git.go", old: "if b, n, err = nameStashes(b, all); err == nil {", new: "if _, n, err = nameStashes(b, all); err == nil {",
+		file: "engine/component/git.go", old: "return nameStashes(b, stashes)", new: "return b, len(stashes), nil",
 		pkg: "engine", run: "^TestGitHistory$",
+	},
+	{
+		what: "a stash is taken to be based on what the remote may have no more",
+		file: "engine/component/git.go", old: "b, err := g.bundle(ctx, without, ", new: "b, err := g.bundle(ctx, nil, ",
+		pkg: "engine", run: "^TestStashOfGoneBranch$",
 	},
 }
