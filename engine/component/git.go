@@ -169,7 +169,7 @@ func (g *gitCapture) followed(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	args := []string{"for-each-ref", "--format=%(objectname)", "refs/remotes/*/HEAD"}
-	for _, ref := range strings.Fields(string(out)) {
+	for ref := range strings.FieldsSeq(string(out)) {
 		if strings.HasPrefix(ref, "refs/remotes/") {
 			args = append(args, ref)
 		}
