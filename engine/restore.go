@@ -40,7 +40,7 @@ type placement struct {
 	check  *databaseCheck // nil: it is checked in its place
 	body   []byte         // content of a file of an archive or of the backup's folder
 	reason string
-	// doubted: its bytes were not what they should be, out of chunks that could be decompressed but were not hashed.
+	// doubted: its bytes are not what they should be, though every chunk it lies in could be read.
 	doubted bool
 	// asItWas: the paths in it could not be changed.
 	asItWas bool

@@ -37,16 +37,19 @@ func (r *restore) fetch() error {
 	// Every file is hashed, and every member of a chunk has its checksum: a second hash of all that is read would find little
 	// else. Only a drill asks for it, whose object are the chunks. Where a file is not what it should be all the same, another
 	// copy of its chunks may have it, and their hashes say which copy that is.
-	if err := r.fetchStreams(groups, wanted, r.rehearsal != nil); err != nil {
+	hashed := r.rehearsal != nil
+	if err := r.fetchStreams(groups, wanted, hashed); err != nil {
 		return err
 	}
-	doubted := func(f *repository.File) bool { return wanted[f] != nil && wanted[f].doubted }
-	if groups, err = byStream(r.m, r.files, doubted); err != nil {
-		return err
-	}
-	if len(groups) > 0 {
-		if err := r.fetchStreams(groups, wanted, true); err != nil {
+	if !hashed {
+		doubted := func(f *repository.File) bool { return wanted[f] != nil && wanted[f].doubted }
+		if groups, err = byStream(r.m, r.files, doubted); err != nil {
 			return err
+		}
+		if len(groups) > 0 {
+			if err := r.fetchStreams(groups, wanted, true); err != nil {
+				return err
+			}
 		}
 	}
 	return r.fetchSmall(wanted)
@@ -188,8 +191,8 @@ func (r *restore) stageStream(scratch *fsx.File, g *streamFiles, wanted map[*rep
 		if err := r.stageFile(scratch, g, f, p, bad, buf); err != nil {
 			return err
 		}
-		if p.doubted && p.check != nil {
-			p.check.end()
+		if p.staged == "" && p.check != nil {
+			p.check.end() // nobody is going to ask for it
 			p.check = nil
 			r.e.fs.Discard(scratch.Name())
 		}

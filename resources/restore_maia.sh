@@ -3831,7 +3831,7 @@ bring_history() {
 tell() { printf '%s\n' "$*" >> "$WORK/history" || full "$WORK"; }
 
 make_history() {
-  local name url kind commit remote ref unreached=''
+  local name url kind commit remote ref unreached='' lost=''
   find_git
   if [ -z "$GIT" ]; then
     tell 'git is not here yet: xcode-select --install, or Homebrew, brings it'
@@ -3854,15 +3854,14 @@ make_history() {
     fi
   done 3< "$WORK/remotes"
   : > "$WORK/stashes"
-  UNBUNDLED=''
   if [ -f "$GIT_MAKING/bundle" ]; then
     if in_git bundle unbundle "$GIT_MAKING/bundle" > "$WORK/unbundled" 2> "$WORK/git.log"; then
       # The oldest first, as git has them.
       awk '$1 !~ /^[0-9a-f]+$/ { next } $2 == "refs/stash" { print 0, $1 } $2 ~ /^refs\/stashes\/[0-9]+$/ { print substr($2, 14), $1 }' "$WORK/unbundled" |
         sort -rn > "$WORK/stashes"
     else
-      UNBUNDLED=no
-      tell "the commits in the vault cannot be added: $(complaint "$WORK/git.log")"
+      lost=yes
+      tell "the commits and stashes in the vault cannot be added: $(complaint "$WORK/git.log")"
     fi
   fi
   if ! in_git cat-file -e "$HEAD^{commit}" 2> /dev/null; then
@@ -3876,7 +3875,8 @@ make_history() {
     if [ "$kind" = branch ]; then restore_branch; fi
   done 3< "$WORK/index.git"
   restore_head && restore_index || return 1
-  restore_stashes
+  # The vault still has them: what is brought back is a part.
+  if [ -n "$lost" ]; then NO_HISTORY=partly; else restore_stashes; fi
   if [ -z "$NO_HISTORY" ]; then compare_status; fi
   if [ -e "$MAIN_TO/.git" ] || [ -L "$MAIN_TO/.git" ] || ! mv -n "$GIT_MAKING/.git" "$MAIN_TO/.git" 2> /dev/null; then
     tell "$MAIN_TO/.git cannot be put into place"
@@ -3887,10 +3887,6 @@ make_history() {
 # restore_stashes: each under what its commit says, which is what git lists it as, but for names of one's own.
 restore_stashes() {
   local number commit subject count=0
-  if [ "$UNBUNDLED" = no ]; then
-    if [ "$STASHES" -gt 0 ]; then tell 'its stashes are in the vault, but could not be added'; fi
-    return
-  fi
   # A run that came as far as this before has put them there. Without the vault they are all there is.
   if [ ! -s "$WORK/stashes" ] && in_git rev-parse --verify -q refs/stash > /dev/null 2>&1; then return; fi
   in_git update-ref -d refs/stash 2> /dev/null || :

@@ -193,25 +193,27 @@ func (g *gitCapture) bundle(ctx context.Context, without []string, revs ...strin
 }
 
 // nameStashes gives the stashes of a bundle names. git bundles the commits of all, but only references get a line in the head,
-// and all stashes but the newest have none: they stand in its log. It returns how many there are with the newest.
+// and all stashes but the newest have none: they stand in its log. It returns how many have one now.
 func nameStashes(bundle []byte, stashes []string) ([]byte, int, error) {
 	head, pack, ok := bytes.Cut(bundle, []byte("\n\n"))
 	if !ok || !bytes.HasPrefix(head, []byte("# v")) {
 		return nil, 0, errors.New("its bundle has no head")
 	}
 	lines := strings.Split(string(head), "\n")
-	n := 1
-	for i, commit := range stashes {
-		if i == 0 && slices.Contains(lines, commit+" refs/stash") {
-			continue // else another came a moment ago
-		}
-		lines = append(lines, commit+" refs/stashes/"+strconv.Itoa(n))
-		n++
+	n := 0
+	if slices.ContainsFunc(lines, func(line string) bool { return strings.HasSuffix(line, " refs/stash") }) {
+		n = 1
+	} // else a remote has its commit, and it gets another name
+	if len(stashes) > 0 && slices.Contains(lines, stashes[0]+" refs/stash") {
+		stashes = stashes[1:] // else one more came a moment ago
 	}
-	if n == 1 {
+	if len(stashes) == 0 {
 		return bundle, n, nil
 	}
-	return slices.Concat([]byte(strings.Join(lines, "\n")+"\n\n"), pack), n, nil
+	for i, commit := range stashes {
+		lines = append(lines, commit+" refs/stashes/"+strconv.Itoa(i+1))
+	}
+	return slices.Concat([]byte(strings.Join(lines, "\n")+"\n\n"), pack), n + len(stashes), nil
 }
 
 func newGitCapture(dir string, run Runner, goos string, s *GitState) *gitCapture {

@@ -317,6 +317,13 @@ func TestBundleGit(t *testing.T) {
 			t.Errorf("%s is too large: %d bytes, %d stashes, want %d, %v", with, len(b), stashes, want, err)
 		}
 	}
+	must(t, os.Remove(dir+"/.git/logs/refs/stash"))
+	if s := CaptureGit(t.Context(), dir, realRunner(t), ""); s.Stashes != 1 {
+		t.Errorf("a stash without its log: %d", s.Stashes)
+	}
+	if b, stashes, err := BundleGit(t.Context(), dir, true, realRunner(t), ""); err != nil || len(b) == 0 || stashes != 1 {
+		t.Errorf("a stash without its log: %d bytes, %d stashes, %v", len(b), stashes, err)
+	}
 	git(t, dir, "push", "-q", "origin", "main", "topic")
 	if _, _, err := BundleGit(t.Context(), dir, false, realRunner(t), ""); err == nil {
 		t.Error("a bundle of nothing")
