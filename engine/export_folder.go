@@ -95,7 +95,7 @@ func ownTemp(rel string, expected map[string]bool) bool {
 	if !ok {
 		return false
 	}
-	if rel == "publish"+fsx.TempSuffix || expected[dir+name] {
+	if slices.Contains(repository.StagedNames, rel) || expected[dir+name] {
 		return true
 	}
 	name, ok = strings.CutPrefix(name, ".")

@@ -148,7 +148,7 @@ func TestExportRefuses(t *testing.T) {
 		remove(t, filepath.Join(stick, name))
 	}
 	// What a killed export left is no stranger, and goes.
-	for _, name := range []string{"publish.tmp", ".README.txt.123.tmp"} {
+	for _, name := range []string{"publish.tmp", "publish-2.tmp", ".README.txt.123.tmp"} {
 		write(t, filepath.Join(stick, name), []byte("half"))
 	}
 	byLink := filepath.Join(r.base, "to-stick")

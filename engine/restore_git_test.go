@@ -250,3 +250,46 @@ func TestBundleDamaged(t *testing.T) {
 		t.Fatalf("%v %+v\n%s", err, res, said)
 	}
 }
+
+// TestStashesStay: a run that goes on after one that was killed, and can no longer open the vault, keeps what the first put into place.
+func TestStashesStay(t *testing.T) {
+	t.Parallel()
+	matrix.Count(t, 1, "26")
+	w := newTwo(t)
+	w.history()
+	w.run = w.realTools()
+	want := w.git(w.root, "stash", "list") + w.git(w.root, "stash", "show", "-p", "stash@{1}")
+	w.backup()
+	real, err := exec.LookPath("git")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Killed when the last of the three is in place.
+	w.tool("git", `case "$*" in
+*" --create-reflog "*)
+  `+real+` "$@"
+  echo >> "`+w.bin+`/stashes"
+  if [ "$(wc -l < "`+w.bin+`/stashes")" -eq 3 ]; then kill -9 $PPID; fi ;;
+*) exec `+real+` "$@" ;;
+esac`)
+	script := func() ([]byte, error) {
+		cmd := exec.Command("bash", filepath.Join(w.oneDrive, repository.DirName, repository.ScriptName), "--to", w.to, "--yes", "--no-packages", "--vault-password-file", "-")
+		cmd.Env, cmd.Stdin = []string{"PATH=" + w.bin + ":" + os.Getenv("PATH"), "HOME=" + w.home}, strings.NewReader(testPassword+"\n")
+		return cmd.CombinedOutput()
+	}
+	if out, err := script(); err == nil {
+		t.Fatalf("it was not killed\n%s", out)
+	}
+	if _, err := os.Lstat(w.to + "/.git"); err == nil {
+		t.Fatal("half a history was put into place")
+	}
+	vaults, err := filepath.Glob(filepath.Join(w.oneDrive, repository.DirName, "full_*", repository.VaultName))
+	if err != nil || len(vaults) != 1 {
+		t.Fatalf("%v %v", vaults, err)
+	}
+	remove(t, vaults[0])
+	out, _ := script() // it lacks the vault, and says so in its exit code
+	if got := w.git(w.to, "stash", "list") + w.git(w.to, "stash", "show", "-p", "stash@{1}"); got != want {
+		t.Errorf("git says\n%s\nwant\n%s\n%s", got, want, out)
+	}
+}

@@ -9,7 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"maia-dr/engine/fsx"
@@ -26,21 +28,16 @@ type Publisher struct {
 	Progress func(n int64)
 }
 
+// StagedNames are what a Publisher calls files in its staging folder.
+var StagedNames = []string{"publish" + fsx.TempSuffix, "publish-2" + fsx.TempSuffix}
+
 // Publish brings in what the target lacks of a backup: chunks first, the folder's files, the manifest last. listing is
 // the target's; what arrives is entered in it. It returns how many files it published, and an error that is
 // ErrMissing if the mirror does not have something: then the manifest is not published.
 func (p *Publisher) Publish(ctx context.Context, m *Manifest, manifest []byte, listing *Listing) (int, error) {
-	published := 0
-	for _, c := range m.Chunks {
-		if size, ok := listing.Chunks[c.SHA256]; ok && size == c.SizeBytes {
-			continue
-		}
-		rel := filepath.Join(ChunksDir, ChunkName(c.SHA256))
-		if err := p.put(ctx, rel, c.SizeBytes, c.SHA256); err != nil {
-			return published, err
-		}
-		listing.Chunks[c.SHA256] = c.SizeBytes
-		published++
+	published, err := p.publishChunks(ctx, m.Chunks, listing)
+	if err != nil {
+		return published, err
 	}
 	// Also when all were there already: a run that was killed may have renamed them without syncing their names.
 	if err := p.FS.SyncDir(p.Target.Path(ChunksDir)); err != nil {
@@ -48,6 +45,41 @@ func (p *Publisher) Publish(ctx context.Context, m *Manifest, manifest []byte, l
 	}
 	n, err := p.publishFolder(ctx, m, manifest, listing)
 	return published + n, err
+}
+
+// publishChunks brings in what is lacking of chunks, two at a time: while one is compared and synced, another is copied.
+func (p *Publisher) publishChunks(ctx context.Context, chunks []ChunkRef, listing *Listing) (int, error) {
+	var lacking []ChunkRef
+	for _, c := range chunks {
+		if size, ok := listing.Chunks[c.SHA256]; !ok || size != c.SizeBytes {
+			lacking = append(lacking, c)
+		}
+	}
+	free := make(chan string, len(StagedNames))
+	for _, name := range StagedNames {
+		free <- name
+	}
+	var mu sync.Mutex
+	published := 0
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(len(StagedNames))
+	for _, c := range lacking {
+		g.Go(func() error {
+			name := <-free
+			defer func() { free <- name }()
+			rel := filepath.Join(ChunksDir, ChunkName(c.SHA256))
+			if err := p.put(ctx, rel, rel, name, c.SizeBytes, c.SHA256); err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			listing.Chunks[c.SHA256] = c.SizeBytes
+			published++
+			return nil
+		})
+	}
+	err := g.Wait()
+	return published, err
 }
 
 func (p *Publisher) publishFolder(ctx context.Context, m *Manifest, manifest []byte, listing *Listing) (int, error) {
@@ -85,7 +117,8 @@ func (p *Publisher) publishFolder(ctx context.Context, m *Manifest, manifest []b
 				return published, fmt.Errorf("publish: %w", err)
 			}
 		}
-		if err := p.put(ctx, filepath.Join(m.BackupID, f.Path), f.SizeBytes, f.SHA256); err != nil {
+		rel := filepath.Join(m.BackupID, f.Path)
+		if err := p.put(ctx, rel, rel, StagedNames[0], f.SizeBytes, f.SHA256); err != nil {
 			return published, err
 		}
 		have[f.Path] = f.SizeBytes
@@ -116,19 +149,16 @@ func (p *Publisher) Put(ctx context.Context, rel string, size int64, sum Hash) e
 
 // PutAs is Put for a file that has another name in the mirror.
 func (p *Publisher) PutAs(ctx context.Context, mirrorRel, rel string, size int64, sum Hash) error {
-	if err := p.putAs(ctx, mirrorRel, rel, size, sum); err != nil {
+	if err := p.put(ctx, mirrorRel, rel, StagedNames[0], size, sum); err != nil {
 		return err
 	}
 	return p.FS.SyncDir(filepath.Dir(p.Target.Path(rel)))
 }
 
-func (p *Publisher) put(ctx context.Context, rel string, size int64, sum Hash) error {
-	return p.putAs(ctx, rel, rel, size, sum)
-}
-
-func (p *Publisher) putAs(ctx context.Context, mirrorRel, rel string, size int64, sum Hash) error {
+// put publishes a file by way of a name in the staging folder.
+func (p *Publisher) put(ctx context.Context, mirrorRel, rel, staged string, size int64, sum Hash) error {
 	src, dst := p.Mirror.Path(mirrorRel), p.Target.Path(rel)
-	err := p.stage(ctx, src, filepath.Join(p.Staging, "publish"+fsx.TempSuffix), dst, size, sum)
+	err := p.stage(ctx, src, filepath.Join(p.Staging, staged), dst, size, sum)
 	if errors.Is(err, unix.EXDEV) || errors.Is(err, fs.ErrPermission) {
 		// OneDrive lies on another volume, or its provider refuses what is renamed in from outside: the temporary name has
 		// to be inside; the client does not upload it.

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -23,7 +24,8 @@ import (
 type publishing struct {
 	x       *example
 	p       *Publisher
-	renames []string // names relative to the target, in order
+	mu      sync.Mutex // chunks come two at a time
+	renames []string   // names relative to the target, in order
 	removed []string
 	fault   func(op fsx.Op, path string) error
 }
@@ -42,6 +44,8 @@ func newPublishing(t testing.TB) *publishing {
 		t.Fatal(err)
 	}
 	u.p = &Publisher{Mirror: mirror, Target: target, Staging: staging, FS: &fsx.FS{Fault: func(op fsx.Op, path string) error {
+		u.mu.Lock()
+		defer u.mu.Unlock()
 		if u.fault != nil {
 			if err := u.fault(op, path); err != nil {
 				return err
@@ -59,6 +63,25 @@ func newPublishing(t testing.TB) *publishing {
 		return nil
 	}}}
 	return u
+}
+
+// addChunks gives the backup chunks that no stream needs.
+func (u *publishing) addChunks(t testing.TB, n int) {
+	t.Helper()
+	for i := range n {
+		content := bytes.Repeat([]byte{byte(i)}, 1000*(i+1))
+		b := storedGzip(content)
+		ref := ChunkRef{SHA256: SumHash(b), SizeBytes: int64(len(b)), RawBytes: int64(len(content))}
+		u.x.manifest.Chunks = append(u.x.manifest.Chunks, ref)
+		put(t, u.p.Mirror.Path(ChunksDir, ChunkName(ref.SHA256)), b)
+	}
+	u.x.encode(t)
+	put(t, u.p.Mirror.Path(exampleID, ManifestName), u.x.raw)
+	index, err := u.x.index.Encode(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, u.p.Mirror.Path(exampleID, RestoreIndexName), index)
 }
 
 func (u *publishing) publish(t *testing.T) (int, error) {
@@ -122,6 +145,44 @@ func TestPublishOrder(t *testing.T) {
 	u.renames = nil
 	if n, err := u.publish(t); n != 0 || err != nil || u.renames != nil {
 		t.Error(n, err, u.renames)
+	}
+}
+
+// Chunks come two at a time, and all of them before anything else. One that is missing keeps the manifest out, and what has
+// arrived is in the listing.
+func TestPublishChunks(t *testing.T) {
+	u := newPublishing(t)
+	u.addChunks(t, 5)
+	lost := u.p.Mirror.Path(ChunksDir, ChunkName(u.x.manifest.Chunks[2].SHA256))
+	b, err := os.ReadFile(lost)
+	if err = errors.Join(err, os.Remove(lost)); err != nil {
+		t.Fatal(err)
+	}
+	l, err := u.p.Target.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := u.p.Publish(t.Context(), u.x.manifest, u.x.raw, l)
+	fresh, lerr := u.p.Target.List()
+	if !errors.Is(err, ErrMissing) || lerr != nil || len(fresh.Chunks) != n || !maps.Equal(fresh.Chunks, l.Chunks) || len(fresh.Backups) > 0 {
+		t.Errorf("%d published, %v; the listing is %+v, want %+v: %v", n, err, l, fresh, lerr)
+	}
+	wantNoTemps(t, u.p.Staging)
+	put(t, lost, b)
+	rest, err := u.publish(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.wantPublished(t)
+	chunks := len(u.x.manifest.Chunks)
+	for i, name := range u.renames {
+		if strings.HasPrefix(name, ChunksDir+"/") != (i < chunks) {
+			t.Errorf("in this order: %v", u.renames)
+			break
+		}
+	}
+	if len(u.renames) != n+rest {
+		t.Errorf("%d and %d published, %d renamed", n, rest, len(u.renames))
 	}
 }
 
@@ -249,6 +310,7 @@ func TestPublishFaults(t *testing.T) {
 	for n := 1; ; n++ {
 		faults.Inject()
 		u := newPublishing(t)
+		u.addChunks(t, 2)
 		calls := 0
 		u.fault = func(op fsx.Op, _ string) error {
 			if calls++; calls == n {

@@ -26,7 +26,7 @@ var ours = []string{
 // rename into OneDrive, besides temporary files of any name.
 var passing = map[string][]string{
 	"scratch": {"snapshot-*", "clock-*.tmp", "drill", "nameless.*.tmp"},
-	"staging": {"publish" + fsx.TempSuffix},
+	"staging": repository.StagedNames,
 }
 
 // temporary is what fsx calls the temporary file that becomes NAME: .NAME.random.tmp.

@@ -79,7 +79,7 @@ func TestContentsInAHome(t *testing.T) {
 	owned(".report.html.17.tmp", true)
 
 	owned("scratch", true) // empty
-	put("scratch/drill/restored", "scratch/snapshot-42/copy", "scratch/clock-42.tmp", "scratch/nameless.42.tmp", "staging/publish.tmp", "staging/.repository.json.42.tmp")
+	put("scratch/drill/restored", "scratch/snapshot-42/copy", "scratch/clock-42.tmp", "scratch/nameless.42.tmp", "staging/publish.tmp", "staging/publish-2.tmp", "staging/.repository.json.42.tmp")
 	owned("scratch", false)
 	owned("staging", false)
 	put("identity.json")
@@ -96,7 +96,7 @@ func TestContentsInAHome(t *testing.T) {
 	// A run clears away what is called as its own are, and nothing else.
 	left, err := d.Passing()
 	beside, berr := d.Temporary()
-	want := []string{"scratch/clock-42.tmp", "scratch/drill", "scratch/nameless.42.tmp", "scratch/snapshot-42", "staging/.repository.json.42.tmp", "staging/publish.tmp"}
+	want := []string{"scratch/clock-42.tmp", "scratch/drill", "scratch/nameless.42.tmp", "scratch/snapshot-42", "staging/.repository.json.42.tmp", "staging/publish-2.tmp", "staging/publish.tmp"}
 	if err != nil || berr != nil || !slices.Equal(left, want) || !slices.Equal(beside, []string{".report.html.17.tmp"}) {
 		t.Errorf("%q, %v; %q, %v", left, err, beside, berr)
 	}

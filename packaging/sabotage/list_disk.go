@@ -60,9 +60,9 @@ var disk = []mutation{
 	},
 	{
 		what: "the manifest is published although a chunk could not be",
-		file: "engine/repository/publish.go", old: "if err := p.put(ctx, rel, c.SizeBytes, c.SHA256); err != nil {",
-		new: "if err := p.put(ctx, rel, c.SizeBytes, c.SHA256); err != nil && published < 0 {",
-		pkg: "engine/repository", run: "^TestPublishBadMirror$",
+		file: "engine/repository/publish.go", old: "if err := p.put(ctx, rel, rel, name, c.SizeBytes, c.SHA256); err != nil {",
+		new: "if err := p.put(ctx, rel, rel, name, c.SizeBytes, c.SHA256); err != nil && rel == \"\" {",
+		pkg: "engine/repository", run: "^TestPublish(BadMirror|Chunks)$",
 	},
 	{
 		what: "what is published is not compared with its hash",
