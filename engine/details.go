@@ -36,7 +36,7 @@ type details struct {
 	files    map[string][]byte
 	warnings []string
 	lists    *component.PackageLists
-	// bundle is what no remote has of the history, with so many stashes; nil: nothing, or bundleProblem says why.
+	// bundle is what no remote is sure to have of the history, with so many stashes; nil: nothing, or bundleProblem says why.
 	bundle        []byte
 	stashes       int
 	bundleProblem string
@@ -83,7 +83,7 @@ func (b *backup) gatherDetails(ctx context.Context) *details {
 		})
 		<-git.done
 		d.system.Git = git.state
-		if g := d.system.Git; sealing && !g.NoRemote && (g.Unpushed > 0 || g.Stashes > 0) {
+		if g := d.system.Git; sealing && g.Present && g.Problem == "" && !g.NoRemote {
 			var err error
 			if d.bundle, d.stashes, err = component.BundleGit(ctx, b.root, g.Stashes > 0, run, ""); err != nil {
 				d.bundleProblem = err.Error()

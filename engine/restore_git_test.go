@@ -228,6 +228,55 @@ func TestStashOfGoneBranch(t *testing.T) {
 	}
 }
 
+// TestBranchGoneAtRemote: a branch that was pushed, merged and removed from the remote comes back, with what came after on it, and keeps
+// nothing else from coming back.
+func TestBranchGoneAtRemote(t *testing.T) {
+	t.Parallel()
+	matrix.Count(t, 1, "26")
+	for name, as := range map[string]struct{ more, stash bool }{"all of it was pushed": {}, "more came on it": {more: true}, "beside stashes": {more: true, stash: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newTwo(t)
+			remote := w.history()
+			w.run = w.realTools()
+			w.git(w.root, "stash", "-qu")
+			w.git(w.root, "checkout", "-qb", "merged", "origin/main")
+			w.write(w.root+"/CLAUDE.md", "# squashed elsewhere\n")
+			w.git(w.root, "commit", "-qam", "squashed elsewhere")
+			w.git(w.root, "push", "-qu", "origin", "merged")
+			if as.more {
+				w.write(w.root+"/CLAUDE.md", "# and more\n")
+				w.git(w.root, "commit", "-qam", "and more")
+			} else {
+				w.git(w.root, "push", "-q", "origin", "main", "work/ünï")
+			}
+			w.git(w.root, "checkout", "-q", "work/ünï")
+			if !as.stash {
+				w.git(w.root, "stash", "clear")
+			}
+			w.git(remote, "update-ref", "-d", "refs/heads/merged")
+			w.git(remote, "reflog", "expire", "--expire=now", "--all")
+			w.git(remote, "gc", "-q", "--prune=now")
+			says := func(dir string) string {
+				return w.git(dir, "log", "--branches", "--format=%H %S %s") + w.git(dir, "branch", "--format=%(refname) %(upstream:short)") + w.git(dir, "stash", "list")
+			}
+			want := says(w.root)
+			for _, warning := range w.backup().Warnings {
+				if strings.HasPrefix(warning.Code, "git_") {
+					t.Errorf("%+v", warning)
+				}
+			}
+			_, said, err := w.restore(nil)
+			if err != nil || !strings.Contains(said, "The git history is back,") {
+				t.Fatalf("%v\n%s", err, said)
+			}
+			if got := says(w.to); got != want {
+				t.Errorf("git says\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
 // TestBundleDamaged: a history without what is in the vault is a part of it, and said to be, though HEAD is on the remote.
 func TestBundleDamaged(t *testing.T) {
 	t.Parallel()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -93,26 +94,26 @@ func CaptureGit(ctx context.Context, dir string, run Runner, goos string) GitSta
 	return s
 }
 
-// maxBundle is the largest bundle of commits that is kept, maxStashes how many stashes are looked for.
+// maxBundle is the largest bundle of commits that is kept, maxLasting the largest with what a remote may have, too: each backup has it
+// anew. maxStashes is how many stashes are looked for.
 const (
 	maxBundle  = 50 << 20
+	maxLasting = 2 << 20
 	maxStashes = 1000
 )
 
-// BundleGit returns a git bundle of every branch's commits, HEAD's, and with stash those of the stashes, that no remote has,
+// BundleGit returns a git bundle of every branch's commits, HEAD's, and with stash those of the stashes, that no remote is sure to have,
 // and how many stashes are in it: fewer than there are, or none, where git cannot bundle them or it would be too large. The newest is
-// refs/stash in it, the others are refs/stashes/1, the second newest, and so on. The error says, for a person, why there is
-// no bundle: it would be too large without stashes, too, or git fails.
+// refs/stash in it, the others are refs/stashes/1, the second newest, and so on. It is nil where there is nothing to keep. The error
+// says, for a person, why there is no bundle: it would be too large without stashes, too, or git fails.
 func BundleGit(ctx context.Context, dir string, stash bool, run Runner, goos string) (bundle []byte, stashes int, err error) {
 	g := newGitCapture(dir, run, goos, new(GitState))
 	config, err := g.run(ctx, "config", "--list", "-z")
 	if err == nil {
 		err = g.configuration(config)
 	}
-	if err == nil && !stash {
-		bundle, err = g.bundle(ctx, nil)
-	} else if err == nil {
-		bundle, stashes, err = g.bundleStashes(ctx)
+	if err == nil {
+		bundle, stashes, err = g.bundleHistory(ctx, stash)
 	}
 	switch {
 	case errors.Is(err, errOutput):
@@ -123,46 +124,87 @@ func BundleGit(ctx context.Context, dir string, stash bool, run Runner, goos str
 	return bundle, stashes, nil
 }
 
-// bundleStashes bundles all stashes with the commits, or the newest, or none, whatever git can bundle and is not too large.
-func (g *gitCapture) bundleStashes(ctx context.Context) ([]byte, int, error) {
-	if b, n, err := g.bundleAll(ctx); err == nil {
-		return b, n, nil
+// bundleHistory bundles as much as git can bundle and is not too large. What it leaves out, because a remote has it, has to be there
+// at the restore: all of a bundle that is based on something else cannot be opened. A branch that was merged is often removed from
+// the remote, and refs/remotes still has it.
+func (g *gitCapture) bundleHistory(ctx context.Context, stash bool) ([]byte, int, error) {
+	if without, lerr := g.lasting(ctx); lerr == nil && len(without) > 0 {
+		if b, n, err := g.bundleAll(ctx, stash, without); err == nil && len(b) <= maxLasting {
+			return b, n, nil
+		}
+	}
+	remotes := []string{"--remotes"}
+	if !stash {
+		b, err := g.bundle(ctx, remotes)
+		return b, 0, err
+	}
+	if without, ferr := g.followed(ctx); ferr == nil && len(without) > 0 {
+		if b, n, err := g.bundleAll(ctx, true, without); err == nil {
+			return b, n, nil
+		}
 	}
 	// What is wrong with an old stash keeps nothing else out.
-	b, err := g.bundle(ctx, nil, "refs/stash")
-	if err == nil {
+	b, err := g.bundle(ctx, remotes, "refs/stash")
+	if err == nil && b != nil {
 		return b, 1, nil
 	}
-	if b, berr := g.bundle(ctx, nil); berr == nil {
+	if b, berr := g.bundle(ctx, remotes); berr == nil && b != nil {
 		return b, 0, nil
 	}
-	return nil, 0, err // what git says of an empty bundle tells nobody more
+	return nil, 0, err
 }
 
-// bundleAll bundles all stashes with the commits, and names them.
-func (g *gitCapture) bundleAll(ctx context.Context) ([]byte, int, error) {
+// bundleAll bundles the commits, and with stash all stashes, which it names.
+func (g *gitCapture) bundleAll(ctx context.Context, stash bool, without []string) ([]byte, int, error) {
+	if !stash {
+		b, err := g.bundle(ctx, without)
+		return b, 0, err
+	}
 	out, err := g.run(ctx, "rev-list", "--walk-reflogs", "--max-count="+strconv.Itoa(maxStashes), "refs/stash")
 	if err != nil {
 		return nil, 0, err
 	}
-	without, err := g.followed(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
-	if len(without) == 0 {
-		// Nobody knows which of the remotes' branches are still there, and one that is not would make all of it useless.
-		return nil, 0, errors.New("no branch is known to be on a remote")
-	}
 	stashes := strings.Fields(string(out))
 	b, err := g.bundle(ctx, without, slices.Concat([]string{"refs/stash"}, stashes)...)
-	if err != nil {
+	if err != nil || b == nil {
 		return nil, 0, err
 	}
 	return nameStashes(b, stashes)
 }
 
-// followed returns where the remotes' branches stand that ours follow or are called like, and their HEADs. An old stash can be based on a branch that
-// the remote has no more, though refs/remotes still has it: a bundle that takes that for granted cannot be opened.
+// lasting returns where the remotes' main branches stand, which nobody removes: each remote's HEAD, or main, or master.
+func (g *gitCapture) lasting(ctx context.Context) ([]string, error) {
+	names := []string{"HEAD", "main", "master"}
+	args := []string{"for-each-ref", "--format=%(objectname) %(refname:lstrip=2)"}
+	for _, name := range names {
+		args = append(args, "refs/remotes/*/"+name)
+	}
+	out, err := g.run(ctx, args...)
+	if err != nil {
+		return nil, err
+	}
+	type branch struct {
+		commit string
+		rank   int
+	}
+	best := map[string]branch{}
+	for line := range strings.Lines(string(out)) {
+		commit, ref, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		remote, name := path.Split(ref)
+		rank := slices.Index(names, name)
+		if b, ok := best[remote]; !ok || rank < b.rank {
+			best[remote] = branch{commit, rank}
+		}
+	}
+	var commits []string
+	for _, b := range best {
+		commits = append(commits, b.commit)
+	}
+	slices.Sort(commits)
+	return commits, nil
+}
+
+// followed returns where the remotes' branches stand that ours follow or are called like, and their HEADs.
 func (g *gitCapture) followed(ctx context.Context) ([]string, error) {
 	out, err := g.run(ctx, "for-each-ref", "--format=%(upstream) refs/remotes/*/%(refname:lstrip=2)", "refs/heads")
 	if err != nil {
@@ -178,14 +220,15 @@ func (g *gitCapture) followed(ctx context.Context) ([]string, error) {
 	return strings.Fields(string(out)), err
 }
 
-// bundle bundles the branches, HEAD and revs, without what the commits of without have, or where there are none, any remote.
-// errOutput: it is too large.
+// bundle bundles the branches, HEAD and revs, without what the commits of without have. It is nil where nothing is left; errOutput: it
+// is too large.
 func (g *gitCapture) bundle(ctx context.Context, without []string, revs ...string) ([]byte, error) {
-	if len(without) == 0 {
-		without = []string{"--remotes"}
+	revs = slices.Concat(revs, []string{"HEAD", "--branches", "--not"}, without)
+	// Of nothing git makes no bundle, and says so in the user's language.
+	if n, err := g.count(ctx, append([]string{"--max-count=1"}, revs...)...); err != nil || n == 0 {
+		return nil, err
 	}
-	args := slices.Concat([]string{"bundle", "create", "-q", "-"}, revs, []string{"HEAD", "--branches", "--not"}, without)
-	b, err := g.run(ctx, args...)
+	b, err := g.run(ctx, append([]string{"bundle", "create", "-q", "-"}, revs...)...)
 	if err == nil && len(b) > maxBundle {
 		err = errOutput
 	}

@@ -325,8 +325,23 @@ func TestBundleGit(t *testing.T) {
 		t.Errorf("a stash without its log: %d bytes, %d stashes, %v", len(b), stashes, err)
 	}
 	git(t, dir, "push", "-q", "origin", "main", "topic")
-	if _, _, err := BundleGit(t.Context(), dir, false, realRunner(t), ""); err == nil {
-		t.Error("a bundle of nothing")
+	// Who merges topic there may remove it.
+	if b, _, err := BundleGit(t.Context(), dir, false, realRunner(t), ""); err != nil || len(b) == 0 {
+		t.Errorf("a branch that the remote may not keep: %d bytes, %v", len(b), err)
+	}
+	// Each backup would have it anew: what is large is left to the remote.
+	large := func(ctx context.Context, name string, args ...string) ([]byte, error) {
+		if slices.Contains(args, "bundle") {
+			return make([]byte, maxLasting+1), nil
+		}
+		return realRunner(t)(ctx, name, args...)
+	}
+	if b, _, err := BundleGit(t.Context(), dir, false, large, ""); err != nil || b != nil {
+		t.Errorf("a large branch that the remote has: %d bytes, %v", len(b), err)
+	}
+	git(t, dir, "update-ref", "-m", "merged", "refs/remotes/origin/main", "topic")
+	if b, _, err := BundleGit(t.Context(), dir, false, realRunner(t), ""); err != nil || b != nil {
+		t.Errorf("a bundle of nothing: %d bytes, %v", len(b), err)
 	}
 	if _, _, err := BundleGit(t.Context(), dir, true, tooLarge("refs/stash"), ""); err == nil || !strings.Contains(err.Error(), "more than 50 MB") {
 		t.Errorf("nothing but stashes that are too large: %v", err)

@@ -104,7 +104,12 @@ var secrets = []mutation{
 	},
 	{
 		what: "a stash is taken to be based on what the remote may have no more",
-		file: "engine/component/git.go", old: "b, err := g.bundle(ctx, without, ", new: "b, err := g.bundle(ctx, nil, ",
+		file: "engine/component/git.go", old: "b, err := g.bundle(ctx, without, ", new: "b, err := g.bundle(ctx, []string{\"--remotes\"}, ",
 		pkg: "engine", run: "^TestStashOfGoneBranch$",
+	},
+	{
+		what: "a branch is taken to stay on the remote for ever",
+		file: "engine/component/git.go", old: "b, err := g.bundle(ctx, without)\n", new: "b, err := g.bundle(ctx, []string{\"--remotes\"})\n",
+		pkg: "engine", run: "^TestBranchGoneAtRemote$",
 	},
 }
