@@ -172,7 +172,8 @@ func (g *gitCapture) bundleAll(ctx context.Context, stash bool, without []string
 	return nameStashes(b, stashes)
 }
 
-// lasting returns where the remotes' main branches stand, which nobody removes: each remote's HEAD, or main, or master.
+// lasting returns where the main branches stand, which nobody removes, of the remotes that a restore may ask: each one's HEAD, or main, or
+// master.
 func (g *gitCapture) lasting(ctx context.Context) ([]string, error) {
 	names := []string{"HEAD", "main", "master"}
 	args := []string{"for-each-ref", "--format=%(objectname) %(refname:lstrip=2)"}
@@ -191,6 +192,9 @@ func (g *gitCapture) lasting(ctx context.Context) ([]string, error) {
 	for line := range strings.Lines(string(out)) {
 		commit, ref, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		remote, name := path.Split(ref)
+		if !slices.ContainsFunc(g.state.Remotes, func(r GitRemote) bool { return r.Name+"/" == remote && r.askable() }) {
+			continue
+		}
 		rank := slices.Index(names, name)
 		if b, ok := best[remote]; !ok || rank < b.rank {
 			best[remote] = branch{commit, rank}
@@ -202,6 +206,14 @@ func (g *gitCapture) lasting(ctx context.Context) ([]string, error) {
 	}
 	slices.Sort(commits)
 	return commits, nil
+}
+
+// askable reports whether a restore asks a remote with such an address; it looks closer.
+func (r GitRemote) askable() bool {
+	if scheme, _, ok := strings.Cut(r.URL, "://"); ok {
+		return scheme == "https" || scheme == "ssh" || scheme == "file"
+	}
+	return !strings.Contains(r.URL, "::")
 }
 
 // followed returns where the remotes' branches stand that ours follow or are called like, and their HEADs.

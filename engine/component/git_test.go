@@ -343,6 +343,15 @@ func TestBundleGit(t *testing.T) {
 	if b, _, err := BundleGit(t.Context(), dir, false, realRunner(t), ""); err != nil || b != nil {
 		t.Errorf("a bundle of nothing: %d bytes, %v", len(b), err)
 	}
+	// What only a remote has that no restore asks is not to be had.
+	commit(t, dir, "elsewhere")
+	git(t, dir, "remote", "add", "odd", "ext::odd")
+	for _, remote := range []string{"gone", "odd"} {
+		git(t, dir, "update-ref", "refs/remotes/"+remote+"/main", "topic")
+	}
+	if b, _, err := BundleGit(t.Context(), dir, false, realRunner(t), ""); err != nil || len(b) == 0 {
+		t.Errorf("what only a remote has that no restore asks: %d bytes, %v", len(b), err)
+	}
 	if _, _, err := BundleGit(t.Context(), dir, true, tooLarge("refs/stash"), ""); err == nil || !strings.Contains(err.Error(), "more than 50 MB") {
 		t.Errorf("nothing but stashes that are too large: %v", err)
 	}
