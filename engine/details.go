@@ -36,6 +36,8 @@ type details struct {
 	files    map[string][]byte
 	warnings []string
 	lists    *component.PackageLists
+	// sealing: there will be a vault.
+	sealing bool
 	// bundle is what no remote is sure to have of the history, with so many stashes; nil: nothing, or bundleProblem says why.
 	bundle        []byte
 	stashes       int
@@ -68,9 +70,8 @@ func (b *backup) runner() component.Runner {
 
 // gatherDetails begins to ask. addDetails awaits it; cancelling ctx ends it soon.
 func (b *backup) gatherDetails(ctx context.Context) *details {
-	d := &details{done: make(chan struct{}), lists: b.loadPackageLists()}
+	d := &details{done: make(chan struct{}), lists: b.loadPackageLists(), sealing: b.seal.derived != nil}
 	run := b.runner()
-	sealing := b.seal.derived != nil
 	git := b.git
 	go func() {
 		defer close(d.done)
@@ -83,9 +84,9 @@ func (b *backup) gatherDetails(ctx context.Context) *details {
 		})
 		<-git.done
 		d.system.Git = git.state
-		if g := d.system.Git; sealing && g.Present && g.Problem == "" && !g.NoRemote {
+		if g := d.system.Git; d.sealing && g.Present && g.Problem == "" && !g.NoRemote {
 			var err error
-			if d.bundle, d.stashes, err = component.BundleGit(ctx, b.root, g.Stashes > 0, run, ""); err != nil {
+			if d.bundle, d.stashes, err = component.BundleGit(ctx, b.root, g, run, ""); err != nil {
 				d.bundleProblem = err.Error()
 			}
 		}
@@ -195,7 +196,7 @@ func (b *backup) warnGit(g component.GitState) {
 	case b.opt.NoVault || b.e.opt.Config.Git.KeepHistory || !g.Present || g.Problem != "" || g.NoRemote:
 	case g.Unpushed > 0 && b.details.bundleProblem != "":
 		b.cap.warn("git_history_not_captured", ".git", unpushedText(g.Unpushed)+": "+b.details.bundleProblem, hint)
-	case g.Unpushed > 0 && b.details.bundle == nil:
+	case g.Unpushed > 0 && !b.details.sealing:
 		b.cap.warn("git_history_not_captured", ".git", unpushedText(g.Unpushed)+": there is no vault to keep them in", hint)
 	}
 }

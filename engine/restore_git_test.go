@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -226,14 +227,49 @@ func TestStashOfGoneBranch(t *testing.T) {
 	if !slices.Equal(told, []string{"4 stashes are not in the backup"}) {
 		t.Errorf("of a stash that is damaged the backup says %q", told)
 	}
+	w.to += " again"
+	if _, said, err := w.restore(nil); err != nil || !strings.Contains(said, "The git history is back") || !strings.Contains(said, "of 5 stashes 1 came back") {
+		t.Errorf("without a stash that is damaged: %v\n%s", err, said)
+	}
 }
 
-// TestBranchGoneAtRemote: a branch that was pushed, merged and removed from the remote comes back, with what came after on it, and keeps
-// nothing else from coming back.
-func TestBranchGoneAtRemote(t *testing.T) {
+// TestNotAtRemote: what was on a remote, and is not to be had there at the restore, comes back, and keeps nothing else from coming back: a
+// branch that was merged and removed, a remote that no restore asks, a main branch of another name, a .git elsewhere.
+func TestNotAtRemote(t *testing.T) {
 	t.Parallel()
 	matrix.Count(t, 1, "26")
-	for name, as := range map[string]struct{ more, stash bool }{"all of it was pushed": {}, "more came on it": {more: true}, "beside stashes": {more: true, stash: true}} {
+	pushed := func(w *two) { w.git(w.root, "push", "-q", "origin", "main", "work/ünï") }
+	more := func(w *two) {
+		w.git(w.root, "checkout", "-q", "merged")
+		w.write(w.root+"/CLAUDE.md", "# and more\n")
+		w.git(w.root, "commit", "-qam", "and more")
+	}
+	noStash := func(w *two) { w.git(w.root, "stash", "clear") }
+	for name, prepare := range map[string][]func(w *two){
+		"all of it was pushed": {pushed, noStash},
+		"more came on it":      {more, noStash},
+		"beside stashes":       {more},
+		"beside much": {more, func(w *two) {
+			big := make([]byte, 3<<20)
+			rand.NewChaCha8([32]byte{}).Read(big)
+			w.write(w.root+"/big", string(big))
+			w.git(w.root, "add", "big")
+			w.git(w.root, "commit", "-qm", "much")
+		}},
+		"a remote that is not asked": {func(w *two) {
+			w.git(w.oldHome, "init", "-q", "--bare", w.oldHome+"/git/near.git")
+			w.git(w.root, "remote", "add", "near", "../near.git")
+			w.git(w.root, "push", "-q", "near", "work/ünï:main")
+		}},
+		"no remote that is asked": {noStash, func(w *two) { w.git(w.root, "remote", "set-url", "origin", "http://example.invalid/x.git") }},
+		"a main branch of another name": {more, func(w *two) {
+			w.git(w.oldHome+"/remote place.git", "config", "receive.denyDeleteCurrent", "ignore")
+			w.git(w.root, "push", "-q", "origin", "main:principal")
+			w.git(w.root, "push", "-q", "origin", ":main")
+			w.git(w.root, "branch", "-q", "--set-upstream-to=origin/principal", "main")
+		}},
+		"its folder is elsewhere": {func(w *two) { w.git(w.root, "init", "-q", "--separate-git-dir", w.oldHome+"/elsewhere.git") }},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newTwo(t)
@@ -244,21 +280,15 @@ func TestBranchGoneAtRemote(t *testing.T) {
 			w.write(w.root+"/CLAUDE.md", "# squashed elsewhere\n")
 			w.git(w.root, "commit", "-qam", "squashed elsewhere")
 			w.git(w.root, "push", "-qu", "origin", "merged")
-			if as.more {
-				w.write(w.root+"/CLAUDE.md", "# and more\n")
-				w.git(w.root, "commit", "-qam", "and more")
-			} else {
-				w.git(w.root, "push", "-q", "origin", "main", "work/ünï")
-			}
 			w.git(w.root, "checkout", "-q", "work/ünï")
-			if !as.stash {
-				w.git(w.root, "stash", "clear")
+			for _, do := range prepare {
+				do(w)
 			}
 			w.git(remote, "update-ref", "-d", "refs/heads/merged")
 			w.git(remote, "reflog", "expire", "--expire=now", "--all")
 			w.git(remote, "gc", "-q", "--prune=now")
 			says := func(dir string) string {
-				return w.git(dir, "log", "--branches", "--format=%H %S %s") + w.git(dir, "branch", "--format=%(refname) %(upstream:short)") + w.git(dir, "stash", "list")
+				return w.git(dir, "log", "--branches", "--format=%H %S %s") + w.git(dir, "status", "--porcelain") + w.git(dir, "stash", "list") + w.git(dir, "fsck", "--no-dangling")
 			}
 			want := says(w.root)
 			for _, warning := range w.backup().Warnings {
@@ -274,6 +304,39 @@ func TestBranchGoneAtRemote(t *testing.T) {
 				t.Errorf("git says\n%s\nwant\n%s", got, want)
 			}
 		})
+	}
+}
+
+// TestShallow: what a shallow clone has of a branch that is gone cannot be put back without what came before it. It is said to be lost, and
+// the rest is whole.
+func TestShallow(t *testing.T) {
+	t.Parallel()
+	matrix.Count(t, 1, "26")
+	w := newTwo(t)
+	remote := w.history()
+	w.run = w.realTools()
+	w.git(w.root, "push", "-q", "origin", "main", "work/ünï:topic")
+	remove(t, w.root+"/.git")
+	w.git(w.root, "init", "-q")
+	w.git(w.root, "remote", "add", "origin", remote)
+	w.git(w.root, "fetch", "-q", "--depth=1", "file://"+remote, "+refs/heads/*:refs/remotes/origin/*")
+	w.git(w.root, "checkout", "-qfB", "main", "origin/main")
+	w.git(w.root, "branch", "-q", "topic", "origin/topic")
+	w.write(w.root+"/CLAUDE.md", "# on top\n")
+	w.git(w.root, "commit", "-qam", "on top")
+	w.git(remote, "update-ref", "-d", "refs/heads/topic")
+	w.git(remote, "gc", "-q", "--prune=now")
+	want := w.git(w.root, "rev-parse", "main")
+	w.backup()
+	_, said, err := w.restore(nil)
+	if err != nil || !strings.Contains(said, "The git history is back,") || !strings.Contains(said, "the branch topic stood at") {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	if got := w.git(w.to, "rev-parse", "main"); got != want {
+		t.Errorf("main stands at %s, want %s", got, want)
+	}
+	if got := w.git(w.to, "log", "--all", "--format=%s") + w.git(w.to, "fsck", "--no-dangling"); !strings.HasPrefix(got, "on top\ntwo, unpushed\none\n") {
+		t.Errorf("git says\n%s", got)
 	}
 }
 

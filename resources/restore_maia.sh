@@ -3731,7 +3731,7 @@ choose_remotes() {
 
 # print_git: what will be done about the history.
 print_git() {
-  local name url text=''
+  local name url kept text=''
   case $NO_HISTORY in
     none | out) return ;;
     nowhere)
@@ -3753,8 +3753,13 @@ print_git() {
   done < "$WORK/remotes"
   if [ -n "$text" ]; then text="from ${text#, }"; fi
   if [ "$VAULT" = open ] && [ $((UNPUSHED + STASHES)) -gt 0 ]; then
-    count "$UNPUSHED" 'commit that was' 'commits that were'
-    text="$text${text:+, and }$REPLY not pushed from the vault"
+    count "$STASHES" 'stash' 'stashes'
+    kept=$REPLY
+    if [ "$UNPUSHED" -gt 0 ]; then
+      count "$UNPUSHED" 'commit that was' 'commits that were'
+      kept="$REPLY not pushed"
+    fi
+    text="$text${text:+, and }$kept from the vault"
   fi
   say "  git    the history comes ${text:-from nowhere} (--no-git leaves it out)"
   if [ "$VAULT" != open ] && [ "$UNPUSHED" -gt 0 ]; then

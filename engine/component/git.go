@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,7 +31,7 @@ type GitState struct {
 	// Dirty counts changed files that git knows, Untracked those that it neither knows nor ignores.
 	Dirty     int `json:"dirty"`
 	Untracked int `json:"untracked"`
-	// Unpushed counts the commits that no remote has, altogether; Branches by branch, "HEAD" when detached. Commits
+	// Unpushed counts the commits that no remote has of which a restore fetches, altogether; Branches by branch, "HEAD" when detached. Commits
 	// of several branches count for each.
 	Unpushed int         `json:"unpushed"`
 	Branches []GitBranch `json:"branches,omitempty"`
@@ -54,6 +54,14 @@ type GitRemote struct {
 	Name string `json:"name"`
 	URL  string `json:"url"`
 }
+
+// The names and addresses that a restore lets git at, as restore_maia.sh has them (choose_remotes).
+var (
+	remoteName    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$`)
+	remoteURL     = regexp.MustCompile(`^(https|ssh)://([A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?/[^-]`)
+	remoteSCP     = regexp.MustCompile(`^([A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9.-]+:[A-Za-z0-9_~./]`)
+	folderUpwards = regexp.MustCompile(`/\.\.?(/|$)|//`)
+)
 
 // GitBranch is a branch with commits that no remote has.
 type GitBranch struct {
@@ -94,185 +102,8 @@ func CaptureGit(ctx context.Context, dir string, run Runner, goos string) GitSta
 	return s
 }
 
-// maxBundle is the largest bundle of commits that is kept, maxLasting the largest with what a remote may have, too: each backup has it
-// anew. maxStashes is how many stashes are looked for.
-const (
-	maxBundle  = 50 << 20
-	maxLasting = 2 << 20
-	maxStashes = 1000
-)
-
-// BundleGit returns a git bundle of every branch's commits, HEAD's, and with stash those of the stashes, that no remote is sure to have,
-// and how many stashes are in it: fewer than there are, or none, where git cannot bundle them or it would be too large. The newest is
-// refs/stash in it, the others are refs/stashes/1, the second newest, and so on. It is nil where there is nothing to keep. The error
-// says, for a person, why there is no bundle: it would be too large without stashes, too, or git fails.
-func BundleGit(ctx context.Context, dir string, stash bool, run Runner, goos string) (bundle []byte, stashes int, err error) {
-	g := newGitCapture(dir, run, goos, new(GitState))
-	config, err := g.run(ctx, "config", "--list", "-z")
-	if err == nil {
-		err = g.configuration(config)
-	}
-	if err == nil {
-		bundle, stashes, err = g.bundleHistory(ctx, stash)
-	}
-	switch {
-	case errors.Is(err, errOutput):
-		return nil, 0, fmt.Errorf("they take up more than %d MB", maxBundle>>20)
-	case err != nil:
-		return nil, 0, errors.New("git does not bundle them: " + oneLine(err.Error()))
-	}
-	return bundle, stashes, nil
-}
-
-// bundleHistory bundles as much as git can bundle and is not too large. What it leaves out, because a remote has it, has to be there
-// at the restore: all of a bundle that is based on something else cannot be opened. A branch that was merged is often removed from
-// the remote, and refs/remotes still has it.
-func (g *gitCapture) bundleHistory(ctx context.Context, stash bool) ([]byte, int, error) {
-	if without, lerr := g.lasting(ctx); lerr == nil && len(without) > 0 {
-		if b, n, err := g.bundleAll(ctx, stash, without); err == nil && len(b) <= maxLasting {
-			return b, n, nil
-		}
-	}
-	remotes := []string{"--remotes"}
-	if !stash {
-		b, err := g.bundle(ctx, remotes)
-		return b, 0, err
-	}
-	if without, ferr := g.followed(ctx); ferr == nil && len(without) > 0 {
-		if b, n, err := g.bundleAll(ctx, true, without); err == nil {
-			return b, n, nil
-		}
-	}
-	// What is wrong with an old stash keeps nothing else out.
-	b, err := g.bundle(ctx, remotes, "refs/stash")
-	if err == nil && b != nil {
-		return b, 1, nil
-	}
-	if b, berr := g.bundle(ctx, remotes); berr == nil && b != nil {
-		return b, 0, nil
-	}
-	return nil, 0, err
-}
-
-// bundleAll bundles the commits, and with stash all stashes, which it names.
-func (g *gitCapture) bundleAll(ctx context.Context, stash bool, without []string) ([]byte, int, error) {
-	if !stash {
-		b, err := g.bundle(ctx, without)
-		return b, 0, err
-	}
-	out, err := g.run(ctx, "rev-list", "--walk-reflogs", "--max-count="+strconv.Itoa(maxStashes), "refs/stash")
-	if err != nil {
-		return nil, 0, err
-	}
-	stashes := strings.Fields(string(out))
-	b, err := g.bundle(ctx, without, slices.Concat([]string{"refs/stash"}, stashes)...)
-	if err != nil || b == nil {
-		return nil, 0, err
-	}
-	return nameStashes(b, stashes)
-}
-
-// lasting returns where the main branches stand, which nobody removes, of the remotes that a restore may ask: each one's HEAD, or main, or
-// master.
-func (g *gitCapture) lasting(ctx context.Context) ([]string, error) {
-	names := []string{"HEAD", "main", "master"}
-	args := []string{"for-each-ref", "--format=%(objectname) %(refname:lstrip=2)"}
-	for _, name := range names {
-		args = append(args, "refs/remotes/*/"+name)
-	}
-	out, err := g.run(ctx, args...)
-	if err != nil {
-		return nil, err
-	}
-	type branch struct {
-		commit string
-		rank   int
-	}
-	best := map[string]branch{}
-	for line := range strings.Lines(string(out)) {
-		commit, ref, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-		remote, name := path.Split(ref)
-		if !slices.ContainsFunc(g.state.Remotes, func(r GitRemote) bool { return r.Name+"/" == remote && r.askable() }) {
-			continue
-		}
-		rank := slices.Index(names, name)
-		if b, ok := best[remote]; !ok || rank < b.rank {
-			best[remote] = branch{commit, rank}
-		}
-	}
-	var commits []string
-	for _, b := range best {
-		commits = append(commits, b.commit)
-	}
-	slices.Sort(commits)
-	return commits, nil
-}
-
-// askable reports whether a restore asks a remote with such an address; it looks closer.
-func (r GitRemote) askable() bool {
-	if scheme, _, ok := strings.Cut(r.URL, "://"); ok {
-		return scheme == "https" || scheme == "ssh" || scheme == "file"
-	}
-	return !strings.Contains(r.URL, "::")
-}
-
-// followed returns where the remotes' branches stand that ours follow or are called like, and their HEADs.
-func (g *gitCapture) followed(ctx context.Context) ([]string, error) {
-	out, err := g.run(ctx, "for-each-ref", "--format=%(upstream) refs/remotes/*/%(refname:lstrip=2)", "refs/heads")
-	if err != nil {
-		return nil, err
-	}
-	args := []string{"for-each-ref", "--format=%(objectname)", "refs/remotes/*/HEAD"}
-	for ref := range strings.FieldsSeq(string(out)) {
-		if strings.HasPrefix(ref, "refs/remotes/") {
-			args = append(args, ref)
-		}
-	}
-	out, err = g.run(ctx, args...) // those that are gone are left out
-	return strings.Fields(string(out)), err
-}
-
-// bundle bundles the branches, HEAD and revs, without what the commits of without have. It is nil where nothing is left; errOutput: it
-// is too large.
-func (g *gitCapture) bundle(ctx context.Context, without []string, revs ...string) ([]byte, error) {
-	revs = slices.Concat(revs, []string{"HEAD", "--branches", "--not"}, without)
-	// Of nothing git makes no bundle, and says so in the user's language.
-	if n, err := g.count(ctx, append([]string{"--max-count=1"}, revs...)...); err != nil || n == 0 {
-		return nil, err
-	}
-	b, err := g.run(ctx, append([]string{"bundle", "create", "-q", "-"}, revs...)...)
-	if err == nil && len(b) > maxBundle {
-		err = errOutput
-	}
-	return b, err
-}
-
-// nameStashes gives the stashes of a bundle names. git bundles the commits of all, but only references get a line in the head,
-// and all stashes but the newest have none: they stand in its log. It returns how many have one now.
-func nameStashes(bundle []byte, stashes []string) ([]byte, int, error) {
-	head, pack, ok := bytes.Cut(bundle, []byte("\n\n"))
-	if !ok || !bytes.HasPrefix(head, []byte("# v")) {
-		return nil, 0, errors.New("its bundle has no head")
-	}
-	lines := strings.Split(string(head), "\n")
-	n := 0
-	if slices.ContainsFunc(lines, func(line string) bool { return strings.HasSuffix(line, " refs/stash") }) {
-		n = 1
-	} // else a remote has its commit, and it gets another name
-	if len(stashes) > 0 && slices.Contains(lines, stashes[0]+" refs/stash") {
-		stashes = stashes[1:] // else one more came a moment ago
-	}
-	if len(stashes) == 0 {
-		return bundle, n, nil
-	}
-	for i, commit := range stashes {
-		lines = append(lines, commit+" refs/stashes/"+strconv.Itoa(i+1))
-	}
-	return slices.Concat([]byte(strings.Join(lines, "\n")+"\n\n"), pack), n + len(stashes), nil
-}
-
 func newGitCapture(dir string, run Runner, goos string, s *GitState) *gitCapture {
-	return &gitCapture{t: newTools(run, goos, time.Minute), state: s, args: []string{
+	return &gitCapture{t: newTools(run, goos, time.Minute), dir: dir, state: s, args: []string{
 		"--git-dir=" + filepath.Join(dir, ".git"), "--work-tree=" + dir, "--no-pager", "--literal-pathspecs",
 		"-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.sshCommand=false",
 		"-c", "core.pager=cat", "-c", "core.alternateRefsCommand=false", "-c", "diff.external=", "-c", "credential.helper=",
@@ -282,6 +113,7 @@ func newGitCapture(dir string, run Runner, goos string, s *GitState) *gitCapture
 
 type gitCapture struct {
 	t     *tools
+	dir   string // the folder that .git lies in
 	git   string // where git is, once it is known
 	args  []string
 	state *GitState
@@ -341,6 +173,35 @@ func (g *gitCapture) configuration(list []byte) error {
 	}
 	g.state.NoRemote = len(g.state.Remotes) == 0
 	return nil
+}
+
+// asks reports whether a restore fetches from a remote: not where its name or address is unusual, or it came with the backup.
+func (g *gitCapture) asks(r GitRemote) bool {
+	if !remoteName.MatchString(r.Name) || strings.Contains(r.Name, "..") || strings.HasSuffix(r.Name, ".") || strings.HasSuffix(r.Name, ".lock") {
+		return false
+	}
+	if r.isFolder() {
+		folder := strings.TrimPrefix(r.URL, "file://")
+		return !folderUpwards.MatchString(folder) && !strings.HasPrefix(folder+"/", g.dir+"/")
+	}
+	if strings.ContainsFunc(r.URL, func(c rune) bool { return c <= ' ' || c > '~' || c == '\\' }) {
+		return false
+	}
+	return remoteURL.MatchString(r.URL) || remoteSCP.MatchString(r.URL) && !strings.Contains(r.URL, "://")
+}
+
+func (r GitRemote) isFolder() bool {
+	return strings.HasPrefix(strings.TrimPrefix(r.URL, "file://"), "/")
+}
+
+// known returns, as revisions, what the remotes had that a restore asks.
+func (g *gitCapture) known() (revs []string) {
+	for _, r := range g.state.Remotes {
+		if g.asks(r) {
+			revs = append(revs, "--glob=refs/remotes/"+r.Name+"/*")
+		}
+	}
+	return revs
 }
 
 // redactRemote takes out of a remote's address what may be secret. A query has no meaning for git, but for some hosts.
@@ -425,7 +286,8 @@ func (g *gitCapture) commits(ctx context.Context) error {
 		heads = append(heads, s.Head)
 	}
 	var err error
-	if s.Unpushed, err = g.count(ctx, append(heads, "--not", "--remotes")...); err != nil {
+	elsewhere := append([]string{"--not"}, g.known()...)
+	if s.Unpushed, err = g.count(ctx, append(heads, elsewhere...)...); err != nil {
 		return err
 	}
 	for _, b := range branches[:min(len(branches), maxBranches)] {
@@ -436,7 +298,7 @@ func (g *gitCapture) commits(ctx context.Context) error {
 		if b.Name == "HEAD" && s.Branch == "" {
 			ref = s.Head
 		}
-		if b.Unpushed, err = g.count(ctx, ref, "--not", "--remotes"); err != nil {
+		if b.Unpushed, err = g.count(ctx, append([]string{ref}, elsewhere...)...); err != nil {
 			return err
 		}
 		if b.Unpushed > 0 {

@@ -277,7 +277,7 @@ func TestBundleGit(t *testing.T) {
 	must(t, os.WriteFile(dir+"/pushed", []byte("stashed"), 0o644))
 	git(t, dir, "stash", "-q")
 	before := CaptureGit(t.Context(), dir, realRunner(t), "")
-	b, stashes, err := BundleGit(t.Context(), dir, true, realRunner(t), "")
+	b, stashes, err := BundleGit(t.Context(), dir, GitState{Head: "known", Stashes: 1}, realRunner(t), "")
 	if err != nil || len(b) == 0 || stashes != 3 {
 		t.Fatalf("%d bytes, %d stashes, %v", len(b), stashes, err)
 	}
@@ -312,7 +312,7 @@ func TestBundleGit(t *testing.T) {
 		}
 	}
 	for with, want := range map[string]int{strings.TrimSpace(oldest): 1, "refs/stash": 0} {
-		b, stashes, err := BundleGit(t.Context(), dir, true, tooLarge(with), "")
+		b, stashes, err := BundleGit(t.Context(), dir, GitState{Head: "known", Stashes: 1}, tooLarge(with), "")
 		if err != nil || len(b) == 0 || stashes != want {
 			t.Errorf("%s is too large: %d bytes, %d stashes, want %d, %v", with, len(b), stashes, want, err)
 		}
@@ -321,27 +321,30 @@ func TestBundleGit(t *testing.T) {
 	if s := CaptureGit(t.Context(), dir, realRunner(t), ""); s.Stashes != 1 {
 		t.Errorf("a stash without its log: %d", s.Stashes)
 	}
-	if b, stashes, err := BundleGit(t.Context(), dir, true, realRunner(t), ""); err != nil || len(b) == 0 || stashes != 1 {
+	if b, stashes, err := BundleGit(t.Context(), dir, GitState{Head: "known", Stashes: 1}, realRunner(t), ""); err != nil || len(b) == 0 || stashes != 1 {
 		t.Errorf("a stash without its log: %d bytes, %d stashes, %v", len(b), stashes, err)
 	}
 	git(t, dir, "push", "-q", "origin", "main", "topic")
 	// Who merges topic there may remove it.
-	if b, _, err := BundleGit(t.Context(), dir, false, realRunner(t), ""); err != nil || len(b) == 0 {
+	if b, _, err := BundleGit(t.Context(), dir, GitState{Head: "known"}, realRunner(t), ""); err != nil || len(b) == 0 {
 		t.Errorf("a branch that the remote may not keep: %d bytes, %v", len(b), err)
 	}
 	// Each backup would have it anew: what is large is left to the remote.
 	large := func(ctx context.Context, name string, args ...string) ([]byte, error) {
-		if slices.Contains(args, "bundle") {
-			return make([]byte, maxLasting+1), nil
+		if slices.Contains(args, "--disk-usage") && !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--glob") }) {
+			return fmt.Appendln(nil, maxExtra+1), nil
 		}
 		return realRunner(t)(ctx, name, args...)
 	}
-	if b, _, err := BundleGit(t.Context(), dir, false, large, ""); err != nil || b != nil {
+	if b, _, err := BundleGit(t.Context(), dir, GitState{Head: "known"}, large, ""); err != nil || b != nil {
 		t.Errorf("a large branch that the remote has: %d bytes, %v", len(b), err)
 	}
 	git(t, dir, "update-ref", "-m", "merged", "refs/remotes/origin/main", "topic")
-	if b, _, err := BundleGit(t.Context(), dir, false, realRunner(t), ""); err != nil || b != nil {
+	if b, _, err := BundleGit(t.Context(), dir, GitState{Head: "known"}, realRunner(t), ""); err != nil || b != nil {
 		t.Errorf("a bundle of nothing: %d bytes, %v", len(b), err)
+	}
+	if _, _, err := BundleGit(t.Context(), dir, GitState{Head: "known", Stashes: 1}, tooLarge("refs/stash"), ""); err == nil || !strings.Contains(err.Error(), "more than 50 MB") {
+		t.Errorf("nothing but stashes that are too large: %v", err)
 	}
 	// What only a remote has that no restore asks is not to be had.
 	commit(t, dir, "elsewhere")
@@ -349,10 +352,7 @@ func TestBundleGit(t *testing.T) {
 	for _, remote := range []string{"gone", "odd"} {
 		git(t, dir, "update-ref", "refs/remotes/"+remote+"/main", "topic")
 	}
-	if b, _, err := BundleGit(t.Context(), dir, false, realRunner(t), ""); err != nil || len(b) == 0 {
+	if b, _, err := BundleGit(t.Context(), dir, GitState{Head: "known"}, realRunner(t), ""); err != nil || len(b) == 0 {
 		t.Errorf("what only a remote has that no restore asks: %d bytes, %v", len(b), err)
-	}
-	if _, _, err := BundleGit(t.Context(), dir, true, tooLarge("refs/stash"), ""); err == nil || !strings.Contains(err.Error(), "more than 50 MB") {
-		t.Errorf("nothing but stashes that are too large: %v", err)
 	}
 }

@@ -153,6 +153,11 @@ func (w *walker) file(rel, name string, fi fs.FileInfo, databases map[string]boo
 	}
 	if name == ".git" && regular {
 		w.repository(rel)
+		// In a linked worktree it says where the folder is. Without that it would only keep a restore from making one.
+		if rel == ".git" && !w.o.KeepGitHistory && w.linksRepository(rel, st) {
+			w.exclude(RuleGit, rel, fi)
+			return nil
+		}
 	}
 	if regular && w.inv.Maia {
 		if rule := fileRule(name); rule != "" {
@@ -180,6 +185,12 @@ func (w *walker) file(rel, name string, fi fs.FileInfo, databases map[string]boo
 		return nil
 	}
 	return w.content(rel, name, fi, databases)
+}
+
+// linksRepository reports whether a file says where a repository lies (gitrepository-layout(5)).
+func (w *walker) linksRepository(rel string, st Stat) bool {
+	head, err := w.sys.head(w.abs(rel), st.ID())
+	return err == nil && bytes.HasPrefix(head, []byte("gitdir: "))
 }
 
 // content looks into a regular file, or asks who did before.

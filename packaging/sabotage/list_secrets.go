@@ -99,17 +99,22 @@ var secrets = []mutation{
 	},
 	{
 		what: "the stashes behind the newest have no name in the bundle",
-		file: "engine/component/git.go", old: "return nameStashes(b, stashes)", new: "return b, len(stashes), nil",
+		file: "engine/component/git_bundle.go", old: "return nameStashes(b, stashes)", new: "return b, len(stashes), nil",
 		pkg: "engine", run: "^TestGitHistory$",
 	},
 	{
 		what: "a stash is taken to be based on what the remote may have no more",
-		file: "engine/component/git.go", old: "b, err := g.bundle(ctx, without, ", new: "b, err := g.bundle(ctx, []string{\"--remotes\"}, ",
+		file: "engine/component/git_bundle.go", old: "without := g.surelyElsewhere(ctx, all)", new: "without := g.known()",
 		pkg: "engine", run: "^TestStashOfGoneBranch$",
 	},
 	{
 		what: "a branch is taken to stay on the remote for ever",
-		file: "engine/component/git.go", old: "b, err := g.bundle(ctx, without)\n", new: "b, err := g.bundle(ctx, []string{\"--remotes\"})\n",
-		pkg: "engine", run: "^TestBranchGoneAtRemote$",
+		file: "engine/component/git_bundle.go", old: "return without\n\t\t}", new: "return known\n\t\t}",
+		pkg: "engine", run: "^TestNotAtRemote$",
+	},
+	{
+		what: "a shallow clone's oldest commits are bundled as if nothing came before them",
+		file: "engine/component/git_bundle.go", old: `strings.TrimSpace(string(out)) != "false" {`, new: `strings.TrimSpace(string(out)) == "" {`,
+		pkg: "engine", run: "^TestShallow$",
 	},
 }
