@@ -394,9 +394,9 @@ func TestPublishNamesAreDurable(t *testing.T) {
 func TestPublishAcrossVolumes(t *testing.T) {
 	matrix.Count(t, 1, "7")
 	u := newPublishing(t)
-	staged := filepath.Join(u.p.Staging, "publish"+fsx.TempSuffix)
+	u.addChunks(t, 5)
 	u.fault = func(op fsx.Op, path string) error {
-		if _, err := os.Lstat(staged); op == fsx.OpRename && err == nil {
+		if _, err := os.Lstat(path + fsx.TempSuffix); op == fsx.OpRename && err != nil {
 			return unix.EXDEV
 		}
 		return nil
