@@ -73,6 +73,25 @@ func (w *two) history() string {
 	return remote
 }
 
+// removeAtRemote removes a branch from a remote, with what only it has: git fetch gets it no more, and refs/remotes still names it.
+func (w *two) removeAtRemote(remote, branch string) {
+	w.t.Helper()
+	w.git(remote, "update-ref", "-d", "refs/heads/"+branch)
+	w.git(remote, "reflog", "expire", "--expire=now", "--all")
+	w.git(remote, "gc", "-q", "--prune=now")
+}
+
+// gitWarnings makes a backup and returns what it warns of git.
+func (w *two) gitWarnings() (told []string) {
+	w.t.Helper()
+	for _, warning := range w.backup().Warnings {
+		if strings.HasPrefix(warning.Code, "git_") {
+			told = append(told, warning.Text)
+		}
+	}
+	return told
+}
+
 // stands is what git says of a repository.
 func (w *two) stands(dir string) string {
 	w.t.Helper()
@@ -93,10 +112,8 @@ func TestGitHistory(t *testing.T) {
 	remote := w.history()
 	w.run = w.realTools()
 	want := w.stands(w.root)
-	for _, warning := range w.backup().Warnings {
-		if strings.HasPrefix(warning.Code, "git_") {
-			t.Errorf("all of git is in the backup, which says: %+v", warning)
-		}
+	if told := w.gitWarnings(); len(told) > 0 {
+		t.Errorf("all of git is in the backup, which says: %q", told)
 	}
 
 	// Without network, which here is the remote's folder.
@@ -199,14 +216,10 @@ func TestStashOfGoneBranch(t *testing.T) {
 	w.git(w.root, "stash", "-qm", "on what is gone")
 	w.git(w.root, "checkout", "-q", "work/ünï")
 	w.git(w.root, "branch", "-qD", "merged")
-	w.git(remote, "update-ref", "-d", "refs/heads/merged")
-	w.git(remote, "reflog", "expire", "--expire=now", "--all")
-	w.git(remote, "gc", "-q", "--prune=now")
+	w.removeAtRemote(remote, "merged")
 	want := w.git(w.root, "stash", "list") + w.git(w.root, "stash", "show", "-p") + w.git(w.root, "log", "-1", "--format=%H")
-	for _, warning := range w.backup().Warnings {
-		if strings.HasPrefix(warning.Code, "git_") {
-			t.Errorf("%+v", warning)
-		}
+	if told := w.gitWarnings(); len(told) > 0 {
+		t.Errorf("the backup says %q", told)
 	}
 	_, said, err := w.restore(nil)
 	if err != nil || !strings.Contains(said, "The git history is back") {
@@ -218,13 +231,7 @@ func TestStashOfGoneBranch(t *testing.T) {
 
 	blob := strings.TrimSpace(w.git(w.root, "rev-parse", "stash@{2}:CLAUDE.md"))
 	remove(t, filepath.Join(w.root, ".git/objects", blob[:2], blob[2:]))
-	var told []string
-	for _, warning := range w.backup().Warnings {
-		if strings.HasPrefix(warning.Code, "git_") {
-			told = append(told, warning.Text)
-		}
-	}
-	if !slices.Equal(told, []string{"4 stashes are not in the backup"}) {
+	if told := w.gitWarnings(); !slices.Equal(told, []string{"4 stashes are not in the backup"}) {
 		t.Errorf("of a stash that is damaged the backup says %q", told)
 	}
 	w.to += " again"
@@ -284,17 +291,13 @@ func TestNotAtRemote(t *testing.T) {
 			for _, do := range prepare {
 				do(w)
 			}
-			w.git(remote, "update-ref", "-d", "refs/heads/merged")
-			w.git(remote, "reflog", "expire", "--expire=now", "--all")
-			w.git(remote, "gc", "-q", "--prune=now")
+			w.removeAtRemote(remote, "merged")
 			says := func(dir string) string {
 				return w.git(dir, "log", "--branches", "--format=%H %S %s") + w.git(dir, "status", "--porcelain") + w.git(dir, "stash", "list") + w.git(dir, "fsck", "--no-dangling")
 			}
 			want := says(w.root)
-			for _, warning := range w.backup().Warnings {
-				if strings.HasPrefix(warning.Code, "git_") {
-					t.Errorf("%+v", warning)
-				}
+			if told := w.gitWarnings(); len(told) > 0 {
+				t.Errorf("the backup says %q", told)
 			}
 			_, said, err := w.restore(nil)
 			if err != nil || !strings.Contains(said, "The git history is back,") {
@@ -324,8 +327,7 @@ func TestShallow(t *testing.T) {
 	w.git(w.root, "branch", "-q", "topic", "origin/topic")
 	w.write(w.root+"/CLAUDE.md", "# on top\n")
 	w.git(w.root, "commit", "-qam", "on top")
-	w.git(remote, "update-ref", "-d", "refs/heads/topic")
-	w.git(remote, "gc", "-q", "--prune=now")
+	w.removeAtRemote(remote, "topic")
 	want := w.git(w.root, "rev-parse", "main")
 	w.backup()
 	_, said, err := w.restore(nil)

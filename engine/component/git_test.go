@@ -356,3 +356,42 @@ func TestBundleGit(t *testing.T) {
 		t.Errorf("what only a remote has that no restore asks: %d bytes, %v", len(b), err)
 	}
 }
+
+// TestRemotesAsked: what counts as on a remote is what restore_maia.sh fetches, by its own rule.
+func TestRemotesAsked(t *testing.T) {
+	script, err := os.ReadFile("../../resources/restore_maia.sh")
+	must(t, err)
+	_, rule, ok1 := strings.Cut(string(script), `awk -v bad="$WORK/remotes.bad" '`)
+	rule, _, ok2 := strings.Cut(rule, `' > "$WORK/remotes"`)
+	if !ok1 || !ok2 {
+		t.Fatal("the script's rule is not where it was")
+	}
+	g := newGitCapture("/home/me/maia", realRunner(t), "", &GitState{})
+	good := 0
+	check := func(r GitRemote) {
+		encoded := strings.NewReplacer(`\`, `\0134`, " ", `\0040`, "\t", `\0011`, "ü", `\0303\0274`).Replace(r.Name + "\x00" + r.URL)
+		cmd := exec.Command("awk", "-v", "bad=/dev/null", rule)
+		cmd.Stdin = strings.NewReader("to /home/me/maia/\nremote " + strings.Replace(encoded, "\x00", " ", 1) + "\n")
+		out, err := cmd.Output()
+		must(t, err)
+		if asked := len(out) > 0; g.asks(r) != asked {
+			t.Errorf("%q at %q: taken to be asked: %t; the script asks: %t", r.Name, r.URL, !asked, asked)
+		} else if asked {
+			good++
+		}
+	}
+	for _, url := range []string{
+		"https://github.com/me/x.git", "https://me@host.example:8443/x", "ssh://git@host/x", "git@github.com:me/x.git", "host:x", "gh:x", "a:x", "file:///srv/x.git", "/srv/x.git", "/srv/my x.git", "/srv/ü.git",
+		"/home/me/maia/x.git", "/home/me/maia", "/home/me/maia2", "file:///home/me/maia/x", "/srv/../x", "/srv//x", "/srv/.", "/srv/x..y", "file://relative", "../x.git", "~/x.git", "x", "-",
+		"http://host/x", "git://host/x", "ftp://host/x", "fd::17", "ext::sh -c x", "https::x", "https://", "https://host", "https://host/", "https://host/-x", "https://ho st/x", "https://host/a b", "https://host/ü",
+		"ssh://-oProxyCommand=x/y", "ssh://a@-b/x", "git@-x:y", "git@host:-x", `https://host/a\b`, `/srv/a\b`, "transport::/x", "host::x", "a@b@c:x", "https://a@b@c/x",
+	} {
+		check(GitRemote{"origin", url})
+	}
+	for _, name := range []string{"a.b", "-x", "a..b", "a.", "x.lock", "team/x", "ü", "a b", "_", ".x", strings.Repeat("n", 100), strings.Repeat("n", 101)} {
+		check(GitRemote{name, "https://host/x"})
+	}
+	if good < 10 {
+		t.Errorf("only %d are asked", good)
+	}
+}
